@@ -1,0 +1,1 @@
+"""The command line: a dispatcher that imports no torch, and a short file for each verb."""

@@ -1,0 +1,90 @@
+"""``advtasks doctor``: versions, devices, plugins, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import tyro
+
+_REQUIRED = ("torch", "torchvision", "kornia", "albumentations", "numpy", "pillow", "pluggy", "safetensors", "tyro")
+_OPTIONAL = {"tensorboard": "curves in TensorBoard"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Show versions, devices, plugins, the picture cache, and what is missing. Exit code 1 if something is."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; gives its exit code."""
+    tyro.cli(Doctor, prog="advtasks doctor", args=argv)
+    problems = []
+    print(f"advtasks       {version('advtasks')}")
+    print(f"python         {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in _REQUIRED:
+        try:
+            print(f"{name:<14} {version(name)}")
+        except PackageNotFoundError:
+            print(f"{name:<14} MISSING")
+            problems.append(f"{name} is missing: pip install {name}")
+    for name, use in _OPTIONAL.items():
+        state = version(name) if importlib.util.find_spec(name) else f"not installed ({use}: pip install {name})"
+        print(f"{name:<14} {state}")
+    problems += _devices() + _torchvision() + _plugins()
+    _cache()
+    print("\n" + ("\n".join(f"problem: {problem}" for problem in problems) or "all is well"))
+    return 1 if problems else 0
+
+
+def _devices() -> list[str]:
+    try:
+        import torch
+
+        from advtasks.devices import computes_bf16
+    except (ImportError, OSError) as error:
+        return [f"torch cannot be imported ({error})"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    bf16 = "computes bf16" if computes_bf16(torch.device("cpu")) else "no bf16 arithmetic, so fp32 is used"
+    print(f"cpu            {cores} cores, {torch.get_num_threads()} threads, {bf16}")
+    if not torch.cuda.is_available():
+        print("cuda           not available")
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        print(f"cuda:{index}         {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    return []
+
+
+def _torchvision() -> list[str]:
+    from advtasks.torchvision_operators import import_torchvision
+
+    try:
+        module = import_torchvision()
+    except (ImportError, RuntimeError) as error:
+        return [f"torchvision cannot be imported ({error})"]
+    print(f"vision ops     {'compiled' if module.extension._has_ops() else 'schemas only (CPU torch beside a CUDA build)'}")
+    return []
+
+
+def _plugins() -> list[str]:
+    from advtasks.plugins import plugins
+
+    found = plugins()
+    print(f"plugins        {', '.join(f'{plugin.name} {plugin.version}' for plugin in found.loaded)}")
+    return found.report_broken()
+
+
+def _cache() -> None:
+    from advtasks.data.cache import default_folder
+
+    folder = default_folder()
+    size = sum(path.stat().st_size for path in folder.glob("*/*")) if folder.is_dir() else 0
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    print(f"picture cache  {folder}: {size / 2**30:.2f} GiB, {free / 2**30:.0f} GiB free")

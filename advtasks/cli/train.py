@@ -1,0 +1,165 @@
+"""``advtasks train TASK[:PRESET] --data DIR`` and ``advtasks train --resume RUN``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from advtasks.config import RunConfig, from_plain, merged, read_yaml, to_plain, to_yaml
+from advtasks.errors import UsageError, did_you_mean
+from advtasks.plugins import plugins, resolve
+
+_USAGE = """\
+usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
+       advtasks train TASK --help            all options of a task
+       advtasks train --resume RUN           go on with a run that was stopped
+
+  --config FILE.yaml   read options from a file (a run.yaml, or some fields of it); flags win
+  --print-config       print the whole configuration as YAML, and stop
+  --dry-run            check data and configuration, say what would be done, and stop
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; gives its exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_USAGE + _tasks())
+        return 0 if argv else 2
+    known, rest = _own_flags().parse_known_args(argv)
+    if known.resume is not None:
+        if rest or known.config:
+            raise UsageError(f"--resume goes on exactly as the run began; it takes no {(rest or ['--config'])[0]!r}")
+        return _resume(Path(known.resume))
+    if rest and not rest[0].startswith("-"):
+        target, flags = rest[0], rest[1:]
+    elif known.config is not None:
+        target, flags = "", rest
+    else:
+        raise UsageError(f"name the task first: advtasks train TASK --data DIR\n{_tasks()}")
+    task, preset, config = configure(target, flags, known.config)
+    if known.print_config:
+        print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")
+        return 0
+    if known.dry_run:
+        return _dry_run(task, preset, config)
+
+    from advtasks.training.run_folder import next_free
+
+    folder = config.out or next_free(task, preset)
+    # a run is found again from wherever it is resumed
+    absolute = {name: Path(os.path.abspath(p)) for name in ("data", "validation") if (p := getattr(config, name))}
+    return _train(task, preset, dataclasses.replace(config, out=None, **absolute), folder, resume=False)
+
+
+def _own_flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--resume")
+    parser.add_argument("--print-config", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
+    return parser
+
+
+def configure(target: str, flags: list[str], file: Path | None) -> tuple[str, str, RunConfig]:
+    """Task, preset and configuration from ``TASK[:PRESET]``, flags and a YAML file; flags win over the file.
+
+    Raises:
+        UsageError: unknown task, preset, field or value.
+    """
+    from advtasks.training.run_folder import split_header
+
+    file_task, file_preset, values = split_header(read_yaml(file)) if file else ("", "", {})
+    name, _, preset = target.partition(":")
+    name = name or file_task
+    if not name:
+        raise UsageError(f"{file}: no task; write `task: NAME`, or name the task on the command line")
+    if file_task and name != file_task:
+        raise UsageError(f"{file} is for the task {file_task!r}, not {name!r}")
+    spec = plugins().find("tasks", name).spec
+    presets = resolve(spec.presets)
+    preset = preset or file_preset or next(iter(presets))
+    if preset not in presets:
+        raise UsageError(f"task {name!r} has no preset {preset!r}: {did_you_mean(preset, presets)}")
+    default = presets[preset]
+    if file is not None:
+        default = from_plain(type(default), merged(to_plain(default), values), str(file))
+    return name, preset, _with_flags(f"{name}:{preset}", default, flags)
+
+
+def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
+    import tyro
+
+    return tyro.cli(
+        type(default),
+        prog=f"advtasks train {target.removesuffix(':quick')}",
+        description=f"{_USAGE}\nDefaults below are those of {target}.",
+        default=default,
+        args=flags,
+        config=(tyro.conf.HelptextFromCommentsOff,),
+    )
+
+
+def _tasks() -> str:
+    lines = ["\ntasks and presets:"]
+    for name, found in plugins().provided("tasks").items():
+        presets = ", ".join(f"{name}:{preset}" for preset in resolve(found.spec.presets))
+        lines.append(f"  {name:<10}  {found.spec.summary}\n  {'':<10}  {presets}")
+    return "\n".join([*lines, *plugins().report_broken()])
+
+
+def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
+    """Everything up to the first step, without writing a run folder."""
+    if config.data is None:
+        raise UsageError("--data is missing: the folder of pictures to train on")
+
+    from advtasks.data.cache import PictureCache
+    from advtasks.devices import choose_device, choose_precision
+    from advtasks.training.adversaries import make_adversaries
+    from advtasks.training.progress import Console
+    from advtasks.training.run import check_stages
+
+    task = resolve(plugins().find("tasks", task_name).spec.task)(config)
+    check_stages(task, config)
+    adversaries = make_adversaries(task, config)
+    splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
+    device = choose_device(config.device)
+    print(to_yaml({"task": task_name, "preset": preset, **to_plain(config)}), end="")
+    print("---")
+    for note in splits.notes:
+        print(f"# {note}")
+    print(f"# device {device}, precision {choose_precision(config.precision, device)}")
+    print(f"# generator: {_parameters(task.generator()):,} parameters")
+    for view, adversary in adversaries.items():
+        print(f"# critic of {view}: {_parameters(adversary.discriminator):,} parameters")
+    return 0
+
+
+def _parameters(module: Any) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _resume(folder: Path) -> int:
+    from advtasks.training import run_folder
+
+    task, preset, values = run_folder.read(folder)
+    presets = resolve(plugins().find("tasks", task).spec.presets)
+    config = from_plain(type(next(iter(presets.values()))), values, str(folder / "run.yaml"))
+    if (folder / "bundle.safetensors").exists():
+        print(f"{folder} is finished: {folder / 'bundle.safetensors'}")
+        return 0
+    return _train(task, preset, config, folder, resume=True)
+
+
+def _train(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool) -> int:
+    from advtasks.training.run import Interrupted, train
+
+    try:
+        train(task, preset, config, folder, resume=resume)
+    except Interrupted as stopped:
+        print(f"\nstopped, with a checkpoint. Go on: advtasks train --resume {folder}", file=sys.stderr)
+        return 130 if str(stopped) == "SIGINT" else 143
+    return 0

@@ -1,0 +1,225 @@
+"""The configuration of a run: frozen dataclasses, YAML in and out. Imports no torch.
+
+Order of precedence: a preset, then a YAML file, then flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from advtasks.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of all configuration records: unknown keys in a file are errors."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversaryConfig(Options):
+    """The adversary; ``--adversary.kind none`` takes it away."""
+
+    kind: Literal["gan", "none"] = "gan"
+    """``none`` trains the plain task: the same run without critic and adversarial term."""
+    discriminator: str = "patch"
+    """Name of the critic, with options: ``vgg-style``, ``patch:layers=4``, ``unet``."""
+    loss: str = "non-saturating"
+    """Name of the adversarial loss, with options: ``hinge``, ``least-squares:a=-1``, ``relativistic-average``."""
+    weight: float | str = 1.0
+    """Of the generator's adversarial term: a number, or a schedule over the stage's steps ``0@0,0.005@1000``."""
+    regularizers: tuple[str, ...] = ()
+    """Names separated by commas or spaces, with options: ``r1:gamma=10:interval=16,spectral-norm``."""
+    label_smoothing: float = 0.0
+    """One-sided: the target of real pictures is 1 minus this."""
+    steps_per_generator_step: int = 1
+    """Critic steps for each generator step (n_critic)."""
+    learning_rate: float = 1e-4
+    """Of the critic's Adam."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of the critic's Adam."""
+
+    def __post_init__(self) -> None:
+        names = tuple(part.strip() for item in self.regularizers for part in item.split(",") if part.strip())
+        object.__setattr__(self, "regularizers", names)
+        if self.steps_per_generator_step < 1:
+            raise UsageError("adversary.steps_per_generator_step must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig(Options):
+    """A stretch of training with its own length, term weights and learning rate."""
+
+    name: str
+    """Shown in logs and reports, for example ``pixel``."""
+    steps: int
+    """Length in training steps. ``--steps`` rescales all stages, keeping their shares."""
+    weights: dict[str, float]
+    """Weights of the task's own terms, by name; a term that is not named is not computed."""
+    adversary: bool = False
+    """Whether the adversary takes part."""
+    learning_rate: float = 1e-4
+    """Of the generator's Adam, at the start of the stage."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """How learning rates run through the stage: ``cosine`` and ``linear`` fall to 1 % and to 0."""
+    batch: int | None = None
+    """Batch size of this stage; the run's when not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Options):
+    """What every training run has. Tasks extend it with their own fields."""
+
+    data: Path | None = None
+    """Folder of training pictures."""
+    validation: Path | None = None
+    """Folder of pictures to validate on; without it some of --data are held out."""
+    out: Path | None = None
+    """Run folder. Default: runs/TASK-PRESET-N with the next free N."""
+    steps: int | None = None
+    """Length of the whole training; the stages keep their shares."""
+    batch: int = 16
+    """Samples a step."""
+    seed: int = 0
+    """Everything random derives from it."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the main losses; penalties stay in fp32. ``auto`` is bf16 where the processor computes with it."""
+    channels_last: bool = True
+    """Memory layout of the networks."""
+    workers: int = 0
+    """Loader processes; 0 prepares batches in a thread, which is enough for cached pictures."""
+    cache: Path | None = None
+    """Folder of decoded pictures. Default: $ADVTASKS_CACHE, or the user's cache folder."""
+    cache_gib: float = 50.0
+    """The most that folder may hold."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of the generator's Adam."""
+    ema_half_life: float = 10_000.0
+    """Half-life of the generator's moving average, in images; ramped up within each stage. 0 switches it off."""
+    log_every: int = 20
+    """Steps between records in metrics.jsonl and progress lines."""
+    preview_every: int = 250
+    """Steps between preview pictures."""
+    validate_every: int = 500
+    """Steps between validations; one is made at the end of each stage in any case."""
+    validation_pictures: int = 20
+    """At most this many pictures for validations within a stage; its end uses all of them."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    checkpoints_kept: int = 2
+    """Older checkpoints are removed."""
+    stages: tuple[StageConfig, ...] = ()
+    """The stages, in order."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            object.__setattr__(self, "stages", _rescaled(self.stages, self.steps))
+            object.__setattr__(self, "steps", None)
+        for name in ("batch", "log_every", "preview_every", "validate_every", "checkpoint_every", "checkpoints_kept"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def _rescaled(stages: tuple[StageConfig, ...], steps: int) -> tuple[StageConfig, ...]:
+    """The stages with `steps` steps in all, at least one each, keeping their shares."""
+    if not stages:
+        raise UsageError("steps: there are no stages to share them among")
+    if steps < len(stages):
+        raise UsageError(f"--steps {steps}: there are {len(stages)} stages, give at least as many steps")
+    whole = sum(stage.steps for stage in stages)
+    ends, seen = [], 0
+    for place, stage in enumerate(stages):
+        seen += stage.steps
+        earliest = (ends[-1] if ends else 0) + 1
+        latest = steps - (len(stages) - 1 - place)
+        ends.append(min(max(round(steps * seen / whole), earliest), latest))
+    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return tuple(dataclasses.replace(s, steps=length) for s, length in zip(stages, lengths, strict=True))
+
+
+def to_plain(config: Any) -> Any:
+    """Dataclasses, tuples and paths as what YAML and JSON can hold."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, dict):
+        return {key: to_plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [to_plain(value) for value in config]
+    return str(config) if isinstance(config, Path) else config
+
+
+Config = typing.TypeVar("Config", bound=RunConfig)
+
+
+def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Config:
+    """A validated configuration.
+
+    Raises:
+        UsageError: unknown fields or values of the wrong type; the message names `source` and the field.
+    """
+    from pydantic import TypeAdapter, ValidationError  # 0.1 s: only where a file is read
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            place = ".".join(str(part) for part in item["loc"])
+            hint = item["msg"]
+            if item["type"] == "unexpected_keyword_argument":
+                hint = "unknown field; " + did_you_mean(str(item["loc"][-1]), _fields_at(kind, item["loc"][:-1]))
+            lines.append(f"{source}: {place}: {hint}")
+        raise UsageError("\n".join(lines)) from None
+
+
+def _fields_at(kind: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The field names of the dataclass at `place` within `kind`."""
+    for part in place:
+        if isinstance(part, str) and dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind)[part]
+        elif isinstance(part, int):
+            kind = typing.get_args(kind)[0]
+    return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` laid over it: mappings field by field, everything else replaced."""
+    if isinstance(base, dict) and isinstance(changes, dict):
+        return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
+    return changes
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping.
+
+    Raises:
+        UsageError: the file is missing, not YAML, or not a mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected fields with values, found {type(values).__name__}")
+    return values
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """YAML text, in the order of the fields."""
+    import yaml
+
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,143 @@
+"""Decoded pictures, once, in memory-mapped files: random crops cost what a memory copy costs.
+
+Each array is one ``.npy`` file named after the content of its source and the recipe that made it. Runs share them;
+files are written atomically, so a kill leaves nothing half-written; the folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advtasks.atomic import atomic_path
+from advtasks.data.folder import fingerprint
+from advtasks.data.picture import read_picture
+from advtasks.errors import AdvtasksError, DataError
+
+VERSION = "1"
+"""Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
+
+Array = NDArray[np.uint8]
+Watch = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and how many there are."""
+
+
+def default_folder() -> Path:
+    """``$ADVTASKS_CACHE``, or ``advtasks`` in the user's cache folder."""
+    if "ADVTASKS_CACHE" in os.environ:
+        return Path(os.environ["ADVTASKS_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtasks" / "pictures"
+
+
+class PictureCache:
+    """The cache of one run.
+
+    Args:
+        folder: where the files are; made when needed.
+        limit_gib: the folder is kept below this size by removing what was not used for longest.
+        watch: told of progress.
+    """
+
+    def __init__(self, folder: Path | None = None, limit_gib: float = 50.0, watch: Watch | None = None) -> None:
+        self.folder = folder or default_folder()
+        self.limit = int(limit_gib * 2**30)
+        self.watch: Watch = watch or (lambda what, done, count: None)
+        self._used: set[Path] = set()
+
+    def array(self, content: str, recipe: str, make: Callable[[], Array]) -> Array:
+        """The array made by `recipe` from the file with fingerprint `content`, memory-mapped and read-only."""
+        path = self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
+        self._used.add(path)
+        with contextlib.suppress(OSError, ValueError, EOFError):  # missing or damaged: made again below
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            os.utime(path)
+            return mapped  # type: ignore[no-any-return]
+        made = make()
+        try:
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.save(file, made, allow_pickle=False)
+        except OSError as error:
+            raise AdvtasksError(
+                f"the picture cache cannot be written in {self.folder} ({error}). Free some space, or choose "
+                "another folder with --cache DIR or ADVTASKS_CACHE."
+            ) from error
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+    def rgb8(self, path: Path) -> tuple[str, Array]:
+        """Fingerprint and decoded (H, W, 3) pixels of a picture.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            content = fingerprint(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
+
+    def load(
+        self, what: str, items: Sequence[Any], work: Callable[[Any], Any]
+    ) -> tuple[list[Any], list[DataError]]:
+        """`work` on all items, in parallel, with progress: the results in order, and the errors of those that failed.
+
+        Decoding releases the interpreter lock, so threads use all cores. The cache is pruned afterwards.
+        """
+        results: list[Any] = []
+        errors: list[DataError] = []
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            futures = [pool.submit(work, item) for item in items]
+            try:
+                for done, future in enumerate(futures, 1):
+                    try:
+                        results.append(future.result())
+                    except DataError as error:
+                        errors.append(error)
+                    self.watch(what, done, len(items))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        self.prune()
+        return results, errors
+
+    def prune(self) -> None:
+        """Remove left-over temporary files, then the files unused for longest until the folder fits its limit.
+
+        Files of this run are never removed; one that another run has mapped stays readable to it.
+
+        Raises:
+            AdvtasksError: this run alone needs more than the limit.
+        """
+        if not self.folder.is_dir():
+            return
+        entries = []
+        for path in self.folder.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                if path.suffix == ".tmp" and status.st_mtime < time.time() - 3600:
+                    path.unlink()
+                else:
+                    entries.append((status.st_mtime, status.st_size, path))
+        size = sum(entry[1] for entry in entries)
+        if sum(entry[1] for entry in entries if entry[2] in self._used) > self.limit:
+            raise AdvtasksError(
+                f"these pictures need {_gib(e[1] for e in entries if e[2] in self._used):.1f} GiB decoded, more than "
+                f"the cache may hold ({self.limit / 2**30:.1f} GiB): raise --cache-gib, or use fewer pictures"
+            )
+        for _, bytes_, path in sorted(entries):
+            if size <= self.limit:
+                break
+            if path not in self._used:
+                path.unlink(missing_ok=True)
+                size -= bytes_
+
+
+def _gib(sizes: Iterable[int]) -> float:
+    return sum(sizes) / 2**30

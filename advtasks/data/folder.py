@@ -1,0 +1,63 @@
+"""Finding pictures in folders. Imports neither torch nor Pillow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from advtasks.errors import DataError
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a folder: pictures by their extension, and everything else. Sorted by path."""
+
+    pictures: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+
+def find_pictures(folder: Path) -> Found:
+    """All files below `folder`, sub-folders included; hidden files and folders are passed over.
+
+    Raises:
+        DataError: the folder does not exist or is not a folder.
+    """
+    if not folder.exists():
+        raise DataError(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file; --data takes a folder of pictures")
+    pictures, others = [], []
+    for path in _files(folder):
+        (pictures if path.suffix.lower() in EXTENSIONS else others).append(path)
+    return Found(tuple(sorted(pictures)), tuple(sorted(others)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield Path(parent) / name
+
+
+def fingerprint(path: Path) -> str:
+    """Content hash of a file (BLAKE2b, 128 bits, hexadecimal)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def hold_out(fingerprints: Sequence[str], share: float = 0.2, most: int = 40) -> set[str]:
+    """The fingerprints of the pictures to validate on: `share` of them, at least one, at most `most`.
+
+    The choice depends on the pictures' contents only, not on names or order, so that adding pictures moves few;
+    equal pictures always fall on the same side. A single picture is not held out.
+    """
+    distinct = sorted(set(fingerprints))
+    if len(distinct) < 2:
+        return set()
+    return set(distinct[: min(most, max(1, round(share * len(distinct))))])

@@ -1,0 +1,75 @@
+"""Batches that can be resumed: sample number k of a run is a pure function of the seed and k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from advtasks.task import Batch
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is in its data: which item, and the seed of everything random about this sample."""
+
+    index: int
+    seed: int
+
+
+def positions(length: int, seed: int, start: int = 0) -> Iterator[Position]:
+    """An endless stream over a data set of `length` items, each epoch in an order of its own, from sample `start`.
+
+    The stream from `start` equals the whole stream without its first `start` elements, so a checkpoint needs
+    nothing but the number of samples seen.
+    """
+    epoch, offset = divmod(start, length)
+    while True:
+        order = np.random.default_rng((seed, epoch)).permutation(length)
+        for place in range(offset, length):
+            sample = epoch * length + place
+            mixed = np.random.SeedSequence((seed, sample)).generate_state(1, np.uint32)[0]
+            yield Position(int(order[place]), int(mixed))
+        epoch, offset = epoch + 1, 0
+
+
+class _Batches(Sampler[list[Position]]):
+    def __init__(self, length: int, batch: int, seed: int, first_batch: int) -> None:
+        self.stream = positions(length, seed, first_batch * batch)
+        self.batch = batch
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        while True:
+            yield list(islice(self.stream, self.batch))
+
+
+def batches(
+    dataset: Dataset[Batch],
+    *,
+    batch: int,
+    seed: int,
+    first_batch: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Endless batches of `dataset`, from batch number `first_batch`, each made while the one before is used.
+
+    Args:
+        dataset: takes a :class:`Position`; has a length.
+        workers: processes; with 0 a thread prepares the next batch, which is enough for crops out of the cache.
+    """
+    sampler = _Batches(len(dataset), batch, seed, first_batch)  # type: ignore[arg-type]
+    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory)
+    stream = iter(loader)
+    if workers:
+        yield from stream
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
+        upcoming = pool.submit(next, stream)
+        while True:
+            ready = upcoming.result()
+            upcoming = pool.submit(next, stream)
+            yield ready

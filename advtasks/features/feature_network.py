@@ -1,0 +1,41 @@
+"""The shape of a frozen feature network."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from torch import Tensor, nn
+
+
+class FeatureNetwork(nn.Module, abc.ABC):
+    """Takes RGB pictures (N, 3, H, W) in [0, 1], normalises them itself, gives features from shallow to deep.
+
+    It is always in evaluation mode and its parameters never require a gradient; gradients reach its input.
+    """
+
+    name: str
+    """The name that metrics bear: ``efficientnet-lite2``."""
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def freeze(self) -> None:
+        """For the end of a sub-class's constructor: evaluation mode and no parameter gradients."""
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> FeatureNetwork:
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+    def normalized(self, pictures: Tensor) -> Tensor:
+        """Pictures in the value range of the network's own training."""
+        mean, std = self.get_buffer("mean"), self.get_buffer("std")
+        return (pictures - mean) / std
+
+    @abc.abstractmethod
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Features (N, C_i, H_i, W_i), shallow to deep."""

@@ -1,0 +1,103 @@
+"""The contract between advtasks and its plugins.
+
+A plugin is a module named in the entry-point group ``advtasks``. It defines some of the functions below, marked
+with :data:`hookimpl`; each returns frozen *descriptions*. A description imports nothing heavy: code is named as
+``"package.module:Name"`` and imported when it is used, so that ``advtasks --help`` never imports torch.
+
+There are no hooks into a training step: a package that is merely installed must never change a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+hookspec = pluggy.HookspecMarker("advtasks")
+hookimpl = pluggy.HookimplMarker("advtasks")
+
+API_VERSION = 1
+"""Raised when the contract changes in a way that old plugins cannot follow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """An image task that ``advtasks train NAME`` can train."""
+
+    name: str
+    """The word on the command line, for example ``sr``."""
+    summary: str
+    """One line for the help page."""
+    config: str
+    """``module:Class`` of the configuration, a frozen keyword-only dataclass that extends
+    :class:`advtasks.config.RunConfig`. Its module must not import torch."""
+    task: str
+    """``module:Class`` of the :class:`advtasks.task.Task`."""
+    presets: str
+    """``module:NAME`` of a mapping from preset name to a configuration object, the first being the default."""
+    recognize: str | None = None
+    """``module:function`` that takes a folder and returns an :class:`advtasks.data.layout.Layout` or None.
+    ``advtasks data check`` asks it. Its module must not import torch."""
+    api_version: int = API_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A part that is chosen by name: a loss, regularizer, discriminator or generator."""
+
+    name: str
+    """Kebab-case, for example ``relativistic-average``."""
+    summary: str
+    """One line: what it is, and the paper."""
+    build: str
+    """``module:callable``. Its keyword arguments are the options that users may set by ``name:option=value``."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that this name stands for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbSpec:
+    """A command: ``advtasks NAME ...``."""
+
+    name: str
+    summary: str
+    run: str
+    """``module:function`` taking the list of arguments behind the verb and returning an exit code."""
+
+
+class HookSpecs:
+    """The hooks. Each returns a sequence of descriptions; equal names from two packages are an error."""
+
+    @hookspec
+    def advtasks_tasks(self) -> Sequence[TaskSpec]:  # type: ignore[empty-body]
+        """Tasks for ``advtasks train``."""
+
+    @hookspec
+    def advtasks_verbs(self) -> Sequence[VerbSpec]:  # type: ignore[empty-body]
+        """Further commands, such as ``upscale``."""
+
+    @hookspec
+    def advtasks_generators(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Networks that a bundle can hold: keyword arguments in, ``nn.Module`` out."""
+
+    @hookspec
+    def advtasks_discriminators(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Critics: called with ``in_channels`` and their options."""
+
+    @hookspec
+    def advtasks_losses(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Adversarial losses: :class:`advtasks.losses.AdversarialLoss` objects."""
+
+    @hookspec
+    def advtasks_regularizers(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Regularizers: :class:`advtasks.regularizers.Regularizer` objects."""
+
+    @hookspec
+    def advtasks_features(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Frozen feature networks for perceptual losses and metrics."""
+
+    @hookspec
+    def advtasks_trackers(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Trackers beside ``metrics.jsonl``: called with the run folder."""

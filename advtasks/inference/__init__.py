@@ -1,0 +1,1 @@
+"""Using trained image-to-image networks: decoding, tiles, encoding, batches of files."""

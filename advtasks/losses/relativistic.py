@@ -1,0 +1,64 @@
+"""Relativistic losses (Jolicoeur-Martineau 2018): a real picture should look more real than a generated one.
+
+``h`` compares a difference u of logits: softplus(-u), relu(1 - u) or (u - 1)².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from advtasks.losses.adversarial_loss import AdversarialLoss, require_real
+
+Comparison = Literal["logistic", "hinge", "least-squares"]
+
+_COMPARE: dict[Comparison, Callable[[Tensor], Tensor]] = {
+    "logistic": lambda difference: softplus(-difference),
+    "hinge": lambda difference: relu(1 - difference),
+    "least-squares": lambda difference: (difference - 1).square(),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativisticPaired(AdversarialLoss):
+    """``D = E h(C(r)-C(f))``, ``G = E h(C(f)-C(r))`` over the pairs of the batch (section 4.1; RpGAN in R3GAN).
+
+    log 2 for both at a constant critic, in the logistic form; unchanged by a constant added to all logits.
+    """
+
+    needs_real: ClassVar[bool] = True
+    comparison: Comparison = "logistic"
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Real above its fake partner."""
+        return _COMPARE[self.comparison](real_logits - fake_logits).mean()
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """Fake above its real partner."""
+        return self.discriminator(fake_logits, require_real(real_logits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativisticAverage(AdversarialLoss):
+    """``D = E h(C(r) - E C(f)) + E h(E C(r) - C(f))``, ``G`` with real and fake swapped (section 4.2).
+
+    ESRGAN halves it. Twice the paired form for a batch of one; unchanged by a constant added to all logits.
+    """
+
+    needs_real: ClassVar[bool] = True
+    comparison: Comparison = "logistic"
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Real above the mean fake, fake below the mean real."""
+        compare = _COMPARE[self.comparison]
+        return (
+            compare(real_logits - fake_logits.mean()).mean() + compare(real_logits.mean() - fake_logits).mean()
+        )
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """The critic's loss with the roles swapped."""
+        return self.discriminator(fake_logits, require_real(real_logits))

@@ -1,0 +1,1 @@
+"""What people look at: the result table, contact sheets, report.html."""

@@ -1,0 +1,94 @@
+"""``report.html``: one file with results, curves and pictures; opens from the file system, needs no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from PIL import Image
+
+from advtasks.atomic import write_text
+from advtasks.errors import UsageError
+from advtasks.reporting.table import headings, rows
+from advtasks.trackers import read_records
+
+LONGEST = 640
+"""Longest side of a shown region, in pixels of the original."""
+
+
+def write_report(run: Path) -> Path:
+    """Write ``RUN/report.html`` from the files of the run.
+
+    Raises:
+        UsageError: not a run, or none of its stages has ended yet.
+    """
+    if not (run / "results.json").is_file():
+        raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    page = Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
+        title=html.escape(run.resolve().name),
+        table=_table(results),
+        protocol="".join(f"<li><b>{html.escape(m['label'])}</b>: {html.escape(m['protocol'])}</li>" for m in results["metrics"]),
+        count=results["validation_pictures"],
+        comparisons=_comparisons(run, results),
+        data=json.dumps({"records": read_records(run / "metrics.jsonl"), "metrics": results["metrics"],
+                         "baseline": results["baseline"]}).replace("</", "<\\/"),
+        config=html.escape((run / "run.yaml").read_text(encoding="utf-8")),
+    )  # fmt: skip
+    path = run / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _table(results: dict[str, Any]) -> str:
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in ["", *headings(results)])
+    body = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f"<td{' class=best' if '*' in cell else ''}>{cell.strip('* ')}</td>" for cell in cells)
+        + "</tr>"
+        for name, cells in rows(results)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _comparisons(run: Path, results: dict[str, Any]) -> str:
+    """For each shown example the same region of every picture, for the slider."""
+    outputs = [results["baseline"]["name"], *(stage["stage"] for stage in results["stages"])]
+    order = [name for kind in results["pictures"] for name in (outputs if kind == "output" else [kind])]
+    blocks = []
+    for folder in sorted((run / "pictures").glob("*")):
+        shown = [name for name in order if name and (folder / f"{name}.png").is_file()]
+        sizes = []
+        for name in shown:
+            with Image.open(folder / f"{name}.png") as image:
+                sizes.append(image.size)
+        if not sizes:
+            continue
+        full = max(sizes)
+        share = (min(1.0, LONGEST / full[0]), min(1.0, LONGEST / full[1]))
+        size = (round(full[0] * share[0]), round(full[1] * share[1]))
+        pictures = [{"name": name, "src": _embedded(folder / f"{name}.png", share, size)} for name in shown]
+        blocks.append(
+            f'<div class="compare" data-width="{size[0]}" data-height="{size[1]}">'
+            f'<script type="application/json">{json.dumps(pictures)}</script></div>'
+        )
+    return "\n".join(blocks)
+
+
+def _embedded(path: Path, share: tuple[float, float], size: tuple[int, int]) -> str:
+    """The centre of a picture as a data URI, at the size of the original's region (pixels repeated, not smoothed)."""
+    with Image.open(path) as image:
+        width, height = round(image.width * share[0]), round(image.height * share[1])
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        region = image.convert("RGB").crop((left, top, left + width, top + height))
+        if region.size != size:
+            region = region.resize(size, Image.Resampling.NEAREST)
+        buffer = io.BytesIO()
+        region.save(buffer, format="WEBP", quality=92, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,40 @@
+"""The result table of a run, as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def rows(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Name and formatted metrics of the baseline and each stage; the best value of a column bears a star."""
+    named = []
+    if results["baseline"]["metrics"]:
+        named.append((results["baseline"]["name"], results["baseline"]["metrics"]))
+    named += [(stage["stage"], stage["metrics"]) for stage in results["stages"]]
+    table: list[tuple[str, list[str]]] = [(name, []) for name, _ in named]
+    for metric in results["metrics"]:
+        values = [metrics[metric["name"]] for _, metrics in named]
+        best = max(values) if metric["higher_is_better"] else min(values)
+        for (_, cells), value in zip(table, values, strict=True):
+            cells.append(f"{value:.4f}" + ("*" if value == best else " "))
+    return table
+
+
+def headings(results: dict[str, Any]) -> list[str]:
+    """Column headings with unit and direction."""
+    return [
+        f"{m['label']}{' (' + m['unit'] + ')' if m['unit'] else ''} {'↑' if m['higher_is_better'] else '↓'}"
+        for m in results["metrics"]
+    ]
+
+
+def result_table(results: dict[str, Any]) -> str:
+    """The table, aligned, with the protocol below it."""
+    heads = ["", *headings(results)]
+    body = [[name, *cells] for name, cells in rows(results)]
+    widths = [max(len(row[i]) for row in [heads, *body]) for i in range(len(heads))]
+    lines = ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+             for row in [heads, *body]]  # fmt: skip
+    lines.insert(1, "─" * len(lines[0]))
+    lines.append(f"mean over {results['validation_pictures']} held-out pictures; * best")
+    return "\n".join(lines)

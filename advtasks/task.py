@@ -1,0 +1,171 @@
+"""What a task is: networks, data, its own loss terms, what a critic may see, how its output is measured.
+
+A task knows no optimiser, no device, no step counter and no adversary.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from advtasks.config import RunConfig
+    from advtasks.data.cache import PictureCache
+
+Batch = dict[str, Tensor]
+"""What a data set yields, collated: tensors by name."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one critic sees: real and generated pictures (N, C, H, W) in [0, 1], and their condition or None.
+
+    The condition is a picture-shaped tensor (N, C', H, W) that critics join by channels.
+    """
+
+    real: Tensor
+    fake: Tensor
+    condition: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A view that a task hands to an adversary of its own."""
+
+    channels: int = 3
+    condition_channels: int = 0
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named part of a loss: a scalar and its weight."""
+
+    value: Tensor
+    weight: float = 1.0
+
+
+Terms = dict[str, Term]
+
+
+def total(terms: Terms) -> Tensor:
+    """The weighted sum of the terms.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not terms:
+        raise ValueError("a phase without loss terms: give at least one term a weight other than 0")
+    weighted = [term.value * term.weight for term in terms.values()]
+    result = weighted[0]
+    for value in weighted[1:]:
+        result = result + value
+    return result
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how good an output is, with its protocol."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    protocol: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One held-out example: its metrics, and pictures (C, H, W) in [0, 1] by name, in the order to show them.
+
+    The picture called ``output`` is the one that differs between methods.
+    """
+
+    metrics: dict[str, float]
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of a run. Training items are dicts of tensors; items are addressed by
+    :class:`advtasks.data.loader.Position`."""
+
+    train: Dataset[Batch]
+    validation: Sequence[Any]
+    notes: tuple[str, ...] = ()
+    """What a user should know about the data: skipped files, how pictures were held out."""
+
+
+class Task(nn.Module, abc.ABC):
+    """One image task. The module's own sub-modules are frozen helpers, such as a perceptual loss: the trainer moves
+    them to the device and neither trains nor stores them. The trained network is made by :meth:`generator`.
+    """
+
+    shares_fake: ClassVar[bool] = True
+    """True where the output for a batch does not depend on fresh noise: one forward pass then serves the
+    discriminator phase and the generator phase."""
+    metrics: ClassVar[Sequence[Metric]] = ()
+    """What :meth:`evaluate` measures; the first one decides which checkpoint is best."""
+    baseline: ClassVar[str | None] = None
+    """The name of the method without a network that :meth:`evaluate` measures for ``generator=None``."""
+    term_names: ClassVar[frozenset[str]] = frozenset()
+    """The names that stages may give weights to."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @abc.abstractmethod
+    def generator(self) -> nn.Module:
+        """A freshly initialised network (or several in one module)."""
+
+    @abc.abstractmethod
+    def splits(self, cache: PictureCache) -> Splits:
+        """Training and validation data, checked.
+
+        Raises:
+            advtasks.errors.DataError: nothing to train on, or pairs that do not fit.
+        """
+
+    @abc.abstractmethod
+    def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
+        """All examples of a folder to evaluate on, and notes for the user.
+
+        Raises:
+            advtasks.errors.DataError: there are none, or pairs that do not fit.
+        """
+
+    @abc.abstractmethod
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch as floats in [0, 1], on the device where it already is; the place for device augmentation."""
+
+    @abc.abstractmethod
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """The output for a prepared batch, float32 (N, C, H, W) in about [0, 1]."""
+
+    @abc.abstractmethod
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        """The task's own loss terms: those named in `weights` whose weight is not 0."""
+
+    def views(self) -> dict[str, View]:
+        """The views that adversaries judge, by name; each gets a critic of its own."""
+        return {"image": View()}
+
+    @abc.abstractmethod
+    def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
+        """What each view's critic sees, for the names of :meth:`views`."""
+
+    @abc.abstractmethod
+    def evaluate(self, generator: nn.Module | None, example: Any) -> Evaluated:
+        """Measure one validation example; ``generator=None`` measures the baseline."""
+
+    @abc.abstractmethod
+    def manifest(self) -> dict[str, Any]:
+        """What inference must know: the fields of :class:`advtasks.bundle.Manifest` that the task decides
+        (``verb``, ``generator``, ``hyper_parameters``, ``task_options``, ``channels``, ``scale``,
+        ``receptive_radius``, ``multiple_of``, ``training_data``)."""

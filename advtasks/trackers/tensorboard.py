@@ -1,0 +1,36 @@
+"""TensorBoard event files, when tensorboard is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from advtasks.errors import UsageError
+
+
+class TensorBoard:
+    """Writes scalars under ``RUN/tensorboard``, grouped by kind of record.
+
+    Raises:
+        UsageError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UsageError("tensorboard is not installed: pip install tensorboard") from None
+        self._writer = SummaryWriter(log_dir=str(folder / "tensorboard"))
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Add the numbers of a record."""
+        for name, value in values.items():
+            if name not in ("step", "kind", "stage") and isinstance(value, (int, float)):
+                self._writer.add_scalar(f"{values['kind']}/{name}", value, values["step"])
+
+    def rewind(self, step: int) -> None:
+        """Nothing: TensorBoard shows the newer value of a step that was recorded twice."""
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()

@@ -1,0 +1,62 @@
+"""The shape of a tracker, and the one that is always there."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+from advtasks.atomic import write_text
+
+
+class Tracker(Protocol):
+    """Takes records: ``{"kind": "train", "step": 20, "stage": "pixel", "l1": 0.04, ...}``."""
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Keep one record."""
+
+    def rewind(self, step: int) -> None:
+        """Forget what was recorded after `step`: a run goes on from there."""
+
+    def close(self) -> None:
+        """Flush and close."""
+
+
+class JsonLines:
+    """``metrics.jsonl``: a JSON object a line, flushed at once. Numbers that are not finite are written as null."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "metrics.jsonl"
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Append a line."""
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        self._file.write(json.dumps(finite) + "\n")
+        self._file.flush()
+
+    def rewind(self, step: int) -> None:
+        """Keep the records up to `step`; a line that a kill cut off goes, too."""
+        kept = [record for record in read_records(self.path) if record["step"] <= step]
+        self._file.close()
+        write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a ``metrics.jsonl``; a last line that is not complete is passed over."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records

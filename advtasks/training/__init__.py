@@ -1,0 +1,1 @@
+"""Training: stages of phases over batches. Read loop.py first."""

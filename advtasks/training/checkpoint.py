@@ -1,0 +1,89 @@
+"""Checkpoints: everything that makes a resumed run bit-identical, written atomically, verified when read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advtasks.atomic import atomic_path, write_text
+from advtasks.errors import TrainingError
+
+_NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run: ``step-00000200.pt``, and beside each a ``.json`` with its sha256.
+
+    The JSON file is written last: a checkpoint without it was never finished.
+    """
+
+    folder: Path
+    kept: int = 2
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write a checkpoint, then remove the oldest beyond :attr:`kept`.
+
+        Raises:
+            OSError: the disk is full or cannot be written; earlier checkpoints are untouched.
+        """
+        path = self.folder / f"step-{step:08d}.pt"
+        try:
+            with atomic_path(path) as temporary:
+                torch.save(state, temporary)
+                digest = _sha256(temporary)
+        except RuntimeError as error:  # torch reports a failed write as RuntimeError
+            raise OSError(f"the checkpoint could not be written: {str(error).splitlines()[0]}") from error
+        write_text(path.with_suffix(".json"), json.dumps({"step": step, "sha256": digest}) + "\n")
+        for old in self._all()[: -self.kept]:
+            old.with_suffix(".json").unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole; damaged ones are named through `say`. None if there is none.
+
+        Raises:
+            TrainingError: there are checkpoints, and all of them are damaged.
+        """
+        paths = self._all()
+        for path in reversed(paths):
+            problem = _problem(path)
+            if problem is None:
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                return state
+            say(f"{path}: {problem}; falling back to the checkpoint before it")
+        if paths:
+            raise TrainingError(f"{self.folder}: every checkpoint is damaged; start a new run")
+        return None
+
+    def describe_latest(self) -> str:
+        """Where the last good checkpoint is, as a sentence."""
+        good = [path for path in self._all() if path.with_suffix(".json").exists()]
+        return f"The last good checkpoint is {good[-1]}." if good else "No checkpoint had been written yet."
+
+    def _all(self) -> list[Path]:
+        """All checkpoints, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _problem(path: Path) -> str | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        recorded = json.loads(path.with_suffix(".json").read_text())["sha256"]
+        return None if recorded == _sha256(path) else "damaged (its sha256 does not match)"
+    return "unfinished (its .json is missing or unreadable)"

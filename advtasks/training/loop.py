@@ -1,0 +1,351 @@
+"""The training loop: stages, each a list of phases, run over batches. Read it top to bottom.
+
+A step takes one batch. Each phase that is due computes its loss terms, goes backward and steps its optimiser; then the
+moving average follows. Everything random is a function of (seed, step, phase), and data is a function of (seed,
+step), so a checkpoint of weights and optimisers resumes bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advtasks.adversary import Adversary
+from advtasks.config import RunConfig, StageConfig
+from advtasks.data.loader import batches
+from advtasks.errors import TrainingError
+from advtasks.evaluation.runner import Evaluation, evaluate
+from advtasks.phase import Phase, make_adam
+from advtasks.task import Batch, Judged, Splits, Task, Terms
+from advtasks.trackers import Tracker
+from advtasks.training.adversaries import make_adversaries
+from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.ema import MovingAverage
+from advtasks.training.interrupt import Interrupt
+from advtasks.training.meters import Meters, first_bad_parameter, not_finite
+from advtasks.devices import autocast, choose_device, choose_precision
+from advtasks.training.progress import Console, duration
+from advtasks.training.randomness import seed_draws
+from advtasks.training.schedules import factor
+
+
+@dataclass
+class Scene:
+    """One training step as its phases see it."""
+
+    batch: Batch
+    output: Tensor | None
+    """The generator's output, shared by all phases; None where each phase draws its own."""
+    stage_step: int
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a finished stage reached on all validation pictures."""
+
+    stage: str
+    step: int
+    metrics: dict[str, float]
+    seconds: float
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has written a checkpoint."""
+
+
+class Trainer:
+    """Trains a task as its configuration says.
+
+    Args:
+        task: the task; moved to the device.
+        config: the run's configuration.
+        splits: its data.
+        checkpoints: where checkpoints go.
+        trackers: take a record every ``log_every`` steps and for each validation.
+        console: tells the user.
+        on_preview: called with a step and the trainer, every ``preview_every`` steps.
+        on_stage_end: called with the stage, its evaluation and the trainer.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: RunConfig,
+        splits: Splits,
+        checkpoints: Checkpoints,
+        trackers: Sequence[Tracker],
+        console: Console,
+        on_preview: Callable[[int, Trainer], None] = lambda step, trainer: None,
+        on_stage_end: Callable[[StageConfig, Evaluation, Trainer], None] = lambda stage, result, trainer: None,
+    ) -> None:
+        self.config, self.splits = config, splits
+        self.checkpoints, self.trackers, self.console = checkpoints, trackers, console
+        self.on_preview, self.on_stage_end = on_preview, on_stage_end
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.autocast = autocast(self.device, self.precision)
+        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
+
+        self.task = self._placed(task)
+        seed_draws(config.seed, 0, "generator")
+        self.generator = self._placed(task.generator())
+        self.ema = MovingAverage(self.generator, config.ema_half_life)
+        self.adversaries: dict[str, Adversary] = make_adversaries(task, config)
+        for adversary in self.adversaries.values():
+            self._placed(adversary).autocast = self.autocast
+        self.step = 0
+        self.results: list[StageResult] = []
+        self.meters = Meters()
+        self.seconds = 0.0
+
+    def _placed(self, module: Any) -> Any:
+        return module.to(self.device, memory_format=self.layout)
+
+    # --- the run -------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Run all stages, from wherever :meth:`resume` left off.
+
+        Raises:
+            TrainingError: a loss or weight is not finite.
+            Interrupted: the user asked to stop; a checkpoint has been written.
+        """
+        with Interrupt() as interrupt:
+            start = 0
+            for number, stage in enumerate(self.config.stages):
+                if self.step < start + stage.steps:
+                    self._run_stage(number, stage, start, interrupt)
+                start += stage.steps
+
+    def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
+        self._begin_stage(stage)
+        if self.step > start:
+            self._load_optimizers()
+        batch = stage.batch or self.config.batch
+        # each stage has a stream of its own: batch sizes may differ, and seeds must
+        stream = batches(
+            self.splits.train,
+            batch=batch,
+            seed=self.config.seed + 1000 * number,
+            first_batch=self.step - start,
+            workers=self.config.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        began, logged_at = time.monotonic(), self.step
+        while self.step < start + stage.steps:
+            self._training_step(next(stream), stage, self.step - start)
+            self.step += 1
+            finished = self.step == start + stage.steps
+            if self.step % self.config.log_every == 0 or finished:
+                now = time.monotonic()
+                self._log(stage, start, batch * (self.step - logged_at) / (now - began), now - began)
+                began, logged_at = now, self.step
+            if self.step % self.config.preview_every == 0 or finished:
+                self.on_preview(self.step, self)
+            if finished:
+                self._finish_stage(stage)
+            elif self.step % self.config.validate_every == 0:
+                self._validate(stage, self.splits.validation[: self.config.validation_pictures])
+            if self.step % self.config.checkpoint_every == 0 or finished or interrupt.requested:
+                self.save(required=bool(interrupt.requested))
+            if interrupt.requested:
+                raise Interrupted(interrupt.requested.name)
+            if self.step % self.config.validate_every == 0 or self.step % self.config.preview_every == 0:
+                began, logged_at = time.monotonic(), self.step  # throughput counts training only
+        stream.close()  # type: ignore[attr-defined]
+
+    def _begin_stage(self, stage: StageConfig) -> None:
+        """Fresh optimisers, phases and moving-average ramp."""
+        adversaries = self.adversaries if stage.adversary else {}
+        optimizer = make_adam(self.generator, stage.learning_rate, self.config.betas)
+        self.optimizers = {"generator": optimizer}
+        self.phases: list[Phase[Scene]] = []
+        for view, adversary in adversaries.items():
+            for phase in adversary.phases():
+                self.phases.append(self._on_view(view, phase, len(adversaries) > 1))
+                self.optimizers[view] = phase.optimizer
+        self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
+        every = self.config.adversary.steps_per_generator_step if adversaries else 1
+        self.generator_phase = Phase(
+            name="generator",
+            optimizer=optimizer,
+            terms=lambda scene: self._generator_terms(scene, stage, adversaries),
+            interval=every,
+        )
+        self.phases.append(self.generator_phase)
+        self.ema.restart()
+        self.generator.train()
+        self.task.train()
+
+    def _on_view(self, view: str, phase: Phase[Judged], several: bool) -> Phase[Scene]:
+        """A critic's phase, fed with its view of the scene; its terms bear the view's name where there are several."""
+
+        def terms(scene: Scene) -> Terms:
+            judged = self.task.judged(scene.batch, self._output(scene, grad=False))[view]
+            found = phase.terms(judged)
+            return {f"{name}/{view}": term for name, term in found.items()} if several else found
+
+        return Phase(
+            name=f"{phase.name}/{view}" if several else phase.name,
+            optimizer=phase.optimizer,
+            terms=terms,
+            interval=phase.interval,
+        )
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def _training_step(self, host_batch: Batch, stage: StageConfig, stage_step: int) -> None:
+        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in host_batch.items()}
+        seed_draws(self.config.seed, self.step, "batch")
+        batch = {name: self._laid_out(tensor) for name, tensor in self.task.prepare(moved).items()}
+        scene = Scene(batch, None, stage_step)
+        if self.task.shares_fake:
+            seed_draws(self.config.seed, self.step, "output")
+            scene.output = self._output(scene, grad=self.generator_phase.due(stage_step))
+        rate = factor(stage.schedule, stage_step, stage.steps)
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.base_rates[name] * rate
+        for phase in self.phases:
+            if phase.due(stage_step):
+                seed_draws(self.config.seed, self.step, phase.name)
+                self.meters.add(phase.run(scene, self._check))
+        if self.generator_phase.due(stage_step):
+            self.ema.update(self.generator, next(iter(batch.values())).shape[0])
+
+    def _laid_out(self, tensor: Tensor) -> Tensor:
+        return tensor.contiguous(memory_format=self.layout) if tensor.dim() == 4 else tensor
+
+    def _output(self, scene: Scene, grad: bool) -> Tensor:
+        if scene.output is not None:
+            return scene.output
+        with torch.set_grad_enabled(grad), self.autocast():
+            return self.task.generate(self.generator, scene.batch)
+
+    def _generator_terms(self, scene: Scene, stage: StageConfig, adversaries: dict[str, Adversary]) -> Terms:
+        output = self._output(scene, grad=True)
+        with self.autocast():
+            terms = self.task.objective(scene.batch, output, stage.weights)
+        if adversaries:
+            judged = self.task.judged(scene.batch, output)
+            for view, adversary in adversaries.items():
+                found = adversary.generator_terms(judged[view], scene.stage_step)
+                several = len(adversaries) > 1
+                terms.update({f"{name}/{view}" if several else name: term for name, term in found.items()})
+        return terms
+
+    def _check(self, phase: Phase[Scene], terms: Terms) -> None:
+        """Stop before a step on values that are not finite. On a GPU reading them would wait for it: see _log."""
+        if self.device.type == "cpu":
+            for name, term in terms.items():
+                if not math.isfinite(term.value.detach().item()):
+                    raise self._not_finite(name)
+
+    def _not_finite(self, term: str) -> TrainingError:
+        networks: dict[str, nn.Module] = {"generator": self.generator, **self.adversaries}
+        return not_finite(term, self.step, networks, self.checkpoints.describe_latest())
+
+    # --- now and then --------------------------------------------------------------------------------------------
+
+    def _log(self, stage: StageConfig, start: int, speed: float, seconds: float) -> None:
+        means = self.meters.means()
+        self.meters.clear()
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise self._not_finite(name)
+        self.seconds += seconds
+        rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
+        record = {"kind": "train", "step": self.step, "stage": stage.name, **means, **rates, "images_per_s": speed}
+        for tracker in self.trackers:
+            tracker.record(record)
+        left = (start + stage.steps - self.step) * (stage.batch or self.config.batch) / speed
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
+        place = f"{stage.name} {self.step - start}/{stage.steps}"
+        self.console.show(
+            f"step {self.step}  {place}  {speed:.1f} images/s  {numbers}  {duration(left)} left in stage",
+            last=self.step == start + stage.steps,
+        )
+
+    def evaluate(self, examples: Sequence[Any], keep_pictures: int = 0) -> Evaluation:
+        """Measure the moving average of the generator."""
+        return evaluate(self.task, self.ema.network, examples, keep_pictures=keep_pictures)
+
+    def _validate(self, stage: StageConfig, examples: Sequence[Any], keep_pictures: int = 0) -> Evaluation:
+        result = self.evaluate(examples, keep_pictures)
+        record = {"kind": "validation", "step": self.step, "stage": stage.name, **result.means, "n": len(examples)}
+        for tracker in self.trackers:
+            tracker.record(record)
+        shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in self.task.metrics)
+        self.console.say(f"step {self.step}  validation on {len(examples)}: {shown}")
+        return result
+
+    def _finish_stage(self, stage: StageConfig) -> None:
+        result = self._validate(stage, self.splits.validation, keep_pictures=4)
+        self.results.append(StageResult(stage.name, self.step, result.means, self.seconds))
+        self.on_stage_end(stage, result, self)
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-identical resume needs."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "generator": self.generator.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "ema_images": self.ema.images,
+            "adversaries": {view: adversary.state_dict() for view, adversary in self.adversaries.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "results": [vars(result) for result in self.results],
+            "meters": {"sums": self.meters.sums, "counts": self.meters.counts},
+        }
+
+    def save(self, required: bool = False) -> None:
+        """Write a checkpoint. If the disk is full the old ones stay and training goes on, unless `required`.
+
+        Raises:
+            TrainingError: a weight is not finite, or the checkpoint was required and could not be written.
+        """
+        bad = first_bad_parameter({"generator": self.generator, **self.adversaries})
+        if bad is not None:
+            raise self._not_finite(f"(weights of {bad})")
+        try:
+            self.checkpoints.save(self.step, self.state())
+        except OSError as error:
+            text = f"step {self.step}: {error}. {self.checkpoints.describe_latest()}"
+            if required:
+                raise TrainingError(text) from error
+            self.console.say(f"warning: {text} Training goes on; free some space.")
+
+    def resume(self) -> bool:
+        """Load the newest checkpoint that is whole. False if there is none: the run starts from its beginning."""
+        state = self.checkpoints.latest(self.console.say)
+        self._pending_optimizers: dict[str, Any] = {}
+        if state is None:
+            return False
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.generator.load_state_dict(state["generator"])
+        self.ema.network.load_state_dict(state["ema"])
+        self._pending_images = state["ema_images"]
+        for view, adversary in self.adversaries.items():
+            adversary.load_state_dict(state["adversaries"][view])
+        self._pending_optimizers = state["optimizers"]
+        self.results = [StageResult(**result) for result in state["results"]]
+        self.meters.sums = {name: value.to(self.device) for name, value in state["meters"]["sums"].items()}
+        self.meters.counts = state["meters"]["counts"]
+        for tracker in self.trackers:
+            tracker.rewind(self.step)
+        return True
+
+    def _load_optimizers(self) -> None:
+        """Within a stage, go on with the checkpoint's optimisers and moving-average ramp."""
+        for name, optimizer in self.optimizers.items():
+            if name in self._pending_optimizers:
+                optimizer.load_state_dict(self._pending_optimizers[name])
+        self.ema.images = self._pending_images

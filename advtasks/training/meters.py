@@ -1,0 +1,57 @@
+"""Running means of loss terms on the device, and the check that all is finite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from advtasks.errors import TrainingError
+from advtasks.task import Terms
+
+
+class Meters:
+    """Sums of named scalars, kept on the device: nothing is read until :meth:`means`."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, terms: Terms) -> None:
+        """Add the terms' unweighted values."""
+        for name, term in terms.items():
+            value = term.value.detach()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Means by name since the last :meth:`clear`."""
+        names = list(self.sums)
+        if not names:
+            return {}
+        values = torch.stack([self.sums[name].float() for name in names]).tolist()
+        return {name: value / self.counts[name] for name, value in zip(names, values, strict=True)}
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.sums.clear()
+        self.counts.clear()
+
+
+def first_bad_parameter(networks: dict[str, nn.Module]) -> str | None:
+    """Name of the first parameter or buffer that is not finite."""
+    for name, network in networks.items():
+        for key, tensor in network.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                return f"{name}.{key}"
+    return None
+
+
+def not_finite(term: str, step: int, networks: dict[str, nn.Module], last_good: str) -> TrainingError:
+    """The error for a loss that is not finite, naming term, layer and way out."""
+    layer = first_bad_parameter(networks)
+    cause = f"first layer with values that are not finite: {layer}" if layer else "all weights are still finite"
+    return TrainingError(
+        f"the loss term {term!r} is not finite at step {step}; {cause}. Training stopped. {last_good} "
+        "Ways out: a lower --stages.N.learning-rate, --precision fp32, a gradient penalty "
+        "(--adversary.regularizers r1), or check the data."
+    )

@@ -1,0 +1,201 @@
+"""A whole training run: data, trainer, files, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advtasks import components
+from advtasks.atomic import write_text
+from advtasks.bundle import Manifest, save_bundle
+from advtasks.config import RunConfig, StageConfig
+from advtasks.data.cache import PictureCache
+from advtasks.errors import UsageError, did_you_mean
+from advtasks.evaluation.runner import Evaluation, evaluate
+from advtasks.plugins import plugins, resolve
+from advtasks.reporting.pictures import save_contact_sheet, save_picture
+from advtasks.reporting.report import write_report
+from advtasks.reporting.table import result_table
+from advtasks.task import Task
+from advtasks.trackers import JsonLines, Tracker
+from advtasks.training import run_folder
+from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.loop import Interrupted, Trainer
+from advtasks.training.progress import Console, duration
+
+SHOWN = 4
+"""Validation pictures that previews and the report show."""
+
+
+def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False) -> Path:
+    """Train, from data folder to bundle and report. Gives the path of the bundle.
+
+    Raises:
+        AdvtasksError: of any kind that a user can mend; see :mod:`advtasks.errors`.
+        Interrupted: the run was stopped and can be resumed.
+    """
+    console = Console()
+    run = _Run(task_name, config, folder, console)
+    if not resume:
+        run_folder.create(folder, task_name, preset, config)
+    try:
+        return run.train(resume)
+    finally:
+        for tracker in run.trackers:
+            tracker.close()
+
+
+class _Run:
+    """The parts of one run."""
+
+    def __init__(self, task_name: str, config: RunConfig, folder: Path, console: Console) -> None:
+        if config.data is None:
+            raise UsageError("--data is missing: the folder of pictures to train on")
+        self.name, self.config, self.folder, self.console = task_name, config, folder, console
+        provided = plugins().find("tasks", task_name)
+        self.plugin = provided.plugin
+        self.task: Task = resolve(provided.spec.task)(config)
+        check_stages(self.task, config)
+        self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
+        self.splits = self.task.splits(self.cache)
+        self.trackers: list[Tracker] = []
+        self.pictures: list[str] = []
+        """Names of the pictures of a validation example, in the order to show them."""
+
+    def train(self, resume: bool) -> Path:
+        self.trackers.append(JsonLines(self.folder))
+        for name in components.provided("trackers"):
+            try:
+                self.trackers.append(components.build("trackers", name, folder=self.folder))
+            except UsageError as error:
+                self.console.say(f"note: tracker {name} is off: {error}")
+        for note in self.splits.notes:
+            self.console.say(note)
+        self.trainer = Trainer(
+            self.task,
+            self.config,
+            self.splits,
+            Checkpoints(self.folder / "checkpoints", self.config.checkpoints_kept),
+            self.trackers,
+            self.console,
+            on_preview=self._preview,
+            on_stage_end=self._stage_end,
+        )
+        if resume and self.trainer.resume():
+            self.console.say(f"going on at step {self.trainer.step}")
+        self._introduce()
+        self.baseline = self._measure_baseline()
+        self.trainer.train()
+        return self._finish()
+
+    def _introduce(self) -> None:
+        trainer = self.trainer
+        parameters = sum(p.numel() for p in trainer.generator.parameters())
+        adversary = self.config.adversary
+        judge = f"{adversary.discriminator}, {adversary.loss}" if trainer.adversaries else "none"
+        self.console.say(
+            f"{self.name}: generator {parameters:,} parameters, adversary: {judge}; {trainer.device}, "
+            f"{trainer.precision}, {torch.get_num_threads()} threads; run folder {self.folder}"
+        )
+
+    def _measure_baseline(self) -> dict[str, float] | None:
+        """The baseline on all validation examples; its pictures are kept for the report."""
+        if self.task.baseline is None or not self.splits.validation:
+            return None
+        self.task.to(self.trainer.device)
+        watch = lambda done, count: self.console.watch(f"measuring {self.task.baseline}", done, count)  # noqa: E731
+        result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
+        self._keep_pictures(str(self.task.baseline), result)
+        return result.means
+
+    def _keep_pictures(self, name: str, result: Evaluation) -> None:
+        """``pictures/N/``: what the report shows; outputs under `name`."""
+        for number, example in enumerate(result.examples[:SHOWN]):
+            for kind, picture in example.pictures.items():
+                label = name if kind == "output" else kind
+                save_picture(self.folder / "pictures" / str(number) / f"{label}.png", picture)
+
+    def _preview(self, step: int, trainer: Trainer) -> None:
+        result = trainer.evaluate(self.splits.validation[:SHOWN], keep_pictures=SHOWN)
+        save_contact_sheet(
+            self.folder / "previews" / f"step-{step:08d}.jpg", [example.pictures for example in result.examples]
+        )
+
+    def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
+        self._keep_pictures(stage.name, result)
+        self.pictures = list(result.examples[0].pictures) if result.examples else []
+        self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        values = {
+            "metrics": [dataclasses.asdict(metric) for metric in self.task.metrics],
+            "baseline": {"name": self.task.baseline, "metrics": self.baseline},
+            "stages": [dataclasses.asdict(stage) for stage in self.trainer.results],
+            "validation_pictures": len(self.splits.validation),
+            "pictures": self.pictures,
+        }
+        write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
+
+    def _save_bundle(self, path: Path, stage: str, metrics: dict[str, float]) -> None:
+        values: dict[str, Any] = self.task.manifest()
+        manifest = Manifest(
+            task=self.name,
+            plugin=self.plugin.distribution,
+            plugin_version=self.plugin.version,
+            advtasks_version=_version("advtasks"),
+            metrics=metrics,
+            protocols={metric.name: metric.protocol for metric in self.task.metrics},
+            stage=stage,
+            steps=self.trainer.step,
+            **values,
+        )
+        save_bundle(path, self.trainer.ema.network, manifest)
+
+    def _finish(self) -> Path:
+        bundle = self.folder / "bundle.safetensors"
+        last = self.trainer.results[-1]
+        self._save_bundle(bundle, last.stage, last.metrics)
+        self._write_results()
+        report = write_report(self.folder)
+        print_table = result_table(json.loads((self.folder / "results.json").read_text()))
+        self.console.say(f"\n{print_table}\n")
+        self.console.say(f"trained in {duration(self.trainer.seconds)} (validation and start-up not counted)")
+        self.console.say(f"bundle   {bundle}\nreport   {report}")
+        verb = self.task.manifest()["verb"]
+        self.console.say(f"try it   advtasks {verb} PICTURE -o OUT --model {self.folder}")
+        return bundle
+
+
+def check_stages(task: Task, config: RunConfig) -> None:
+    """Term names are known, and there is something to train.
+
+    Raises:
+        UsageError: they are not, or there is not.
+    """
+    if not config.stages:
+        raise UsageError("stages: there are none; choose a preset or give stages in --config FILE.yaml")
+    names = [stage.name for stage in config.stages]
+    if len(set(names)) != len(names):
+        raise UsageError(f"stages: two have the same name ({', '.join(names)})")
+    for stage in config.stages:
+        for term in stage.weights:
+            if term not in task.term_names:
+                raise UsageError(f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}")
+        if not any(stage.weights.values()) and (config.adversary.kind == "none" or not stage.adversary):
+            raise UsageError(f"stage {stage.name!r} has no loss term of a weight other than 0")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "0"
+
+
+__all__ = ["Interrupted", "train"]

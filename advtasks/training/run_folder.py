@@ -1,0 +1,58 @@
+"""A run's folder: run.yaml, metrics.jsonl, previews/, checkpoints/, stages/, bundle.safetensors, report.html."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from advtasks.atomic import write_text
+from advtasks.config import RunConfig, read_yaml, to_plain, to_yaml
+from advtasks.errors import UsageError
+
+_PACKAGES = ("advtasks", "torch", "kornia", "albumentations", "numpy", "pillow")
+
+
+def next_free(task: str, preset: str) -> Path:
+    """``runs/TASK-PRESET-N`` with the smallest N that does not exist."""
+    number = 1
+    while (path := Path("runs") / f"{task}-{preset}-{number}").exists():
+        number += 1
+    return path
+
+
+def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
+    """Make the folder and write ``run.yaml``: everything that is needed to repeat or resume the run.
+
+    Raises:
+        UsageError: the folder already holds a run or other files.
+    """
+    if (folder / "run.yaml").exists():
+        raise UsageError(f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty: choose another --out")
+    values = {
+        "task": task,
+        "preset": preset,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        **to_plain(config),
+    }
+    write_text(folder / "run.yaml", to_yaml(values))
+
+
+def read(folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """Task, preset and configuration values of a run.
+
+    Raises:
+        UsageError: not a run folder.
+    """
+    if not (folder / "run.yaml").is_file():
+        raise UsageError(f"{folder}: not a run folder (no run.yaml)")
+    return split_header(read_yaml(folder / "run.yaml"))
+
+
+def split_header(values: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Take task and preset off the values of a run.yaml; its versions are for people."""
+    rest = {key: value for key, value in values.items() if key not in ("task", "preset", "versions")}
+    return str(values.get("task", "")), str(values.get("preset", "")), rest

@@ -1,0 +1,19 @@
+"""Learning rates through a stage, as pure functions of the step: nothing to store."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+
+def factor(schedule: Literal["constant", "cosine", "linear"], step: int, steps: int) -> float:
+    """What the learning rate is multiplied by at `step` (from 0) of a stage of `steps` steps.
+
+    ``cosine`` falls from 1 to 0.01 (Loshchilov & Hutter 2017, eq. 5), ``linear`` from 1 to 0.
+    """
+    share = step / steps
+    if schedule == "cosine":
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+    if schedule == "linear":
+        return 1 - share
+    return 1.0

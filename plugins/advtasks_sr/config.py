@@ -1,0 +1,24 @@
+"""Configuration of super-resolution. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from advtasks.config import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionConfig(RunConfig):
+    """A super-resolution run."""
+
+    scale: Literal[2, 3, 4, 8] = 4
+    """Enlargement."""
+    generator: str = "srresnet"
+    """Name of the network, with options: ``srresnet:features=48:blocks=8``, ``rrdb``, ``compact``."""
+    patch: int = 32
+    """Side of the training patches, in low-resolution pixels."""
+    perceptual_network: str = "efficientnet-lite0:levels=4"
+    """Frozen network of the perceptual loss: ``efficientnet-lite0``, or ``vgg19:weights=FILE`` (SRGAN's own)."""
+    metric_network: str = "efficientnet-lite2"
+    """Frozen network of the perceptual distance that validation measures; not one that is trained against."""

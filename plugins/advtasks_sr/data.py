@@ -1,0 +1,154 @@
+"""Training patches and validation pictures out of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from albumentations import D4, Compose
+from torch.utils.data import Dataset
+
+from advtasks.data.cache import Array, PictureCache
+from advtasks.data.folder import hold_out
+from advtasks.data.loader import Position
+from advtasks.data.picture import read_picture
+from advtasks.data.resize import downscale_rgb8
+from advtasks.errors import DataError
+from advtasks.task import Batch, Splits
+from advtasks_sr.config import SuperResolutionConfig
+from advtasks_sr.layouts import Source, Sources, find_sources
+
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture at both resolutions, memory-mapped: (H, W, 3) and (H/scale, W/scale, 3) uint8."""
+
+    name: str
+    content: str
+    high: Array
+    low: Array
+
+
+class Patches(Dataset[Batch]):
+    """Random aligned crops, each turned or mirrored in one of eight ways: ``low`` and ``high``, (3, H, W) uint8."""
+
+    def __init__(self, pairs: Sequence[Pair], patch: int, scale: int) -> None:
+        self.pairs, self.patch, self.scale = pairs, patch, scale
+        self.turn = Compose([D4(p=1.0)], additional_targets={"low": "image"}, is_check_shapes=False)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, position: Position) -> Batch:
+        pair = self.pairs[position.index]
+        rng = np.random.default_rng(position.seed)
+        top = int(rng.integers(pair.low.shape[0] - self.patch + 1))
+        left = int(rng.integers(pair.low.shape[1] - self.patch + 1))
+        low = pair.low[top : top + self.patch, left : left + self.patch]
+        top, left, side = top * self.scale, left * self.scale, self.patch * self.scale
+        high = pair.high[top : top + side, left : left + side]
+        self.turn.set_random_seed(position.seed)
+        turned = self.turn(image=np.array(high), low=np.array(low))
+        return {"low": _tensor(turned["low"]), "high": _tensor(turned["image"])}
+
+
+def _tensor(pixels: Array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).contiguous()
+
+
+def load_pairs(sources: Sources, items: Sequence[Source], scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:
+    """Decode (or find in the cache) the pictures of `items`; unreadable ones are named in the notes.
+
+    Raises:
+        DataError: pairs that do not fit, by name.
+    """
+    if sources.problems:
+        listed = "\n  ".join(sources.problems[:_MOST_NAMED])
+        more = len(sources.problems) - _MOST_NAMED
+        raise DataError(
+            f"{len(sources.problems)} pictures do not pair:\n  {listed}"
+            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
+        )
+
+    def load(source: Source) -> Pair:
+        content, high = cache.rgb8(source.high)
+        if min(high.shape[:2]) < scale:
+            raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
+        if source.low is None:
+            low = cache.array(content, f"bicubic-x{scale}", lambda: downscale_rgb8(read_picture(source.high).rgb8(), scale))
+        else:
+            low = cache.rgb8(source.low)[1]
+        return Pair(source.high.name, content, high[: low.shape[0] * scale, : low.shape[1] * scale], low)
+
+    pairs, errors = cache.load("decoding pictures", items, load)
+    return pairs, [f"skipped  {error}" for error in errors]
+
+
+def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
+    """Training patches and whole validation pictures.
+
+    Raises:
+        DataError: nothing to train on, or pairs that do not fit.
+    """
+    assert config.data is not None, "the run checks that --data was given"
+    scale = config.scale
+    sources = find_sources(config.data, scale)
+    pairs, notes = load_pairs(sources, sources.train, scale, cache)
+    if sources.ignored:
+        notes.append(f"ignored  {len(sources.ignored)} files that are not pictures: {_named(sources.ignored)}")
+    if config.validation is not None:
+        validation, more = load_folder(config.validation, scale, cache)
+        notes += more
+    elif sources.validation:
+        validation, more = load_pairs(sources, sources.validation, scale, cache)
+        notes += more
+    else:
+        held_out = hold_out([pair.content for pair in pairs])
+        validation = [pair for pair in pairs if pair.content in held_out]
+        pairs = [pair for pair in pairs if pair.content not in held_out]
+        if not held_out and pairs:
+            validation = list(pairs)
+            notes.append("warning: one picture only; validation measures the picture that is trained on")
+    small = [pair for pair in pairs if min(pair.low.shape[:2]) < config.patch]
+    if small:
+        side = config.patch * scale
+        notes.append(
+            f"skipped  {len(small)} pictures smaller than a patch of {side}x{side}: "
+            f"{_named([Path(pair.name) for pair in small])}; a smaller --patch uses them"
+        )
+    train = [pair for pair in pairs if min(pair.low.shape[:2]) >= config.patch]
+    if not train:
+        raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
+    notes.append(
+        f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
+        f"({', '.join(pair.name for pair in validation[:4])}{', ...' if len(validation) > 4 else ''})"
+    )
+    return Splits(Patches(train, config.patch, scale), _measurable(validation, scale), tuple(notes))
+
+
+def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:
+    """All pictures of a folder, for evaluation.
+
+    Raises:
+        DataError: none can be used, or pairs that do not fit.
+    """
+    sources = find_sources(folder, scale)
+    pairs, notes = load_pairs(sources, (*sources.train, *sources.validation), scale, cache)
+    usable = _measurable(pairs, scale)
+    if not usable:
+        raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))
+    return usable, notes
+
+
+def _measurable(pairs: Sequence[Pair], scale: int) -> list[Pair]:
+    """Pictures large enough for the metrics' border crop and window."""
+    return [pair for pair in pairs if min(pair.high.shape[:2]) > max(2 * scale + 11, 32)]
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")

@@ -1,0 +1,7 @@
+"""Networks that enlarge: RGB (N, 3, h, w) in [0, 1] to (N, 3, h·scale, w·scale), not clamped."""
+
+from advtasks_sr.generators.compact import Compact
+from advtasks_sr.generators.rrdb import RRDBNet
+from advtasks_sr.generators.srresnet import SRResNet
+
+__all__ = ["Compact", "RRDBNet", "SRResNet"]

@@ -1,0 +1,94 @@
+"""Ready-made configurations. The first one is the default. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from advtasks.config import AdversaryConfig, StageConfig
+from advtasks_sr.config import SuperResolutionConfig
+
+QUICK = SuperResolutionConfig(
+    generator="srresnet:features=48:blocks=8:tail=direct:base=bicubic",
+    batch=16,
+    patch=32,
+    ema_half_life=2000.0,
+    stages=(
+        StageConfig(name="pixel", steps=1000, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(
+            name="adversarial",
+            steps=200,
+            batch=8,
+            weights={"l1": 1.0, "perceptual": 0.1},
+            adversary=True,
+            learning_rate=2e-4,
+            schedule="cosine",
+        ),
+    ),
+    adversary=AdversaryConfig(
+        discriminator="patch:features=32:layers=2:norm=none",
+        loss="non-saturating",
+        weight=0.005,
+        regularizers=("spectral-norm",),
+        learning_rate=4e-4,
+    ),
+)
+"""Minutes on two cores: a small SRResNet, then a short SRGAN stage."""
+
+SRGAN = SuperResolutionConfig(
+    generator="srresnet",
+    batch=16,
+    patch=32,
+    ema_half_life=10_000.0,
+    preview_every=5_000,
+    validate_every=5_000,
+    checkpoint_every=5_000,
+    log_every=100,
+    stages=(
+        StageConfig(name="pixel", steps=1_000_000, weights={"mse": 1.0}, learning_rate=1e-4),
+        StageConfig(
+            name="adversarial",
+            steps=100_000,
+            weights={"l1": 0.01, "perceptual": 1.0},
+            adversary=True,
+            learning_rate=1e-4,
+        ),
+        StageConfig(
+            name="adversarial-fine",
+            steps=100_000,
+            weights={"l1": 0.01, "perceptual": 1.0},
+            adversary=True,
+            learning_rate=1e-5,
+        ),
+    ),
+    adversary=AdversaryConfig(discriminator="vgg-style", loss="non-saturating", weight=5e-3),
+)
+"""SRGAN (Ledig et al. 2017, section 3.2): 16 blocks, MSE, then perceptual + adversarial, with the term weights that
+became customary. The paper's perceptual network is ``vgg19:weights=FILE``; its patches are 96 pixels (24 low)."""
+
+ESRGAN = SuperResolutionConfig(
+    generator="rrdb",
+    batch=16,
+    patch=32,
+    ema_half_life=10_000.0,
+    preview_every=5_000,
+    validate_every=5_000,
+    checkpoint_every=5_000,
+    log_every=100,
+    stages=(
+        StageConfig(name="pixel", steps=1_000_000, weights={"l1": 1.0}, learning_rate=2e-4, schedule="cosine"),
+        StageConfig(
+            name="adversarial",
+            steps=400_000,
+            weights={"l1": 0.01, "perceptual": 1.0},
+            adversary=True,
+            learning_rate=1e-4,
+            schedule="cosine",
+        ),
+    ),
+    adversary=AdversaryConfig(discriminator="vgg-style", loss="relativistic-average", weight=5e-3),
+)
+"""ESRGAN (Wang et al. 2018, section 4.1): RRDB with 23 blocks, L1, then relativistic average GAN (lambda 5e-3,
+eta 1e-2). The paper halves its learning rate in steps; here it falls on a cosine."""
+
+PRESETS: Mapping[str, SuperResolutionConfig] = MappingProxyType({"quick": QUICK, "srgan": SRGAN, "esrgan": ESRGAN})

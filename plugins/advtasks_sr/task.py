@@ -1,0 +1,138 @@
+"""Super-resolution as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from advtasks import components
+from advtasks.config import RunConfig
+from advtasks.data.cache import PictureCache
+from advtasks.data.resize import bicubic_upscale
+from advtasks.evaluation.perceptual_distance import PerceptualDistance
+from advtasks.evaluation.psnr_ssim import psnr_y, ssim_y
+from advtasks.inference.tiling import run_tiled
+from advtasks.losses import PerceptualLoss, charbonnier
+from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms
+from advtasks_sr.config import SuperResolutionConfig
+from advtasks_sr.data import Pair, load_folder, make_splits
+
+_PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": l1_loss,
+    "mse": mse_loss,
+    "charbonnier": charbonnier,
+}
+
+
+class SuperResolution(Task):
+    """Low resolution in, high resolution out; measured against bicubic interpolation."""
+
+    baseline: ClassVar[str | None] = "bicubic"
+    term_names: ClassVar[frozenset[str]] = frozenset({*_PIXEL_LOSSES, "perceptual"})
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config)
+        assert isinstance(config, SuperResolutionConfig), "the plugin's own configuration"
+        self.options = config
+        self.scale: int = config.scale
+        self.distance = PerceptualDistance(components.build("features", config.metric_network))
+        backbone = self.distance.network.name
+        self.metrics: Sequence[Metric] = (  # type: ignore[misc]
+            Metric("psnr_y", "PSNR-Y", True, f"Y of BT.601 (MATLAB), 8 bit, {self.scale} pixels cropped a side", "dB"),
+            Metric("ssim_y", "SSIM-Y", True, "11x11 Gaussian, sigma 1.5, valid windows; Y and crop as PSNR-Y"),
+            Metric(
+                f"distance_{backbone.replace('-', '_')}",
+                f"distance ({backbone})",
+                False,
+                f"squared distance of unit features of {backbone} (ImageNet), summed over 5 scales; not LPIPS",
+            ),
+        )
+        if any(stage.weights.get("perceptual") for stage in config.stages):
+            self.perceptual = PerceptualLoss(components.build("features", config.perceptual_network))
+
+    def generator(self) -> nn.Module:
+        """The network that ``--generator`` names."""
+        network: nn.Module = components.build("generators", self.options.generator, scale=self.scale)
+        return network
+
+    def splits(self, cache: PictureCache) -> Splits:
+        """Patches to train on, whole pictures to validate on."""
+        return make_splits(self.options, cache)
+
+    def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
+        """All pictures of a folder, with their low-resolution side."""
+        return load_folder(folder, self.scale, cache)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Bytes to floats in [0, 1]."""
+        return {name: pixels.float().div_(255) for name, pixels in batch.items()}
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """The enlarged patches."""
+        output: Tensor = generator(batch["low"])
+        return output.float()
+
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        """Pixel losses and the perceptual loss, by name."""
+        terms: Terms = {}
+        for name, weight in weights.items():
+            if not weight:
+                continue
+            if name == "perceptual":
+                terms[name] = Term(self.perceptual(output, batch["high"]).float(), weight)
+            else:
+                terms[name] = Term(_PIXEL_LOSSES[name](output, batch["high"]), weight)
+        return terms
+
+    def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
+        """The critic sees patches without their low-resolution side, as in SRGAN."""
+        return {"image": Judged(batch["high"], output)}
+
+    def evaluate(self, generator: nn.Module | None, example: Pair) -> Evaluated:
+        """PSNR-Y, SSIM-Y and the perceptual distance of one picture."""
+        device = self.distance.network.get_buffer("mean").device
+        low, high = (_floats(pixels).to(device) for pixels in (example.low, example.high))
+        if generator is None:
+            output = bicubic_upscale(low, self.scale)
+        else:
+            output = run_tiled(
+                generator,
+                low,
+                scale=self.scale,
+                radius=int(generator.receptive_radius),  # type: ignore[arg-type]
+                multiple_of=int(getattr(generator, "multiple_of", 1)),
+            ).to(device)
+        output = (output.clamp(0, 1) * 255).round() / 255  # what a file would hold
+        values = (psnr_y(output, high, self.scale), ssim_y(output, high, self.scale), self.distance(output, high))
+        names = [metric.name for metric in self.metrics]
+        return Evaluated(
+            {name: value.item() for name, value in zip(names, values, strict=True)},
+            {"low resolution": low[0], "output": output[0], "original": high[0]},
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """What ``advtasks upscale`` needs."""
+        hyper_parameters = components.arguments("generators", self.options.generator, scale=self.scale)
+        with torch.device("meta"):
+            network = self.generator()
+        return {
+            "verb": "upscale",
+            "generator": components.parse(self.options.generator).name,
+            "hyper_parameters": hyper_parameters,
+            "task_options": {"scale": self.scale, "metric_network": self.options.metric_network},
+            "channels": 3,
+            "scale": self.scale,
+            "receptive_radius": network.receptive_radius,
+            "multiple_of": getattr(network, "multiple_of", 1),
+            "training_data": f"pictures of the folder {self.options.data.name if self.options.data else '?'}; "
+            "their terms apply",
+        }
+
+
+def _floats(pixels: Any) -> Tensor:
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255

@@ -11,6 +11,7 @@ In somebody's own loop it takes two lines::
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -130,6 +131,9 @@ class Adversary(nn.Module):
             value = regularizer.term(self.discriminator, judged)
         return {} if value is None else {regularizer.name: Term(value, float(regularizer.interval))}
 
+    def _lazy_penalty(self, regularizer: Regularizer, judged: Judged) -> Terms:
+        return self._penalty(regularizer, _detached(judged))
+
     def phases(self) -> list[Phase[Judged]]:
         """The critic's phases: its main step, and one for each lazy regularizer."""
         lazy = [r for r in self._regularizers() if r.phase == "discriminator" and r.interval > 1]
@@ -141,7 +145,7 @@ class Adversary(nn.Module):
                 Phase(
                     name=f"discriminator-{regularizer.name}",
                     optimizer=self.optimizer,
-                    terms=lambda judged, r=regularizer: self._penalty(r, _detached(judged)),
+                    terms=functools.partial(self._lazy_penalty, regularizer),
                     interval=regularizer.interval,
                 )
             )

@@ -14,7 +14,11 @@ def advtasks_losses() -> list[Component]:
     """The adversarial losses of the core."""
     components = [
         _loss("minimax", "Minimax", "the saturating game (Goodfellow et al. 2014, eq. 1)"),
-        _loss("non-saturating", "NonSaturating", "the generator maximises log D (Goodfellow et al. 2014, sec. 3)"),
+        _loss(
+            "non-saturating",
+            "NonSaturating",
+            "the generator maximises log D (Goodfellow et al. 2014, sec. 3)",
+        ),
         _loss("least-squares", "LeastSquares", "LSGAN (Mao et al. 2017, eq. 9)"),
         _loss("hinge", "Hinge", "geometric GAN (Lim & Ye 2017; Zhang et al. 2018)"),
         _loss("wasserstein", "Wasserstein", "WGAN (Arjovsky et al. 2017, eq. 2)"),
@@ -23,7 +27,12 @@ def advtasks_losses() -> list[Component]:
         paper = f"{comparison} comparison (Jolicoeur-Martineau 2018)"
         components += [
             _loss(f"relativistic-paired{suffix}", "RelativisticPaired", f"RpGAN, {paper}", comparison=comparison),
-            _loss(f"relativistic-average{suffix}", "RelativisticAverage", f"RaGAN, {paper}", comparison=comparison),
+            _loss(
+                f"relativistic-average{suffix}",
+                "RelativisticAverage",
+                f"RaGAN, {paper}",
+                comparison=comparison,
+            ),
         ]
     return components
 

@@ -66,7 +66,11 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
     parameters, annotations = _signature(found.spec.build)
     free = [name for name in parameters if name not in given and name not in found.spec.fixed]
     defaults = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
-    values: dict[str, Any] = {**defaults, **found.spec.fixed, **{k: v for k, v in given.items() if k in parameters}}
+    values: dict[str, Any] = {
+        **defaults,
+        **found.spec.fixed,
+        **{k: v for k, v in given.items() if k in parameters},
+    }
     for option, value in choice.options.items():
         if option not in free:
             raise UsageError(f"{choice.name!r} has no option {option!r}: {did_you_mean(option, free)}")

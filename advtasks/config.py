@@ -23,18 +23,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversaryConfig(Options):
-    """The adversary; ``--adversary.kind none`` takes it away."""
+    """The adversary; --adversary.kind none takes it away."""
 
     kind: Literal["gan", "none"] = "gan"
-    """``none`` trains the plain task: the same run without critic and adversarial term."""
+    """none trains the plain task: the same run without critic and adversarial term."""
     discriminator: str = "patch"
-    """Name of the critic, with options: ``vgg-style``, ``patch:layers=4``, ``unet``."""
+    """Name of the critic, with options: vgg-style, patch:layers=4, unet."""
     loss: str = "non-saturating"
-    """Name of the adversarial loss, with options: ``hinge``, ``least-squares:a=-1``, ``relativistic-average``."""
+    """Name of the adversarial loss, with options: hinge, least-squares:a=-1, relativistic-average."""
     weight: float | str = 1.0
-    """Of the generator's adversarial term: a number, or a schedule over the stage's steps ``0@0,0.005@1000``."""
+    """Of the generator's adversarial term: a number, or a schedule over the stage's steps 0@0,0.005@1000."""
     regularizers: tuple[str, ...] = ()
-    """Names separated by commas or spaces, with options: ``r1:gamma=10:interval=16,spectral-norm``."""
+    """Names separated by commas or spaces, with options: r1:gamma=10:interval=16,spectral-norm."""
     label_smoothing: float = 0.0
     """One-sided: the target of real pictures is 1 minus this."""
     steps_per_generator_step: int = 1
@@ -56,9 +56,9 @@ class StageConfig(Options):
     """A stretch of training with its own length, term weights and learning rate."""
 
     name: str
-    """Shown in logs and reports, for example ``pixel``."""
+    """Shown in logs and reports, for example pixel."""
     steps: int
-    """Length in training steps. ``--steps`` rescales all stages, keeping their shares."""
+    """Length in training steps. --steps rescales all stages, keeping their shares."""
     weights: dict[str, float]
     """Weights of the task's own terms, by name; a term that is not named is not computed."""
     adversary: bool = False
@@ -66,7 +66,7 @@ class StageConfig(Options):
     learning_rate: float = 1e-4
     """Of the generator's Adam, at the start of the stage."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """How learning rates run through the stage: ``cosine`` and ``linear`` fall to 1 % and to 0."""
+    """How learning rates run through the stage: cosine and linear fall to 1 % and to 0."""
     batch: int | None = None
     """Batch size of this stage; the run's when not given."""
 
@@ -88,9 +88,9 @@ class RunConfig(Options):
     seed: int = 0
     """Everything random derives from it."""
     device: str = "auto"
-    """``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU where there is one."""
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the main losses; penalties stay in fp32. ``auto`` is bf16 where the processor computes with it."""
+    """Of the main losses; penalties stay in fp32. auto is bf16 where the processor computes with it."""
     channels_last: bool = True
     """Memory layout of the networks."""
     workers: int = 0
@@ -123,7 +123,14 @@ class RunConfig(Options):
         if self.steps is not None:
             object.__setattr__(self, "stages", _rescaled(self.stages, self.steps))
             object.__setattr__(self, "steps", None)
-        for name in ("batch", "log_every", "preview_every", "validate_every", "checkpoint_every", "checkpoints_kept"):
+        for name in (
+            "batch",
+            "log_every",
+            "preview_every",
+            "validate_every",
+            "checkpoint_every",
+            "checkpoints_kept",
+        ):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -135,7 +142,8 @@ def _rescaled(stages: tuple[StageConfig, ...], steps: int) -> tuple[StageConfig,
     if steps < len(stages):
         raise UsageError(f"--steps {steps}: there are {len(stages)} stages, give at least as many steps")
     whole = sum(stage.steps for stage in stages)
-    ends, seen = [], 0
+    ends: list[int] = []
+    seen = 0
     for place, stage in enumerate(stages):
         seen += stage.steps
         earliest = (ends[-1] if ends else 0) + 1

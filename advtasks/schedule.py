@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from advtasks.errors import UsageError
@@ -29,7 +30,7 @@ class Schedule:
             knots = tuple((int(step), float(value)) for value, step in pairs)
         except ValueError:
             raise UsageError(f"{text!r} is not a schedule: write 0.005 or 0@0,0.005@1000") from None
-        if any(later[0] <= earlier[0] for earlier, later in zip(knots, knots[1:], strict=False)):
+        if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(knots)):
             raise UsageError(f"{text!r}: the steps of a schedule must increase")
         return cls(knots)
 
@@ -40,7 +41,7 @@ class Schedule:
             return first[1]
         if step >= last[0]:
             return last[1]
-        for (s0, v0), (s1, v1) in zip(self.knots, self.knots[1:], strict=False):
+        for (s0, v0), (s1, v1) in itertools.pairwise(self.knots):
             if s0 <= step < s1:
                 return v0 + (v1 - v0) * (step - s0) / (s1 - s0)
         raise AssertionError("unreachable: the knots cover the step")

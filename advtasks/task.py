@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from advtasks.data.loader import Batch
+
 if TYPE_CHECKING:
     from advtasks.config import RunConfig
     from advtasks.data.cache import PictureCache
-
-Batch = dict[str, Tensor]
-"""What a data set yields, collated: tensors by name."""
 
 
 @dataclass(frozen=True)

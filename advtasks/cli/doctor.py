@@ -11,7 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 import tyro
 
-_REQUIRED = ("torch", "torchvision", "kornia", "albumentations", "numpy", "pillow", "pluggy", "safetensors", "tyro")
+_REQUIRED = (
+    "torch",
+    "torchvision",
+    "kornia",
+    "albumentations",
+    "numpy",
+    "pillow",
+    "pluggy",
+    "safetensors",
+    "tyro",
+)
 _OPTIONAL = {"tensorboard": "curves in TensorBoard"}
 
 
@@ -66,7 +76,9 @@ def _torchvision() -> list[str]:
         module = import_torchvision()
     except (ImportError, RuntimeError) as error:
         return [f"torchvision cannot be imported ({error})"]
-    print(f"vision ops     {'compiled' if module.extension._has_ops() else 'schemas only (CPU torch beside a CUDA build)'}")
+    print(
+        f"vision ops     {'compiled' if module.extension._has_ops() else 'schemas only (CPU torch beside a CUDA build)'}"
+    )
     return []
 
 

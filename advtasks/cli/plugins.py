@@ -28,10 +28,12 @@ def main(argv: list[str]) -> int:
     names = [name for plugin in (*found.loaded, *found.broken) for name in (plugin.entry, plugin.name)]
     if options.name is not None and options.name not in names:
         raise UsageError(f"no plugin {options.name!r}: {did_you_mean(options.name, names)}")
-    shown = [p for p in found.loaded if options.name in (None, p.entry, p.name)]
-    broken = [p for p in found.broken if options.name in (None, p.entry, p.name)]
+    shown = [p for p in found.loaded if _named(p, options.name)]
+    broken = [p for p in found.broken if _named(p, options.name)]
     if options.json:
-        values = [{"name": p.name, "version": p.version, "provides": _provides(p)} for p in shown]
+        values: list[dict[str, object]] = [
+            {"name": p.name, "version": p.version, "provides": _provides(p)} for p in shown
+        ]
         values += [{"name": p.name, "version": p.version, "error": p.error} for p in broken]
         print(json.dumps(values, indent=2))
         return 1 if broken else 0
@@ -46,10 +48,16 @@ def main(argv: list[str]) -> int:
     return 1 if broken else 0
 
 
+def _named(plugin: Plugin, name: str | None) -> bool:
+    return name is None or name in (plugin.entry, plugin.name)
+
+
 def _provides(plugin: Plugin) -> dict[str, dict[str, str]]:
     found = plugins()
     by_kind = {
-        kind: {name: item.spec.summary for name, item in found.provided(kind).items() if item.plugin.name == plugin.name}
+        kind: {
+            name: item.spec.summary for name, item in found.provided(kind).items() if item.plugin.name == plugin.name
+        }
         for kind in KINDS
     }
     return {kind: items for kind, items in by_kind.items() if items}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,14 @@ def main(argv: list[str]) -> int:
 
     folder = config.out or next_free(task, preset)
     # a run is found again from wherever it is resumed
-    absolute = {name: Path(os.path.abspath(p)) for name in ("data", "validation") if (p := getattr(config, name))}
-    return _train(task, preset, dataclasses.replace(config, out=None, **absolute), folder, resume=False)
+    found_again = dataclasses.replace(
+        config, out=None, data=_absolute(config.data), validation=_absolute(config.validation)
+    )
+    return _train(task, preset, found_again, folder, resume=False)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
 
 
 def _own_flags() -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ class PictureCache:
         with contextlib.suppress(OSError, ValueError, EOFError):  # missing or damaged: made again below
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             os.utime(path)
-            return mapped  # type: ignore[no-any-return]
+            return mapped
         made = make()
         try:
             with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -69,7 +69,7 @@ class PictureCache:
                 f"the picture cache cannot be written in {self.folder} ({error}). Free some space, or choose "
                 "another folder with --cache DIR or ADVTASKS_CACHE."
             ) from error
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def rgb8(self, path: Path) -> tuple[str, Array]:
         """Fingerprint and decoded (H, W, 3) pixels of a picture.
@@ -83,9 +83,7 @@ class PictureCache:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
 
-    def load(
-        self, what: str, items: Sequence[Any], work: Callable[[Any], Any]
-    ) -> tuple[list[Any], list[DataError]]:
+    def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
         """`work` on all items, in parallel, with progress: the results in order, and the errors of those that failed.
 
         Decoding releases the interpreter lock, so threads use all cores. The cache is pruned afterwards.

@@ -31,7 +31,8 @@ def find_pictures(folder: Path) -> Found:
         raise DataError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; --data takes a folder of pictures")
-    pictures, others = [], []
+    pictures: list[Path] = []
+    others: list[Path] = []
     for path in _files(folder):
         (pictures if path.suffix.lower() in EXTENSIONS else others).append(path)
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))

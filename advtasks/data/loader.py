@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from advtasks.task import Batch
+Batch = dict[str, Tensor]
+"""What a data set yields, collated: tensors by name."""
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,9 @@ def _cause(error: Exception) -> str:
     return "not a picture" if "cannot identify" in text else text or type(error).__name__
 
 
-def _exif_without_orientation(image: Image.Image) -> bytes | None:
-    exif = image.getexif()
-    if not exif:
-        return None
+def _exif_without_orientation(upright: Image.Image) -> bytes | None:
+    """EXIF of a picture that has been turned already. (Removing the tag first would keep it from being turned.)"""
+    exif = upright.getexif()
     exif.pop(0x0112, None)
     return exif.tobytes() if len(exif) else None
 
@@ -129,9 +128,9 @@ def _read_deep(path: Path, image: Image.Image) -> Picture:
 
 
 def _from_pillow(image: Image.Image) -> Picture:
-    exif = _exif_without_orientation(image)
     icc = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
+    exif = _exif_without_orientation(upright)
     mode = upright.mode
     if mode in ("I;16", "I;16B", "I;16L", "I"):
         grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535).astype(np.uint16)
@@ -160,9 +159,7 @@ def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     if icc:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             assert converted is not None
             return converted
         except ImageCms.PyCMSError:

@@ -64,10 +64,10 @@ def _up(x: Tensor, like: Tensor) -> Tensor:
     return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def _read_hook_style_names(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _read_hook_style_names(module: nn.Module, state: dict[str, Any], prefix: str, *others: Any) -> None:
     """Rename the weights of the older hook-style spectral norm, which community files hold."""
     renamed = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
     for key in list(state):
-        layer, _, last = key.rpartition(".")
-        if key.startswith(prefix) and last in renamed:
+        layer, dot, last = key.rpartition(".")
+        if dot and key.startswith(prefix) and last in renamed:
             state[f"{layer}.parametrizations.weight.{renamed[last]}"] = state.pop(key)

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.features import FeatureNetwork
+from advtasks.features.distance import unit_distance
 
 
 class PerceptualDistance(nn.Module):
-    """Squared distance of unit-length features, averaged over positions, summed over layers.
+    """:func:`advtasks.features.distance.unit_distance` on the features of a frozen network.
 
-    The form of LPIPS (Zhang et al. 2018, eq. 1) with all weights 1. It is not LPIPS: that name belongs to the
-    literature's networks and weights. Compare only values of the same backbone.
+    It is not LPIPS: that name belongs to the literature's networks and weights. Compare only values of the same
+    backbone.
     """
 
     def __init__(self, network: FeatureNetwork) -> None:
@@ -22,9 +23,4 @@ class PerceptualDistance(nn.Module):
     @torch.no_grad()
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """(N,) distances of RGB pictures (N, 3, H, W) in [0, 1]; 0 for equal ones, lower is better."""
-        distance = torch.zeros(output.shape[0], device=output.device)
-        for one, other in zip(self.network(output.clamp(0, 1)), self.network(target), strict=True):
-            one = one / (one.norm(dim=1, keepdim=True) + 1e-10)
-            other = other / (other.norm(dim=1, keepdim=True) + 1e-10)
-            distance = distance + (one - other).square().sum(1).mean(dim=(1, 2))
-        return distance
+        return unit_distance(self.network(output.clamp(0, 1)), self.network(target))

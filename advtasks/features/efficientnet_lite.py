@@ -52,5 +52,5 @@ class EfficientNetLite(FeatureNetwork):
 
 
 def _stride(block: torch.nn.Module) -> int:
-    stride = block._block_args.stride  # type: ignore[union-attr]
-    return int(stride[0] if isinstance(stride, (list, tuple)) else stride)  # type: ignore[arg-type,index]
+    stride = block._block_args.stride
+    return int(stride[0] if isinstance(stride, (list, tuple)) else stride)  # type: ignore[arg-type]

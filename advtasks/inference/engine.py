@@ -25,10 +25,14 @@ class ImageModel:
     """
 
     def __init__(
-        self, network: nn.Module, manifest: Manifest, device: torch.device | str = "cpu", tile: int | None = None
+        self,
+        network: nn.Module,
+        manifest: Manifest,
+        device: torch.device | str = "cpu",
+        tile: int | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.manifest = manifest
         self.tile = tile
 

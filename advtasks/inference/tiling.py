@@ -87,7 +87,7 @@ def run_tiled(
     side = tile or default_tile(radius)
     side = -(-side // multiple_of) * multiple_of
     context = -(-radius // multiple_of) * multiple_of
-    plan = list(regions(*extended.shape[-2:], side))
+    plan = list(regions(extended.shape[-2], extended.shape[-1], side))
     result: Tensor | None = None
     for done, region in enumerate(plan, 1):
         for part, output in _computed(network, extended, region, context, scale, multiple_of):
@@ -111,7 +111,12 @@ def _extended(picture: Tensor, multiple: int) -> Tensor:
 
 
 def _computed(
-    network: Callable[[Tensor], Tensor], picture: Tensor, region: Region, context: int, scale: int, multiple: int
+    network: Callable[[Tensor], Tensor],
+    picture: Tensor,
+    region: Region,
+    context: int,
+    scale: int,
+    multiple: int,
 ) -> Iterator[tuple[Region, Tensor]]:
     """The output of a region, or of its halves where it does not fit into memory."""
     top, left = max(region.top - context, 0), max(region.left - context, 0)

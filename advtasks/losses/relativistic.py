@@ -55,9 +55,7 @@ class RelativisticAverage(AdversarialLoss):
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Real above the mean fake, fake below the mean real."""
         compare = _COMPARE[self.comparison]
-        return (
-            compare(real_logits - fake_logits.mean()).mean() + compare(real_logits.mean() - fake_logits).mean()
-        )
+        return compare(real_logits - fake_logits.mean()).mean() + compare(real_logits.mean() - fake_logits).mean()
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
         """The critic's loss with the roles swapped."""

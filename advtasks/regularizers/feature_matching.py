@@ -14,9 +14,7 @@ from advtasks.task import Judged
 
 def feature_matching(real_features: list[Tensor], fake_features: list[Tensor]) -> Tensor:
     """Mean over layers of the mean absolute difference (Wang et al. 2018, eq. 4); real features carry no gradient."""
-    parts = [
-        (fake - real.detach()).abs().mean() for real, fake in zip(real_features, fake_features, strict=True)
-    ]
+    parts = [(fake - real.detach()).abs().mean() for real, fake in zip(real_features, fake_features, strict=True)]
     return torch.stack(parts).mean()
 
 

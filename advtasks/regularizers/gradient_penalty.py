@@ -93,6 +93,4 @@ class WassersteinGradientPenalty(Regularizer):
 
     def term(self, discriminator: nn.Module, judged: Judged) -> Tensor:
         """The penalty, weighted."""
-        return wasserstein_gradient_penalty(
-            discriminator, judged.real, judged.fake, judged.condition, self.weight
-        )
+        return wasserstein_gradient_penalty(discriminator, judged.real, judged.fake, judged.condition, self.weight)

@@ -34,7 +34,7 @@ def write_report(run: Path) -> Path:
     page = Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(run.resolve().name),
         table=_table(results),
-        protocol="".join(f"<li><b>{html.escape(m['label'])}</b>: {html.escape(m['protocol'])}</li>" for m in results["metrics"]),
+        protocol=_protocols(results["metrics"]),
         count=results["validation_pictures"],
         comparisons=_comparisons(run, results),
         data=json.dumps({"records": read_records(run / "metrics.jsonl"), "metrics": results["metrics"],
@@ -44,6 +44,10 @@ def write_report(run: Path) -> Path:
     path = run / "report.html"
     write_text(path, page)
     return path
+
+
+def _protocols(metrics: list[dict[str, Any]]) -> str:
+    return "".join(f"<li><b>{html.escape(m['label'])}</b>: {html.escape(m['protocol'])}</li>" for m in metrics)
 
 
 def _table(results: dict[str, Any]) -> str:

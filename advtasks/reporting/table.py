@@ -33,8 +33,10 @@ def result_table(results: dict[str, Any]) -> str:
     heads = ["", *headings(results)]
     body = [[name, *cells] for name, cells in rows(results)]
     widths = [max(len(row[i]) for row in [heads, *body]) for i in range(len(heads))]
-    lines = ["  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-             for row in [heads, *body]]  # fmt: skip
+    lines = []
+    for first, *cells in [heads, *body]:
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *aligned]))
     lines.insert(1, "─" * len(lines[0]))
     lines.append(f"mean over {results['validation_pictures']} held-out pictures; * best")
     return "\n".join(lines)

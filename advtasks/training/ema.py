@@ -38,7 +38,8 @@ class MovingAverage:
         """Follow `network` after a step on `batch` images."""
         self.images += batch
         weight = 1.0 - self.decay(batch)
-        own, theirs = list(self.network.parameters()), list(network.parameters())
+        own: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(own, theirs, weight)
         buffers: list[Tensor] = list(self.network.buffers())
         if buffers:

@@ -15,10 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
+from advtasks.devices import autocast, choose_device, choose_precision
 from advtasks.errors import TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.phase import Phase, make_adam
@@ -29,7 +31,6 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
-from advtasks.devices import autocast, choose_device, choose_precision
 from advtasks.training.progress import Console, duration
 from advtasks.training.randomness import seed_draws
 from advtasks.training.schedules import factor
@@ -164,7 +165,7 @@ class Trainer:
         """Fresh optimisers, phases and moving-average ramp."""
         adversaries = self.adversaries if stage.adversary else {}
         optimizer = make_adam(self.generator, stage.learning_rate, self.config.betas)
-        self.optimizers = {"generator": optimizer}
+        self.optimizers: dict[str, Optimizer] = {"generator": optimizer}
         self.phases: list[Phase[Scene]] = []
         for view, adversary in adversaries.items():
             for phase in adversary.phases():
@@ -172,7 +173,7 @@ class Trainer:
                 self.optimizers[view] = phase.optimizer
         self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
         every = self.config.adversary.steps_per_generator_step if adversaries else 1
-        self.generator_phase = Phase(
+        self.generator_phase: Phase[Scene] = Phase(
             name="generator",
             optimizer=optimizer,
             terms=lambda scene: self._generator_terms(scene, stage, adversaries),
@@ -261,7 +262,14 @@ class Trainer:
                 raise self._not_finite(name)
         self.seconds += seconds
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
-        record = {"kind": "train", "step": self.step, "stage": stage.name, **means, **rates, "images_per_s": speed}
+        record = {
+            "kind": "train",
+            "step": self.step,
+            "stage": stage.name,
+            **means,
+            **rates,
+            "images_per_s": speed,
+        }
         for tracker in self.trackers:
             tracker.record(record)
         left = (start + stage.steps - self.step) * (stage.batch or self.config.batch) / speed
@@ -278,7 +286,13 @@ class Trainer:
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any], keep_pictures: int = 0) -> Evaluation:
         result = self.evaluate(examples, keep_pictures)
-        record = {"kind": "validation", "step": self.step, "stage": stage.name, **result.means, "n": len(examples)}
+        record = {
+            "kind": "validation",
+            "step": self.step,
+            "stage": stage.name,
+            **result.means,
+            "n": len(examples),
+        }
         for tracker in self.trackers:
             tracker.record(record)
         shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in self.task.metrics)

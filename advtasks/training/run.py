@@ -123,7 +123,8 @@ class _Run:
     def _preview(self, step: int, trainer: Trainer) -> None:
         result = trainer.evaluate(self.splits.validation[:SHOWN], keep_pictures=SHOWN)
         save_contact_sheet(
-            self.folder / "previews" / f"step-{step:08d}.jpg", [example.pictures for example in result.examples]
+            self.folder / "previews" / f"step-{step:08d}.jpg",
+            [example.pictures for example in result.examples],
         )
 
     def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
@@ -186,7 +187,9 @@ def check_stages(task: Task, config: RunConfig) -> None:
     for stage in config.stages:
         for term in stage.weights:
             if term not in task.term_names:
-                raise UsageError(f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}")
+                raise UsageError(
+                    f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
+                )
         if not any(stage.weights.values()) and (config.adversary.kind == "none" or not stage.adversary):
             raise UsageError(f"stage {stage.name!r} has no loss term of a weight other than 0")
 

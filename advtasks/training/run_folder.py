@@ -29,7 +29,9 @@ def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
         UsageError: the folder already holds a run or other files.
     """
     if (folder / "run.yaml").exists():
-        raise UsageError(f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out")
+        raise UsageError(
+            f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
     values = {

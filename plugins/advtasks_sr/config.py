@@ -15,10 +15,12 @@ class SuperResolutionConfig(RunConfig):
     scale: Literal[2, 3, 4, 8] = 4
     """Enlargement."""
     generator: str = "srresnet"
-    """Name of the network, with options: ``srresnet:features=48:blocks=8``, ``rrdb``, ``compact``."""
+    """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact."""
     patch: int = 32
     """Side of the training patches, in low-resolution pixels."""
-    perceptual_network: str = "efficientnet-lite0:levels=4"
-    """Frozen network of the perceptual loss: ``efficientnet-lite0``, or ``vgg19:weights=FILE`` (SRGAN's own)."""
+    perceptual_network: str = "efficientnet-lite0"
+    """Frozen network of the perceptual loss: efficientnet-lite0, or vgg19:weights=FILE (SRGAN's own)."""
+    perceptual_form: Literal["unit", "l1"] = "unit"
+    """unit: features scaled to unit length, as in LPIPS; l1: plain features, as in ESRGAN."""
     metric_network: str = "efficientnet-lite2"
     """Frozen network of the perceptual distance that validation measures; not one that is trained against."""

@@ -61,7 +61,9 @@ def _tensor(pixels: Array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).contiguous()
 
 
-def load_pairs(sources: Sources, items: Sequence[Source], scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:
+def load_pairs(
+    sources: Sources, items: Sequence[Source], scale: int, cache: PictureCache
+) -> tuple[list[Pair], list[str]]:
     """Decode (or find in the cache) the pictures of `items`; unreadable ones are named in the notes.
 
     Raises:
@@ -80,7 +82,9 @@ def load_pairs(sources: Sources, items: Sequence[Source], scale: int, cache: Pic
         if min(high.shape[:2]) < scale:
             raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
         if source.low is None:
-            low = cache.array(content, f"bicubic-x{scale}", lambda: downscale_rgb8(read_picture(source.high).rgb8(), scale))
+            low = cache.array(
+                content, f"bicubic-x{scale}", lambda: downscale_rgb8(read_picture(source.high).rgb8(), scale)
+            )
         else:
             low = cache.rgb8(source.low)[1]
         return Pair(source.high.name, content, high[: low.shape[0] * scale, : low.shape[1] * scale], low)

@@ -19,16 +19,16 @@ QUICK = SuperResolutionConfig(
             name="adversarial",
             steps=200,
             batch=8,
-            weights={"l1": 1.0, "perceptual": 0.1},
+            weights={"l1": 1.0, "perceptual": 1.0},
             adversary=True,
-            learning_rate=2e-4,
+            learning_rate=5e-4,
             schedule="cosine",
         ),
     ),
     adversary=AdversaryConfig(
         discriminator="patch:features=32:layers=2:norm=none",
         loss="non-saturating",
-        weight=0.005,
+        weight=0.02,
         regularizers=("spectral-norm",),
         learning_rate=4e-4,
     ),
@@ -37,6 +37,7 @@ QUICK = SuperResolutionConfig(
 
 SRGAN = SuperResolutionConfig(
     generator="srresnet",
+    perceptual_form="l1",
     batch=16,
     patch=32,
     ema_half_life=10_000.0,
@@ -68,6 +69,7 @@ became customary. The paper's perceptual network is ``vgg19:weights=FILE``; its 
 
 ESRGAN = SuperResolutionConfig(
     generator="rrdb",
+    perceptual_form="l1",
     batch=16,
     patch=32,
     ema_half_life=10_000.0,

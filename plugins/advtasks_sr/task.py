@@ -43,7 +43,13 @@ class SuperResolution(Task):
         self.distance = PerceptualDistance(components.build("features", config.metric_network))
         backbone = self.distance.network.name
         self.metrics: Sequence[Metric] = (  # type: ignore[misc]
-            Metric("psnr_y", "PSNR-Y", True, f"Y of BT.601 (MATLAB), 8 bit, {self.scale} pixels cropped a side", "dB"),
+            Metric(
+                "psnr_y",
+                "PSNR-Y",
+                True,
+                f"Y of BT.601 (MATLAB), 8 bit, {self.scale} pixels cropped a side",
+                "dB",
+            ),
             Metric("ssim_y", "SSIM-Y", True, "11x11 Gaussian, sigma 1.5, valid windows; Y and crop as PSNR-Y"),
             Metric(
                 f"distance_{backbone.replace('-', '_')}",
@@ -53,7 +59,8 @@ class SuperResolution(Task):
             ),
         )
         if any(stage.weights.get("perceptual") for stage in config.stages):
-            self.perceptual = PerceptualLoss(components.build("features", config.perceptual_network))
+            network = components.build("features", config.perceptual_network)
+            self.perceptual = PerceptualLoss(network, config.perceptual_form)
 
     def generator(self) -> nn.Module:
         """The network that ``--generator`` names."""
@@ -84,7 +91,7 @@ class SuperResolution(Task):
             if not weight:
                 continue
             if name == "perceptual":
-                terms[name] = Term(self.perceptual(output, batch["high"]).float(), weight)
+                terms[name] = Term(self.perceptual(output, batch["high"]), weight)
             else:
                 terms[name] = Term(_PIXEL_LOSSES[name](output, batch["high"]), weight)
         return terms
@@ -108,7 +115,11 @@ class SuperResolution(Task):
                 multiple_of=int(getattr(generator, "multiple_of", 1)),
             ).to(device)
         output = (output.clamp(0, 1) * 255).round() / 255  # what a file would hold
-        values = (psnr_y(output, high, self.scale), ssim_y(output, high, self.scale), self.distance(output, high))
+        values = (
+            psnr_y(output, high, self.scale),
+            ssim_y(output, high, self.scale),
+            self.distance(output, high),
+        )
         names = [metric.name for metric in self.metrics]
         return Evaluated(
             {name: value.item() for name, value in zip(names, values, strict=True)},

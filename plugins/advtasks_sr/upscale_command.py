@@ -54,6 +54,10 @@ def main(argv: list[str]) -> int:
     for number, job in enumerate(jobs, 1):
         line = process(job, model, summary, overwrite=options.overwrite)
         print(f"[{number}/{len(jobs)}] {line}", file=sys.stderr if line.startswith("failed") else sys.stdout)
-    parts = [f"{len(summary.written)} written", f"{len(summary.skipped)} skipped", f"{len(summary.failed)} failed"]
+    parts = [
+        f"{len(summary.written)} written",
+        f"{len(summary.skipped)} skipped",
+        f"{len(summary.failed)} failed",
+    ]
     print(", ".join(parts))
     return 1 if summary.failed else 0

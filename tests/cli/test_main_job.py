@@ -1,0 +1,241 @@
+"""The main job through the command line: train, kill, resume, upscale, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from advtasks.bundle import read_manifest
+from advtasks.trackers import read_records
+
+
+@pytest.fixture
+def run(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> Path:  # type: ignore[no-untyped-def]
+    """A finished tiny run."""
+    folder = tmp_path / "run"
+    (photos / "notes.txt").write_text("not a picture")
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8 broken")
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", folder, "--steps", "6", *tiny)
+    assert code == 0, err
+    for part in (
+        "broken.jpg",
+        "notes.txt",
+        "bicubic",
+        "PSNR-Y",
+        "adversarial",
+        "images/s",
+        "advtasks upscale",
+    ):
+        assert part in err
+    return folder
+
+
+def test_train_leaves_a_whole_run_folder(run: Path) -> None:
+    for name in ("run.yaml", "metrics.jsonl", "results.json", "report.html", "bundle.safetensors",
+                 "stages/pixel.safetensors", "stages/adversarial.safetensors", "previews/step-00000006.jpg",
+                 "pictures/0/bicubic.png", "pictures/0/original.png"):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    assert len(list((run / "checkpoints").glob("*.pt"))) == 2
+    records = read_records(run / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "train"] == [2, 4, 5, 6]
+    train = records[-2]
+    assert {
+        "l1",
+        "perceptual",
+        "adversarial",
+        "discriminator",
+        "learning_rate/generator",
+        "images_per_s",
+    } <= set(train)
+    results = json.loads((run / "results.json").read_text())
+    assert results["baseline"]["name"] == "bicubic"
+    assert [stage["stage"] for stage in results["stages"]] == ["pixel", "adversarial"]
+    manifest = read_manifest(run / "bundle.safetensors")
+    assert manifest.verb == "upscale"
+    assert manifest.metrics == results["stages"][-1]["metrics"]
+    assert manifest.training_data.startswith("pictures of the folder photos")
+    page = (run / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", ""), "the page must not need a network"
+    assert page.count("data:image/webp;base64") >= 5
+    assert not list(run.rglob("*.tmp"))
+    assert any((run / "tensorboard").iterdir())
+
+
+def test_upscale_files_and_folders(advtasks, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (21, 33, 3), dtype=np.uint8)).save(source / "a.jpg")
+    Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).save(source / "sub" / "b.png")
+    (source / "bad.png").write_text("no picture")
+    code, out, err = advtasks("upscale", source, "-o", tmp_path / "out", "--model", run)
+    assert code == 1
+    assert "bad.png" in err
+    assert "2 written, 0 skipped, 1 failed" in out
+    with Image.open(tmp_path / "out" / "a_x4.jpg") as image:
+        assert image.size == (132, 84)
+    with Image.open(tmp_path / "out" / "sub" / "b_x4.png") as image:
+        assert (image.size, image.mode) == ((36, 36), "L")
+    before = (tmp_path / "out" / "a_x4.jpg").stat().st_mtime_ns
+    code, out, _ = advtasks("upscale", source / "a.jpg", "-o", tmp_path / "out", "--model", run / "bundle.safetensors")
+    assert code == 0
+    assert "skipped (--overwrite replaces it)" in out
+    assert (tmp_path / "out" / "a_x4.jpg").stat().st_mtime_ns == before
+    code, out, _ = advtasks(
+        "upscale", source / "a.jpg", "-o", tmp_path / "out", "-m", run, "--overwrite", "--tile", "8"
+    )
+    assert code == 0
+    assert (tmp_path / "out" / "a_x4.jpg").stat().st_mtime_ns > before
+
+
+def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "a.pth").write_bytes(bytes(100))
+    for arguments, code, message in (
+        (("x.png", "-o", tmp_path, "-m", run), 2, "x.png: no such file"),
+        (("x.png", "-o", tmp_path, "-m", tmp_path / "a.pth"), 1, "not a bundle"),
+        (("x.png", "-o", tmp_path, "-m", tmp_path / "none"), 1, "no such model"),
+        (("-o", tmp_path, "-m", run), 2, "no pictures given"),
+        (("x.png", "-o", tmp_path, "-m", run, "--device", "cuda:99"), 2, "cuda:99"),
+    ):
+        found, _, err = advtasks("upscale", *arguments)
+        assert (found, message in err) == (code, True), err
+
+
+def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    held_out = tmp_path / "held-out"
+    held_out.mkdir()
+    line = next(line for line in (run / "report.html").read_text().splitlines() if "held-out" in line)
+    assert line
+    results = json.loads((run / "results.json").read_text())
+    original = np.asarray(Image.open(run / "pictures" / "0" / "original.png"))
+    assert results["validation_pictures"] == 1
+    Image.fromarray(original).save(held_out / "a.png")
+    code, out, _ = advtasks("evaluate", run, "--data", held_out, "--json", tmp_path / "card.json")
+    assert code == 0
+    assert "bicubic" in out
+    card = json.loads((tmp_path / "card.json").read_text())
+    for name, value in results["stages"][-1]["metrics"].items():
+        assert card["stages"][0]["metrics"][name] == pytest.approx(value, rel=1e-5)
+        assert card["pictures"]["a.png"][name] == pytest.approx(value, rel=1e-5)
+
+
+def test_report_models_and_a_finished_run(advtasks, run: Path) -> None:  # type: ignore[no-untyped-def]
+    (run / "report.html").unlink()
+    assert advtasks("report", run)[0] == 0
+    assert (run / "report.html").exists()
+    code, out, _ = advtasks("models", "info", run)
+    assert code == 0
+    assert json.loads(out)["generator"] == "srresnet"
+    code, out, _ = advtasks("train", "--resume", run)
+    assert code == 0
+    assert "is finished" in out
+
+
+def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+    for arguments, code, message in (
+        (("train", "sr"), 2, "--data is missing"),
+        (("train", "sd", "--data", photos), 2, "did you mean 'sr'"),
+        (("train", "sr:fast", "--data", photos), 2, "no preset 'fast'"),
+        (("train", "sr", "--data", tmp_path / "none"), 1, "no such folder"),
+        (("train", "sr", "--data", photos, "--out", run), 2, "--resume"),
+        (("train", "sr", "--data", photos, "--adversary.loss", "hing"), 2, "did you mean 'hinge'"),
+        (("train", "sr", "--data", photos, "--batsh", "3"), 2, "--batch"),
+        (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
+        (("train", "--resume", run, "--batch", "3"), 2, "takes no '--batch'"),
+        (("train", "--data", photos), 2, "name the task first"),
+        (("trane",), 2, "did you mean 'train'"),
+    ):
+        found, _, err = advtasks(*arguments)
+        assert found == code, (arguments, err)
+        assert message in err, (arguments, err)
+
+
+def test_dry_run_and_print_config(
+    advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = advtasks("train", "sr", "--data", photos, "--print-config", *tiny)
+    assert code == 0
+    (tmp_path / "again.yaml").write_text(out)
+    assert advtasks("train", "--config", "again.yaml", "--print-config")[1] == out
+    code, out, _ = advtasks("train", "--config", "again.yaml", "--dry-run")
+    assert code == 0
+    assert "# critic of image:" in out
+    assert "5 pictures to train on, 1 to validate on" in out
+    assert not (tmp_path / "runs").exists()
+
+
+def start(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "advtasks.cli.main",
+        "train",
+        "sr",
+        "--data",
+        str(photos),
+        "--out",
+        str(run),
+        *flags,
+    ]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
+    deadline = time.monotonic() + 120
+    while not any(int(p.stem[5:]) >= least for p in run.glob("checkpoints/step-*.json")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    newest = max(run.glob("checkpoints/*.pt"))
+    state = torch.load(newest, weights_only=True)
+    flat = {f"generator.{k}": v for k, v in state["generator"].items()}
+    flat |= {f"ema.{k}": v for k, v in state["ema"].items()}
+    flat |= {f"critic.{k}": v for k, v in state["adversaries"]["image"].items()}
+    return flat
+
+
+def test_kill_and_resume_is_bit_identical(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+    flags = ("--steps", "24", *tiny)
+    killed = start(tmp_path / "killed", photos, *flags)
+    wait_for_checkpoint(tmp_path / "killed", killed, 4)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
+    code, _, err = advtasks("train", "--resume", tmp_path / "killed")
+    assert code == 0, err
+    assert "going on at step" in err
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "whole", *flags)
+    assert code == 0, err
+    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "killed")
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+    metrics = [
+        json.loads((tmp_path / run / "results.json").read_text())["stages"][-1]["metrics"]
+        for run in ("whole", "killed")
+    ]
+    assert metrics[0] == metrics[1]
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    process = start(tmp_path / "run", photos, "--steps", "5000", *tiny)
+    wait_for_checkpoint(tmp_path / "run", process, 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"advtasks train --resume {tmp_path / 'run'}" in err
+    assert "Traceback" not in err

@@ -1,0 +1,337 @@
+"""The trainer: exact resume, exact removal of the adversary, several views, stops that lose nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from advtasks.config import AdversaryConfig, RunConfig, StageConfig
+from advtasks.data.cache import PictureCache
+from advtasks.data.loader import Position
+from advtasks.errors import TrainingError, UsageError
+from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms, View
+from advtasks.trackers import JsonLines, read_records
+from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.ema import MovingAverage
+from advtasks.training.loop import Interrupted, Trainer
+from advtasks.training.progress import Console
+from advtasks.training.schedules import factor
+
+
+class Noise(Dataset[Batch]):
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, position: Position) -> Batch:
+        return {"x": torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(position.seed))}
+
+
+class Network(nn.Module):
+    """With dropout and batch norm, so that random numbers and buffers matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Conv2d(6, 3, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Toy(Task):
+    """Learns the identity; shows one or two views."""
+
+    term_names: ClassVar[frozenset[str]] = frozenset({"l1"})
+    metrics: ClassVar[Sequence[Metric]] = (Metric("error", "error", False, "mean absolute error"),)
+    names: tuple[str, ...] = ("image",)
+    explode_at: int | None = None
+
+    def generator(self) -> nn.Module:
+        return Network()
+
+    def splits(self, cache: PictureCache) -> Splits:
+        return Splits(Noise(), [torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(9))])
+
+    def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
+        raise NotImplementedError
+
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        return generator(batch["x"])
+
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        value = (output - batch["x"]).abs().mean()
+        if self.explode_at is not None:
+            self.explode_at -= 1
+            value = value * (float("nan") if self.explode_at < 0 else 1.0)
+        return {"l1": Term(value, weights["l1"])}
+
+    def views(self) -> dict[str, View]:
+        return {name: View() for name in self.names}
+
+    def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
+        whole = Judged(batch["x"], output)
+        return {
+            name: whole if name == "image" else Judged(batch["x"][..., :6, :6], output[..., :6, :6])
+            for name in self.names
+        }
+
+    def evaluate(self, generator: nn.Module | None, example: Tensor) -> Evaluated:
+        assert generator is not None
+        return Evaluated({"error": (generator(example) - example).abs().mean().item()})
+
+    def manifest(self) -> dict[str, Any]:
+        return {}
+
+
+def config(**fields: Any) -> RunConfig:
+    stages = (
+        StageConfig(name="plain", steps=5, weights={"l1": 1.0}, learning_rate=1e-2, schedule="cosine"),
+        StageConfig(name="adversarial", steps=7, weights={"l1": 1.0}, adversary=True, learning_rate=5e-3),
+    )
+    adversary = AdversaryConfig(
+        discriminator="patch:features=4:layers=1:norm=batch",
+        regularizers=("r1:interval=3", "spectral-norm"),
+        weight=0.1,
+    )
+    values = {"batch": 3, "device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 2, "stages": stages,
+              "adversary": adversary, "preview_every": 100, "validate_every": 4, "checkpoints_kept": 3}  # fmt: skip
+    return RunConfig(**{**values, **fields})
+
+
+def trainer(folder: Path, settings: RunConfig | None = None, task: type[Toy] = Toy, **fields: Any) -> Trainer:
+    settings = settings or config()
+    made = task(settings)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoints_kept)
+    console = Console(io.StringIO())
+    return Trainer(made, settings, made.splits(PictureCache(folder)), checkpoints, [JsonLines(folder)], console)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Bit for bit, through dicts and lists."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def comparable(state: dict[str, Any]) -> dict[str, Any]:
+    """Without wall-clock time."""
+    results = [{k: v for k, v in result.items() if k != "seconds"} for result in state["results"]]
+    return {**{k: v for k, v in state.items() if k != "seconds"}, "results": results}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+@pytest.mark.parametrize("names", [("image",), ("image", "corner")])
+@pytest.mark.parametrize("stop", [2, 4, 5, 6, 10])
+def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[str, ...]) -> None:
+    whole = trainer(tmp_path / "whole", names=names)
+    whole.train()
+
+    class Killed(Exception):
+        pass
+
+    first = trainer(tmp_path / "parts", names=names)
+    step = first._training_step
+
+    def until_killed(*arguments: Any) -> None:
+        if first.step == stop + 1:  # one step is lost with the process
+            raise Killed
+        step(*arguments)
+
+    first._training_step = until_killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        first.train()
+    second = trainer(tmp_path / "parts", names=names)
+    assert second.resume()
+    assert 0 < second.step <= stop + 1
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+    timing = {"images_per_s"}
+    records = [
+        [{k: v for k, v in r.items() if k not in timing} for r in read_records(tmp_path / part / "metrics.jsonl")]
+        for part in ("whole", "parts")
+    ]
+    assert records[0] == records[1]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
+    base = config()
+    none = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, kind="none"))
+    zero = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, weight=0.0))
+    runs = {}
+    for name, settings in (("none", none), ("zero", zero), ("some", base)):
+        runs[name] = trainer(tmp_path / name, settings)
+        runs[name].train()
+    assert not runs["none"].adversaries
+    for part in ("generator", "ema"):
+        assert same(runs["none"].state()[part], runs["zero"].state()[part])
+        assert not same(runs["none"].state()[part], runs["some"].state()[part])
+    records = read_records(tmp_path / "zero" / "metrics.jsonl")
+    assert any("discriminator" in record for record in records), "with weight 0 the critic learns"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_each_view_has_an_adversary_of_its_own(tmp_path: Path) -> None:
+    run = trainer(tmp_path, names=("image", "corner"))
+    run.train()
+    assert set(run.adversaries) == {"image", "corner"}
+    names = set().union(*(record for record in read_records(tmp_path / "metrics.jsonl")))
+    assert {"discriminator/image", "discriminator/corner", "r1/image", "adversarial/corner", "l1"} <= names
+    weights = [next(a.discriminator.parameters()) for a in run.adversaries.values()]
+    assert not torch.equal(weights[0], weights[1])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_critic_steps_for_each_generator_step(tmp_path: Path) -> None:
+    base = config()
+    every = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, steps_per_generator_step=3))
+    run = trainer(tmp_path, every)
+    run.train()
+    records = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
+    assert ["l1" in record for record in records] == [True] * 5 + [False, False, True] * 2 + [False]
+    assert ["discriminator" in record for record in records] == [False] * 5 + [True] * 7
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_nan_stops_names_the_term_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    run = trainer(tmp_path, explode_at=7)
+    with pytest.raises(
+        TrainingError, match=r"'l1' is not finite at step 7.*last good checkpoint is .*step-00000006"
+    ) as error:
+        run.train()
+    assert "learning-rate" in str(error.value)
+    again = trainer(tmp_path)
+    assert again.resume()
+    assert again.step == 6
+    with torch.no_grad():
+        next(again.generator.parameters()).fill_(float("inf"))
+    with pytest.raises(TrainingError, match=r"generator\.layers\.0\.weight"):
+        again.save()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_interrupt_writes_a_checkpoint_and_resumes(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    step = run._training_step
+
+    def interrupted(*arguments: Any) -> None:
+        if run.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        step(*arguments)
+
+    run._training_step = interrupted  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="SIGINT"):
+        run.train()
+    again = trainer(tmp_path)
+    assert again.resume()
+    assert again.step == 3
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(tmp_path)
+    said: list[str] = []
+    run.console.say = said.append  # type: ignore[method-assign]
+    save = torch.save
+
+    def full(state: Any, path: Path) -> None:
+        if state["step"] >= 4:
+            Path(path).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    run.train()
+    assert run.step == 12
+    assert any("No space left" in line and "step-00000002" in line for line in said)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+        "step-00000002.json",
+        "step-00000002.pt",
+    ]
+    with pytest.raises(TrainingError, match="No space left"):
+        run.save(required=True)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.train()
+    folder = tmp_path / "checkpoints"
+    assert sorted(path.name for path in folder.glob("*.pt")) == [f"step-{step:08d}.pt" for step in (8, 10, 12)]
+    newest = bytearray((folder / "step-00000012.pt").read_bytes())
+    newest[len(newest) // 2] ^= 0xFF
+    (folder / "step-00000012.pt").write_bytes(bytes(newest))
+    (folder / "step-00000010.json").unlink()
+    said: list[str] = []
+    state = Checkpoints(folder).latest(said.append)
+    assert state is not None
+    assert state["step"] == 8
+    assert "step-00000012.pt: damaged" in said[0]
+    assert "step-00000010.pt: unfinished" in said[1]
+    (folder / "step-00000008.json").write_text(json.dumps({"sha256": "0"}))
+    with pytest.raises(TrainingError, match="every checkpoint is damaged"):
+        Checkpoints(folder).latest(said.append)
+
+
+def test_moving_average_closed_form() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.fill_(0.0)
+    average = MovingAverage(network, half_life=10.0, ramp=1e9)
+    average.images = 1
+    with torch.no_grad():
+        network.weight.fill_(1.0)
+    for _ in range(4):
+        average.update(network, batch=5)
+    assert next(average.network.parameters()).item() == pytest.approx(1 - 0.5 ** (20 / 10))
+    ramped = MovingAverage(network, half_life=1e9, ramp=0.05)
+    assert ramped.decay(8) == 0, "at the beginning the average is the network"
+    ramped.images = 1000
+    assert ramped.decay(50) == pytest.approx(0.5)
+
+
+def test_learning_rate_schedules() -> None:
+    assert [factor("constant", s, 4) for s in range(4)] == [1, 1, 1, 1]
+    assert [factor("linear", s, 4) for s in range(4)] == [1, 0.75, 0.5, 0.25]
+    assert factor("cosine", 0, 10) == 1
+    assert factor("cosine", 5, 10) == pytest.approx(0.505)
+    assert factor("cosine", 10, 10) == pytest.approx(0.01)
+
+
+def test_mistakes_in_stages_are_found_before_training() -> None:
+    from advtasks.training.run import check_stages
+
+    stage = StageConfig(name="a", steps=1, weights={"l2": 1.0})
+    for stages, message in (
+        ((), "there are none"),
+        ((stage,), "unknown loss term 'l2': did you mean 'l1'"),
+        ((dataclasses.replace(stage, weights={}),), "no loss term"),
+        ((dataclasses.replace(stage, weights={"l1": 1.0}),) * 2, "same name"),
+    ):
+        settings = config(stages=stages)
+        with pytest.raises(UsageError, match=message):
+            check_stages(Toy(settings), settings)

@@ -1,0 +1,148 @@
+"""The adversary in somebody's own loop, and what it must never do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advtasks import Adversary, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator, components
+from advtasks.errors import UsageError
+from advtasks.schedule import Schedule
+from advtasks.task import Judged
+
+LOSSES = sorted(components.provided("losses"))
+REGULARIZERS = sorted(components.provided("regularizers"))
+CRITICS = sorted(components.provided("discriminators"))
+
+
+def pair(size: int = 32, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    real = torch.rand(2, 3, size, size, generator=generator)
+    return torch.rand(2, 3, size, size, generator=generator).requires_grad_(True), real
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_term_reaches_the_generator_and_never_the_critic(loss: str, critic: str) -> None:
+    torch.manual_seed(0)
+    adversary = Adversary(components.build("discriminators", critic, in_channels=3), loss=loss)
+    fake, real = pair()
+    adversary.term(fake, real).backward()
+    assert fake.grad is not None
+    assert torch.isfinite(fake.grad).all()
+    assert fake.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in adversary.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in adversary.discriminator.parameters())
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_update_trains_the_critic_with_every_regularizer(loss: str, regularizer: str) -> None:
+    torch.manual_seed(0)
+    adversary = Adversary(
+        PatchDiscriminator(3, features=8, layers=1, norm="none"), loss=loss, regularizers=[regularizer]
+    )
+    fake, real = pair(16)
+    before = [parameter.detach().clone() for parameter in adversary.discriminator.parameters()]
+    values = adversary.update(fake, real)
+    assert all(torch.isfinite(torch.tensor(list(values.values()))))
+    assert fake.grad is None, "the critic's step must not reach the generator"
+    after = list(adversary.discriminator.parameters())
+    assert any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+def test_updates_separate_real_from_fake(critic: str) -> None:
+    torch.manual_seed(0)
+    text = critic + (":width=8" if critic != "patch" else ":features=8:layers=1:norm=none")
+    adversary = Adversary(components.build("discriminators", text, in_channels=3), learning_rate=2e-3)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(60):
+        real = torch.rand(4, 3, 32, 32, generator=generator) * 0.3
+        values = adversary.update(real + 0.5, real)
+    assert values["logit/real"] > values["logit/fake"] + 1
+
+
+def test_weight_zero_computes_no_term_and_the_critic_still_learns() -> None:
+    adversary = Adversary(PatchDiscriminator(3, features=4, layers=1), weight="0@0,1@2")
+    fake, real = pair(16)
+    assert adversary.generator_terms(Judged(real, fake), step=0) == {}
+    assert adversary.term(fake, real).item() == 0
+    adversary.update(fake, real)
+    assert adversary.term(fake, real).item() != 0
+
+
+def test_schedules() -> None:
+    ramp = Schedule.of("0@10,1@20")
+    assert [ramp(step) for step in (0, 10, 15, 20, 99)] == [0, 0, 0.5, 1, 1]
+    assert Schedule.of("0.25")(7) == 0.25
+    for bad in ("x", "1@2,3@1", "1@"):
+        with pytest.raises(UsageError):
+            Schedule.of(bad)
+
+
+def test_conditions_are_joined_and_zero_weights_ignore_them() -> None:
+    critic = PatchDiscriminator(6, features=4, layers=1, norm="none")
+    fake, real = pair(16)
+    condition = torch.rand(2, 3, 16, 16)
+    adversary = Adversary(critic)
+    assert adversary.term(fake, real, condition).item() != adversary.term(fake, real, condition + 0.5).item()
+    with torch.no_grad():
+        first = critic.blocks[0][0]
+        first.weight[:, 3:] = 0
+    assert adversary.term(fake, real, condition).item() == adversary.term(fake, real, condition + 0.5).item()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 40), (128, 128), (100, 60)])
+def test_critics_take_any_patch_size(size: tuple[int, int]) -> None:
+    picture = torch.rand(2, 3, *size)
+    assert VGGStyleDiscriminator(width=8)(picture).shape == (2, 1)
+    assert UNetDiscriminator(width=8)(picture).shape == (2, 1, *size)
+    assert PatchDiscriminator(features=8)(picture).shape[:2] == (2, 1)
+
+
+@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
+def test_patch_receptive_fields(layers: int, field: int) -> None:
+    torch.manual_seed(0)
+    critic = PatchDiscriminator(features=2, layers=layers, norm="none").double()
+    picture = torch.rand(1, 3, 320, 320, dtype=torch.float64, requires_grad=True)
+    logits = critic(picture)
+    logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
+    assert picture.grad is not None
+    rows = picture.grad.abs().sum(dim=(0, 1, 3)).nonzero()
+    assert rows.max().item() - rows.min().item() + 1 == field
+
+
+def test_parameter_counts_of_the_literature() -> None:
+    count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
+    assert count(PatchDiscriminator(6, norm="batch")) == 2_768_705
+    assert count(VGGStyleDiscriminator()) == 14_499_401
+    assert count(UNetDiscriminator()) == 4_376_897
+
+
+def test_community_names_of_spectral_norm_load() -> None:
+    torch.manual_seed(0)
+    ours = UNetDiscriminator(width=4)
+    state = {}
+    for key, value in ours.state_dict().items():
+        key = key.replace("parametrizations.weight.original", "weight_orig")
+        state[key.replace("parametrizations.weight.0._", "weight_")] = value
+    assert "conv1.weight_orig" in state
+    other = UNetDiscriminator(width=4)
+    other.load_state_dict(state)
+    picture = torch.rand(1, 3, 16, 16)
+    torch.testing.assert_close(other.eval()(picture), ours.eval()(picture))
+
+
+def test_refusals_say_what_to_do() -> None:
+    with pytest.raises(UsageError, match="did you mean 'hinge'"):
+        Adversary(nn.Identity(), loss="hinge_")
+    with pytest.raises(UsageError, match="no option 'gama'.*'gamma'"):
+        Adversary(nn.Identity(), regularizers=["r1:gama=3"])
+    with pytest.raises(UsageError, match="r1:gamma=much"):
+        Adversary(nn.Identity(), regularizers=["r1:gamma=much"])
+    with pytest.raises(UsageError, match="named twice"):
+        Adversary(nn.Identity(), regularizers=["r1", "r1:gamma=2"])
+    with pytest.raises(UsageError, match="layers must be 1 to 5"):
+        components.build("discriminators", "patch:layers=9", in_channels=3)

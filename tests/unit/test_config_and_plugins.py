@@ -1,0 +1,152 @@
+"""Configuration files and flags; plugins that are broken, collide or are missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from advtasks_sr.presets import PRESETS, QUICK
+
+from advtasks import components
+from advtasks.cli.train import configure
+from advtasks.config import from_plain, to_plain, to_yaml
+from advtasks.errors import AdvtasksError, UsageError
+from advtasks.plugins import Plugins
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_survive_yaml(preset: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(to_yaml({"task": "sr", "preset": preset, **to_plain(PRESETS[preset])}))
+    assert configure("", [], file) == ("sr", preset, PRESETS[preset])
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "some.yaml"
+    file.write_text("task: sr\nbatch: 5\nadversary: {loss: hinge, weight: 0.5}\n")
+    _, preset, config = configure(
+        "sr", ["--batch", "7", "--adversary.regularizers", "r1:interval=8,spectral-norm"], file
+    )
+    assert preset == "quick"
+    assert config.batch == 7
+    assert config.adversary.loss == "hinge"
+    assert config.adversary.weight == 0.5
+    assert config.adversary.regularizers == ("r1:interval=8", "spectral-norm")
+    assert config.adversary.discriminator == QUICK.adversary.discriminator
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bacth: 5", "bacth: unknown field; did you mean 'batch'"),
+        ("adversary: {los: hinge}", "adversary.los: unknown field; did you mean 'loss'"),
+        ("batch: many", "batch: Input should be a valid integer"),
+        (
+            "stages: [{name: a, steps: 1, weights: {l1: 1}, lr: 2}]",
+            r"stages.0.lr: unknown field; .*learning_rate",
+        ),
+        ("- 1", "expected fields with values"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_mistakes_in_a_file_name_file_and_field(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message) as error:
+        configure("sr", [], file)
+    assert "bad.yaml" in str(error.value)
+
+
+def test_steps_keep_the_shares_of_the_stages() -> None:
+    for steps in (2, 3, 12, 601, 5000):
+        lengths = [stage.steps for stage in from_plain(type(QUICK), {**to_plain(QUICK), "steps": steps}, "test").stages]
+        assert sum(lengths) == steps
+        assert all(lengths)
+        whole = sum(stage.steps for stage in QUICK.stages)
+        assert lengths[0] == pytest.approx(steps * QUICK.stages[0].steps / whole, abs=1)
+    with pytest.raises(UsageError, match="2 stages"):
+        from_plain(type(QUICK), {**to_plain(QUICK), "steps": 1}, "test")
+
+
+def test_unknown_names_get_suggestions() -> None:
+    with pytest.raises(UsageError, match="unknown task 'sd': did you mean 'sr'"):
+        configure("sd", [], None)
+    with pytest.raises(UsageError, match="no preset 'quik': did you mean 'quick'"):
+        configure("sr:quik", [], None)
+    with pytest.raises(UsageError, match="unknown generator 'srresnt': did you mean 'srresnet'"):
+        components.build("generators", "srresnt")
+    with pytest.raises(UsageError, match="expected NAME:option=value"):
+        components.parse("r1:gamma")
+
+
+class FakePoint:
+    """An entry point of an installed distribution."""
+
+    def __init__(self, name: str, distribution: str, module: str) -> None:
+        self.name, self.module = name, module
+        self.dist = type("Distribution", (), {"name": distribution, "version": "1.2"})()
+
+    def load(self) -> object:
+        return importlib.import_module(self.module)
+
+
+@pytest.fixture
+def write_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    written = []
+
+    def write(name: str, code: str) -> FakePoint:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
+        importlib.invalidate_caches()
+        written.append(name)
+        return FakePoint(name, f"dist-{name}", name)
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+
+
+TASK = """
+from advtasks.hookspecs import TaskSpec, hookimpl
+@hookimpl
+def advtasks_tasks():
+    return [TaskSpec(name="{name}", summary="s", config="a:b", task="a:b", presets="a:b"{more})]
+"""
+
+
+def test_one_broken_plugin_stops_no_other(write_plugin) -> None:  # type: ignore[no-untyped-def]
+    good = write_plugin("good", TASK.format(name="paint", more=""))
+    raising = write_plugin("raising", "raise ImportError('no such library')")
+    hook = write_plugin(
+        "hook", "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_tasks():\n    1 / 0\n"
+    )
+    typo = write_plugin(
+        "typo", "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_taks():\n    return []\n"
+    )
+    future = write_plugin("future", TASK.format(name="late", more=", api_version=99"))
+    found = Plugins([raising, good, hook, typo, future])
+    assert list(found.provided("tasks")) == ["paint"]
+    report = "\n".join(found.report_broken())
+    for part in ("dist-raising:raising 1.2", "no such library", "ZeroDivisionError", "advtasks_taks", "plugin API 99",
+                 "pip uninstall dist-raising"):  # fmt: skip
+        assert part in report
+    with pytest.raises(UsageError, match="no such library"):
+        found.find("tasks", "other")
+
+
+def test_equal_names_from_two_packages_name_both(write_plugin) -> None:  # type: ignore[no-untyped-def]
+    points = [write_plugin(name, TASK.format(name="paint", more="")) for name in ("one", "two")]
+    with pytest.raises(AdvtasksError, match="'paint': dist-one:one and dist-two:two"):
+        Plugins(points)
+
+
+def test_built_in_tasks_come_through_the_entry_points() -> None:
+    names = {point.name for point in importlib.metadata.entry_points(group="advtasks")}
+    assert {"core", "sr"} <= names
+    core_only = [p for p in importlib.metadata.entry_points(group="advtasks") if p.name == "core"]
+    assert not Plugins(core_only).provided("tasks")
+    assert "hinge" in Plugins(core_only).provided("losses")

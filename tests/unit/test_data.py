@@ -1,0 +1,223 @@
+"""Folders, cache, sampling, layouts."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from advtasks_sr.config import SuperResolutionConfig
+from advtasks_sr.data import Pair, Patches, make_splits
+from advtasks_sr.layouts import find_sources, recognize
+from PIL import Image
+
+from advtasks.data.cache import PictureCache
+from advtasks.data.folder import find_pictures, hold_out
+from advtasks.data.loader import Position, batches, positions
+from advtasks.data.resize import downscale_rgb8
+from advtasks.errors import AdvtasksError, DataError
+
+
+def config(folder: Path, **fields: object) -> SuperResolutionConfig:
+    return SuperResolutionConfig(data=folder, patch=8, **fields)  # type: ignore[arg-type]
+
+
+def test_finding_pictures(photos: Path) -> None:
+    (photos / "notes.txt").write_text("x")
+    (photos / ".hidden.png").touch()
+    found = find_pictures(photos)
+    assert [path.name for path in found.pictures] == [f"picture-{i}.png" for i in (4, 5, 0, 1, 2, 3)]
+    assert [path.name for path in found.others] == ["notes.txt"]
+    with pytest.raises(DataError, match="no such folder"):
+        find_pictures(photos / "missing")
+    with pytest.raises(DataError, match="is a file"):
+        find_pictures(photos / "notes.txt")
+
+
+def test_holding_out_depends_on_content_alone() -> None:
+    names = [f"{i:02x}" for i in range(20)]
+    assert len(hold_out(names)) == 4
+    assert hold_out(names) == hold_out(names[::-1]) == hold_out(names * 2)
+    assert hold_out(["a"]) == set()
+    assert len(hold_out([f"{i:04x}" for i in range(1000)])) == 40
+
+
+def test_the_stream_of_samples_resumes_anywhere() -> None:
+    whole = list(itertools.islice(positions(7, seed=3), 50))
+    for start in (0, 1, 6, 7, 20):
+        assert list(itertools.islice(positions(7, seed=3, start=start), 50 - start)) == whole[start:]
+    assert sorted(p.index for p in whole[:7]) == list(range(7)), "an epoch sees every picture once"
+    assert [p.index for p in whole[:7]] != [p.index for p in whole[7:14]]
+    assert len({p.seed for p in whole}) == 50
+    assert list(itertools.islice(positions(7, seed=4), 7)) != whole[:7]
+
+
+@pytest.fixture
+def pairs() -> list[Pair]:
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(3):
+        high = rng.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+        found.append(Pair(str(number), str(number), high, downscale_rgb8(high, 4)))
+    return found
+
+
+def test_patches_are_aligned_and_turned_together(pairs: list[Pair]) -> None:
+    dataset = Patches(pairs, patch=6, scale=4)
+    seen = set()
+    for seed in range(40):
+        item = dataset[Position(seed % 3, seed)]
+        assert item["low"].shape == (3, 6, 6)
+        assert item["high"].shape == (3, 24, 24)
+        middle = item["high"].double()[None, :, 8:-8, 8:-8]
+        from advtasks.data.resize import bicubic_downscale
+
+        # the interior of a crop, downscaled, is the crop of the downscaled picture
+        inner = bicubic_downscale(item["high"].double()[None], 4)[..., 2:-2, 2:-2]
+        assert (inner - item["low"].double()[None, :, 2:-2, 2:-2]).abs().max() <= 0.5001
+        assert middle.numel()
+        seen.add(item["low"].numpy().tobytes())
+    assert len(seen) > 30
+
+
+def test_a_sample_is_a_function_of_its_position_whatever_the_workers(pairs: list[Pair]) -> None:
+    dataset = Patches(pairs, patch=6, scale=4)
+
+    def first(count: int, **how: int) -> list[torch.Tensor]:
+        stream = batches(dataset, batch=2, seed=1, **how)
+        found = [batch["low"] for batch in itertools.islice(stream, count)]
+        stream.close()
+        return found
+
+    here = first(5)
+    assert all(torch.equal(a, b) for a, b in zip(here, first(5, workers=2), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(here[3:], first(2, first_batch=3), strict=True))
+
+
+def test_cache_decodes_once_shares_and_mends(photos: Path, cache_folder: Path) -> None:
+    path = photos / "picture-0.png"
+    content, pixels = PictureCache().rgb8(path)
+    assert np.array_equal(pixels, np.asarray(Image.open(path)))
+    assert isinstance(pixels, np.memmap)
+    (stored,) = cache_folder.glob("*/*.npy")
+    written = stored.stat().st_mtime_ns
+    copy = photos / "copy.png"
+    copy.write_bytes(path.read_bytes())
+    assert PictureCache().rgb8(copy)[0] == content
+    assert len(list(cache_folder.glob("*/*.npy"))) == 1
+    assert stored.stat().st_mtime_ns >= written
+    stored.write_bytes(stored.read_bytes()[:50])  # cut off
+    assert np.array_equal(PictureCache().rgb8(path)[1], np.asarray(Image.open(path)))
+
+
+def test_cache_is_bounded_and_keeps_what_the_run_uses(photos: Path, cache_folder: Path) -> None:
+    old = cache_folder / "ab" / "old.npy"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(2**20))
+    os.utime(old, (time.time() - 9000, time.time() - 9000))
+    left_over = cache_folder / "ab" / ".x.npy.1.tmp"
+    left_over.touch()
+    os.utime(left_over, (time.time() - 9000, time.time() - 9000))
+    cache = PictureCache(limit_gib=0.5 / 1024)
+    results, errors = cache.load("decoding", find_pictures(photos).pictures, cache.rgb8)
+    assert len(results) == 6
+    assert not errors
+    assert not old.exists()
+    assert not left_over.exists()
+    tight = PictureCache(limit_gib=1e-6)
+    with pytest.raises(AdvtasksError, match="--cache-gib"):
+        tight.load("decoding", find_pictures(photos).pictures, tight.rgb8)
+
+
+def test_bad_files_are_skipped_and_named_until_nothing_is_left(photos: Path) -> None:
+    (photos / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
+    (photos / "zero.png").touch()
+    (photos / "notes.txt").write_text("x")
+    Image.new("RGB", (20, 20)).save(photos / "tiny.png")
+    splits = make_splits(config(photos), PictureCache())
+    notes = "\n".join(splits.notes)
+    for name in ("cut.jpg", "zero.png", "notes.txt", "tiny.png"):
+        assert name in notes
+    assert len(splits.train) + len(splits.validation) == 6
+    for path in photos.rglob("picture-*"):
+        path.unlink()
+    with pytest.raises(DataError, match="nothing is left to train on(.|\n)*zero.png"):
+        make_splits(config(photos), PictureCache())
+
+
+def test_one_picture_trains_with_a_warning(photos: Path) -> None:
+    for path in list(photos.rglob("picture-*"))[1:]:
+        path.unlink()
+    splits = make_splits(config(photos), PictureCache())
+    assert len(splits.train) == len(splits.validation) == 1
+    assert "one picture only" in "\n".join(splits.notes)
+
+
+def make_pairs(folder: Path, names: list[str], low_name: str = "{}.png", low_folder: str = "lr") -> None:
+    for number, name in enumerate(names):
+        high = np.random.default_rng(number).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+        for part, pixels, file in (
+            ("hr", high, f"{name}.png"),
+            (low_folder, downscale_rgb8(high, 4), low_name.format(name)),
+        ):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / part / file)
+
+
+@pytest.mark.parametrize(
+    ("low_name", "low_folder"),
+    [("{}.png", "lr"), ("{}x4.png", "LR"), ("{}_x4.png", "lr_x4"), ("{}.png", "lr/X4")],
+)
+def test_pairs_are_recognised(tmp_path: Path, low_name: str, low_folder: str) -> None:
+    make_pairs(tmp_path, ["a", "b", "c"], low_name, low_folder)
+    layout = recognize(tmp_path)
+    assert layout is not None
+    assert layout.name == "hr + lr pairs"
+    assert not layout.problems
+    splits = make_splits(config(tmp_path), PictureCache())
+    assert len(splits.train) == 2
+    stored = np.asarray(Image.open(next((tmp_path / low_folder).glob("a*"))))
+    examples = [*splits.validation, *splits.train.pairs]
+    assert any(np.array_equal(example.low, stored) for example in examples if example.name == "a.png")
+
+
+def test_pairs_that_do_not_fit_are_listed_by_name_before_anything_starts(tmp_path: Path) -> None:
+    make_pairs(tmp_path, ["a", "b", "c"])
+    (tmp_path / "lr" / "b.png").unlink()
+    Image.new("RGB", (10, 10)).save(tmp_path / "lr" / "c.png")
+    Image.new("RGB", (10, 10)).save(tmp_path / "lr" / "stray.png")
+    with pytest.raises(DataError, match="3 pictures do not pair") as error:
+        make_splits(config(tmp_path), PictureCache())
+    for name in (
+        "b.png: no low-resolution partner",
+        "c.png is 80x64",
+        "stray.png: no high-resolution partner",
+    ):
+        assert name in str(error.value)
+
+
+def test_div2k_as_unpacked(tmp_path: Path) -> None:
+    for split, names in (("train", ["0001", "0002"]), ("valid", ["0801"])):
+        make_pairs(tmp_path / "raw", names, "{}x4.png", f"X4-{split}")
+        target = tmp_path / "set" / f"DIV2K_{split}_LR_bicubic" / "X4"
+        target.parent.mkdir(parents=True)
+        (tmp_path / "raw" / f"X4-{split}").rename(target)
+        (tmp_path / "raw" / "hr").rename(tmp_path / "set" / f"DIV2K_{split}_HR")
+    sources = find_sources(tmp_path / "set", 4)
+    assert sources.name == "DIV2K"
+    assert [source.low.name for source in sources.train if source.low] == ["0001x4.png", "0002x4.png"]
+    splits = make_splits(config(tmp_path / "set"), PictureCache())
+    assert [example.name for example in splits.validation] == ["0801.png"]
+    without_partner = find_sources(tmp_path / "set", 2)
+    assert all(source.low is None for source in without_partner.train), "scale 2 is made from the high resolution"
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(DataError, match=r"no pictures found \(1 files of other kinds\)"):
+        find_sources(tmp_path, 4)
+    assert recognize(tmp_path) is None

@@ -1,0 +1,86 @@
+"""Super-resolution networks: counts, names, shapes, receptive fields."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from advtasks_sr.generators import Compact, RRDBNet, SRResNet
+from torch import nn
+
+SMALL = [
+    SRResNet(4, 8, 2),
+    SRResNet(3, 8, 1),
+    SRResNet(8, 8, 1),
+    SRResNet(2, 8, 1),
+    SRResNet(4, 8, 2, tail="direct", base="bicubic"),
+    SRResNet(3, 8, 1, tail="direct"),
+    RRDBNet(4, 8, 1, 4),
+    RRDBNet(2, 8, 1, 4),
+    RRDBNet(8, 8, 1, 4),
+    Compact(4, 8, 2),
+    Compact(3, 8, 1),
+]
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_parameter_counts_of_the_literature() -> None:
+    assert count(SRResNet()) == 1_517_571
+    assert count(RRDBNet()) == 16_697_987
+    assert count(Compact()) == 621_424
+    assert count(Compact(convolutions=32)) == 1_213_296
+
+
+def test_state_dict_names_of_the_community() -> None:
+    assert {"conv_first.weight", "body.15.conv2.bias", "upconv1.weight", "upconv2.weight", "conv_hr.weight",
+            "conv_last.bias"} <= set(SRResNet().state_dict())  # fmt: skip
+    assert {"conv_first.weight", "body.22.rdb3.conv5.bias", "conv_body.weight", "conv_up1.weight", "conv_up2.bias",
+            "conv_hr.weight", "conv_last.bias"} <= set(RRDBNet().state_dict())  # fmt: skip
+    assert set(Compact().state_dict()) == {
+        f"body.{i}.{kind}" for i in range(35) for kind in (("weight", "bias") if i % 2 == 0 else ("weight",))
+    }
+
+
+@pytest.mark.parametrize("network", SMALL, ids=lambda n: f"{type(n).__name__}-x{n.scale}")
+def test_shape_and_determinism(network: nn.Module) -> None:
+    picture = torch.rand(2, 3, 10, 14)
+    one, other = network(picture), network(picture)
+    assert one.shape == (2, 3, 10 * network.scale, 14 * network.scale)
+    assert one.dtype == torch.float32
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("network", SMALL, ids=lambda n: f"{type(n).__name__}-x{n.scale}")
+def test_declared_receptive_radius_covers_the_measured_one(network: nn.Module) -> None:
+    torch.manual_seed(0)
+    for parameter in network.parameters():  # no weight may hide a path, nor a negative slope cancel it
+        nn.init.uniform_(parameter, 0.05, 0.1)
+    network = network.double()
+    side = 2 * network.receptive_radius + 13
+    side += side % getattr(network, "multiple_of", 1)
+    picture = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    output = network(picture)
+    reached = 0
+    for offset in range(network.scale):
+        middle = side // 2
+        (gradient,) = torch.autograd.grad(
+            output[0, :, :, middle * network.scale + offset].double().sum(), picture, retain_graph=True
+        )
+        columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+        reached = max(reached, int((columns - middle).abs().max()))
+    network.float()
+    assert reached <= network.receptive_radius
+    assert network.receptive_radius - reached <= 2, "an overlap far too large wastes time"
+
+
+def test_direct_tail_starts_as_interpolation() -> None:
+    network = SRResNet(4, 8, 1, tail="direct", base="bicubic")
+    flat = torch.full((1, 3, 8, 8), 0.3)
+    torch.testing.assert_close(network(flat), torch.full((1, 3, 32, 32), 0.3))
+
+
+def test_rrdb_refuses_scale_3() -> None:
+    with pytest.raises(ValueError, match="2, 4 or 8"):
+        RRDBNet(3)

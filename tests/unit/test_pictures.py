@@ -1,0 +1,133 @@
+"""Decoding and encoding: every kind of picture comes in, and comes out as what it was."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from torch import nn
+
+from advtasks.bundle import Manifest
+from advtasks.data.picture import picture_size, read_picture
+from advtasks.errors import DataError
+from advtasks.inference.engine import ImageModel
+from advtasks.inference.image_io import output_suffix, write_picture
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+ALPHA = RNG.integers(0, 256, (20, 30), dtype=np.uint8)
+DEEP = RNG.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+
+
+def identity() -> ImageModel:
+    manifest = Manifest(
+        task="sr", verb="upscale", plugin="advtasks", plugin_version="0", advtasks_version="0", generator="none",
+        hyper_parameters={}, channels=3, scale=1, receptive_radius=0, multiple_of=1,
+    )  # fmt: skip
+    return ImageModel(nn.Identity(), manifest)
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def kinds(folder: Path) -> dict[str, Path]:
+    """One file of each kind."""
+    rgba = Image.fromarray(np.dstack([RGB, ALPHA]))
+    paths = {
+        "rgb.png": save(folder / "rgb.png", Image.fromarray(RGB)),
+        "rgb.jpg": save(folder / "rgb.jpg", Image.fromarray(RGB), quality=100),
+        "rgb.webp": save(folder / "rgb.webp", Image.fromarray(RGB), lossless=True),
+        "rgb.bmp": save(folder / "rgb.bmp", Image.fromarray(RGB)),
+        "rgb.tiff": save(folder / "rgb.tiff", Image.fromarray(RGB)),
+        "rgb.avif": save(folder / "rgb.avif", Image.fromarray(RGB)),
+        "grey.png": save(folder / "grey.png", Image.fromarray(RGB[..., 0])),
+        "bit.png": save(folder / "bit.png", Image.fromarray(RGB[..., 0] > 127)),
+        "palette.png": save(folder / "palette.png", Image.fromarray(RGB).quantize(64)),
+        "rgba.png": save(folder / "rgba.png", rgba),
+        "greyalpha.png": save(folder / "greyalpha.png", rgba.convert("LA")),
+        "cmyk.jpg": save(folder / "cmyk.jpg", Image.fromarray(RGB).convert("CMYK")),
+        "grey16.png": save(folder / "grey16.png", Image.fromarray(DEEP[..., 0])),
+    }
+    for name in ("rgb16.png", "rgb16.tiff"):
+        cv2.imwrite(str(folder / name), DEEP[..., ::-1])
+        paths[name] = folder / name
+    return paths
+
+
+def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(tmp_path: Path) -> None:
+    for name, path in kinds(tmp_path).items():
+        picture = read_picture(path)
+        assert picture.rgb8().shape == (20, 30, 3), name
+        output = identity().apply(picture)
+        assert output.pixels.dtype == picture.pixels.dtype, name
+        assert output.pixels.shape == picture.pixels.shape, name
+        visible = np.ones((20, 30, 1), bool) if picture.alpha is None else picture.alpha[..., None] > 0
+        difference = np.abs(output.pixels.astype(int) - picture.pixels.astype(int)) * visible
+        assert difference.max() <= 1, name
+        assert (output.alpha is None) == (picture.alpha is None), name
+        target = tmp_path / f"out-{name}"
+        target = target.with_suffix(output_suffix(path.suffix, picture))
+        write_picture(target, output)
+        again = read_picture(target)
+        assert again.pixels.shape == picture.pixels.shape, name
+        assert again.pixels.dtype == picture.pixels.dtype, name
+        if path.suffix in (".png", ".tiff", ".bmp"):
+            assert np.array_equal(again.pixels, output.pixels), name
+
+
+def test_sixteen_bit_values_survive(tmp_path: Path) -> None:
+    picture = read_picture(kinds(tmp_path)["rgb16.png"])
+    assert np.array_equal(picture.pixels, DEEP)
+    assert np.abs(picture.rgb8().astype(float) - DEEP / 257).max() <= 0.5
+
+
+def test_orientation_is_applied_once_and_profile_and_exif_are_carried(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a caption"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source = save(tmp_path / "a.jpg", Image.fromarray(RGB), exif=exif, icc_profile=profile, quality=95)
+    assert picture_size(source) == (20, 30)
+    picture = read_picture(source)
+    assert picture.size == (20, 30)
+    write_picture(tmp_path / "b.jpg", identity().apply(picture))
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.size == (20, 30)
+        assert 0x0112 not in image.getexif()
+        assert image.getexif()[0x010E] == "a caption"
+        assert image.info["icc_profile"] == profile
+
+
+def test_transparent_colour_does_not_bleed(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :4] = (255, 0, 0, 128)
+    pixels[:, 4:] = (0, 255, 0, 0)  # invisible green
+    picture = read_picture(save(tmp_path / "a.png", Image.fromarray(pixels)))
+    output = identity().apply(picture)
+    assert np.abs(output.pixels[:, :4].astype(int) - [255, 0, 0]).max() <= 1
+    assert np.abs(output.alpha.astype(int) - picture.alpha).max() <= 1
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "JPEG")
+    (tmp_path / "short.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    for name, reason in (("short.jpg", "truncated"), ("text.jpg", "not a picture"), ("empty.png", "empty")):
+        with pytest.raises(DataError, match=f"{name}.*{reason}"):
+            read_picture(tmp_path / name)
+
+
+def test_formats_that_cannot_hold_a_picture_become_png(tmp_path: Path) -> None:
+    found = kinds(tmp_path)
+    assert output_suffix(".jpg", read_picture(found["rgba.png"])) == ".png"
+    assert output_suffix(".webp", read_picture(found["rgb16.png"])) == ".png"
+    assert output_suffix(".gif", read_picture(found["rgb.png"])) == ".png"
+    assert output_suffix(".JPG", read_picture(found["rgb.png"])) == ".jpg"

@@ -76,9 +76,8 @@ def _torchvision() -> list[str]:
         module = import_torchvision()
     except (ImportError, RuntimeError) as error:
         return [f"torchvision cannot be imported ({error})"]
-    print(
-        f"vision ops     {'compiled' if module.extension._has_ops() else 'schemas only (CPU torch beside a CUDA build)'}"
-    )
+    operators = "compiled" if module.extension._has_ops() else "schemas only (CPU torch beside a CUDA build)"
+    print(f"vision ops     {operators}")
     return []
 
 

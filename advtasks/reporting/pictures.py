@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -26,6 +27,12 @@ def save_picture(path: Path, picture: Tensor) -> None:
     """Write a picture losslessly, atomically."""
     with atomic_path(path) as temporary:
         Image.fromarray(to_rgb8(picture)).save(temporary, format="PNG", compress_level=3)
+
+
+def read_as_tensor(path: Path) -> Tensor:
+    """What :func:`save_picture` wrote, (3, H, W) in [0, 1]."""
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
 
 def _cell(picture: Tensor, shares: tuple[float, float]) -> Image.Image:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from advtasks.atomic import write_text
 from advtasks.errors import UsageError
+from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.reporting.table import headings, rows
 from advtasks.trackers import read_records
 
@@ -61,23 +62,37 @@ def _table(results: dict[str, Any]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def _shown_pictures(run: Path, results: dict[str, Any]) -> list[dict[str, Path]]:
+    """For each shown example its picture files by name, in the order to show them."""
+    outputs = [results["baseline"]["name"], *(stage["stage"] for stage in results["stages"])]
+    order = [name for kind in results["pictures"] for name in (outputs if kind == "output" else [kind]) if name]
+    found = []
+    for folder in sorted((run / "pictures").glob("*")):
+        found.append({name: path for name in order if (path := folder / f"{name}.png").is_file()})
+    return [pictures for pictures in found if pictures]
+
+
+def write_sheet(run: Path, target: Path) -> None:
+    """The centre of each example by each method, as one picture."""
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    examples = [
+        {name: read_as_tensor(path) for name, path in pictures.items()} for pictures in _shown_pictures(run, results)
+    ]
+    save_contact_sheet(target, examples)
+
+
 def _comparisons(run: Path, results: dict[str, Any]) -> str:
     """For each shown example the same region of every picture, for the slider."""
-    outputs = [results["baseline"]["name"], *(stage["stage"] for stage in results["stages"])]
-    order = [name for kind in results["pictures"] for name in (outputs if kind == "output" else [kind])]
     blocks = []
-    for folder in sorted((run / "pictures").glob("*")):
-        shown = [name for name in order if name and (folder / f"{name}.png").is_file()]
+    for files_by_name in _shown_pictures(run, results):
         sizes = []
-        for name in shown:
-            with Image.open(folder / f"{name}.png") as image:
+        for path in files_by_name.values():
+            with Image.open(path) as image:
                 sizes.append(image.size)
-        if not sizes:
-            continue
         full = max(sizes)
         share = (min(1.0, LONGEST / full[0]), min(1.0, LONGEST / full[1]))
         size = (round(full[0] * share[0]), round(full[1] * share[1]))
-        pictures = [{"name": name, "src": _embedded(folder / f"{name}.png", share, size)} for name in shown]
+        pictures = [{"name": name, "src": _embedded(path, share, size)} for name, path in files_by_name.items()]
         blocks.append(
             f'<div class="compare" data-width="{size[0]}" data-height="{size[1]}">'
             f'<script type="application/json">{json.dumps(pictures)}</script></div>'

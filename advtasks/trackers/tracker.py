@@ -24,29 +24,25 @@ class Tracker(Protocol):
 
 
 class JsonLines:
-    """``metrics.jsonl``: a JSON object a line, flushed at once. Numbers that are not finite are written as null."""
+    """``metrics.jsonl``: a JSON object a line, written at once. Numbers that are not finite are written as null."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "metrics.jsonl"
-        self._file = self.path.open("a", encoding="utf-8")
 
     def record(self, values: dict[str, Any]) -> None:
         """Append a line."""
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        self._file.write(json.dumps(finite) + "\n")
-        self._file.flush()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite) + "\n")
 
     def rewind(self, step: int) -> None:
         """Keep the records up to `step`; a line that a kill cut off goes, too."""
         kept = [record for record in read_records(self.path) if record["step"] <= step]
-        self._file.close()
         write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
-        self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Nothing: every record is closed when it is written."""
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

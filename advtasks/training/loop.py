@@ -26,7 +26,6 @@ from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.phase import Phase, make_adam
 from advtasks.task import Batch, Judged, Splits, Task, Terms
 from advtasks.trackers import Tracker
-from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
 from advtasks.training.interrupt import Interrupt
@@ -67,6 +66,7 @@ class Trainer:
         task: the task; moved to the device.
         config: the run's configuration.
         splits: its data.
+        adversaries: one for each view; none trains the plain task.
         checkpoints: where checkpoints go.
         trackers: take a record every ``log_every`` steps and for each validation.
         console: tells the user.
@@ -79,6 +79,7 @@ class Trainer:
         task: Task,
         config: RunConfig,
         splits: Splits,
+        adversaries: dict[str, Adversary],
         checkpoints: Checkpoints,
         trackers: Sequence[Tracker],
         console: Console,
@@ -97,7 +98,7 @@ class Trainer:
         seed_draws(config.seed, 0, "generator")
         self.generator = self._placed(task.generator())
         self.ema = MovingAverage(self.generator, config.ema_half_life)
-        self.adversaries: dict[str, Adversary] = make_adversaries(task, config)
+        self.adversaries = adversaries
         for adversary in self.adversaries.values():
             self._placed(adversary).autocast = self.autocast
         self.step = 0

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,6 +23,7 @@ from advtasks.reporting.table import result_table
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
+from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.loop import Interrupted, Trainer
 from advtasks.training.progress import Console, duration
@@ -40,6 +40,8 @@ def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resum
         Interrupted: the run was stopped and can be resumed.
     """
     console = Console()
+    if not resume:
+        run_folder.require_free(folder)
     run = _Run(task_name, config, folder, console)
     if not resume:
         run_folder.create(folder, task_name, preset, config)
@@ -62,6 +64,9 @@ class _Run:
         self.task: Task = resolve(provided.spec.task)(config)
         check_stages(self.task, config)
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
+        # names and options are checked before anything is decoded
+        self.manifest = self.task.manifest()
+        self.adversaries = make_adversaries(self.task, config)
         self.splits = self.task.splits(self.cache)
         self.trackers: list[Tracker] = []
         self.pictures: list[str] = []
@@ -80,6 +85,7 @@ class _Run:
             self.task,
             self.config,
             self.splits,
+            self.adversaries,
             Checkpoints(self.folder / "checkpoints", self.config.checkpoints_kept),
             self.trackers,
             self.console,
@@ -144,7 +150,6 @@ class _Run:
         write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
 
     def _save_bundle(self, path: Path, stage: str, metrics: dict[str, float]) -> None:
-        values: dict[str, Any] = self.task.manifest()
         manifest = Manifest(
             task=self.name,
             plugin=self.plugin.distribution,
@@ -154,7 +159,7 @@ class _Run:
             protocols={metric.name: metric.protocol for metric in self.task.metrics},
             stage=stage,
             steps=self.trainer.step,
-            **values,
+            **self.manifest,
         )
         save_bundle(path, self.trainer.ema.network, manifest)
 
@@ -168,7 +173,7 @@ class _Run:
         self.console.say(f"\n{print_table}\n")
         self.console.say(f"trained in {duration(self.trainer.seconds)} (validation and start-up not counted)")
         self.console.say(f"bundle   {bundle}\nreport   {report}")
-        verb = self.task.manifest()["verb"]
+        verb = self.manifest["verb"]
         self.console.say(f"try it   advtasks {verb} PICTURE -o OUT --model {self.folder}")
         return bundle
 

@@ -22,18 +22,18 @@ def next_free(task: str, preset: str) -> Path:
     return path
 
 
-def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
-    """Make the folder and write ``run.yaml``: everything that is needed to repeat or resume the run.
-
-    Raises:
-        UsageError: the folder already holds a run or other files.
-    """
+def require_free(folder: Path) -> None:
+    """Raise a UsageError if the folder already holds a run or other files."""
     if (folder / "run.yaml").exists():
         raise UsageError(
             f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
+
+
+def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
+    """Make the folder and write ``run.yaml``: everything that is needed to repeat or resume the run."""
     values = {
         "task": task,
         "preset": preset,

@@ -48,8 +48,9 @@ def main(argv: list[str]) -> int:
     from advtasks.inference.batch import Summary, plan, process
     from advtasks.inference.engine import ImageModel
 
+    device = choose_device(options.device)
     jobs = plan(options.pictures, options.out, f"x{manifest.scale}")
-    model = ImageModel.load(options.model, choose_device(options.device), options.tile)
+    model = ImageModel.load(options.model, device, options.tile)
     summary = Summary()
     for number, job in enumerate(jobs, 1):
         line = process(job, model, summary, overwrite=options.overwrite)

@@ -21,6 +21,7 @@ from advtasks.data.loader import Position
 from advtasks.errors import TrainingError, UsageError
 from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms, View
 from advtasks.trackers import JsonLines, read_records
+from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
 from advtasks.training.loop import Interrupted, Trainer
@@ -122,8 +123,15 @@ def trainer(folder: Path, settings: RunConfig | None = None, task: type[Toy] = T
     for name, value in fields.items():
         setattr(made, name, value)
     checkpoints = Checkpoints(folder / "checkpoints", settings.checkpoints_kept)
-    console = Console(io.StringIO())
-    return Trainer(made, settings, made.splits(PictureCache(folder)), checkpoints, [JsonLines(folder)], console)
+    return Trainer(
+        made,
+        settings,
+        made.splits(PictureCache(folder)),
+        make_adversaries(made, settings),
+        checkpoints,
+        [JsonLines(folder)],
+        Console(io.StringIO()),
+    )
 
 
 def same(one: Any, other: Any) -> bool:
@@ -143,7 +151,6 @@ def comparable(state: dict[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in state.items() if k != "seconds"}, "results": results}
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 @pytest.mark.parametrize("names", [("image",), ("image", "corner")])
 @pytest.mark.parametrize("stop", [2, 4, 5, 6, 10])
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[str, ...]) -> None:
@@ -177,7 +184,6 @@ def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[
     assert records[0] == records[1]
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
     base = config()
     none = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, kind="none"))
@@ -194,7 +200,6 @@ def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
     assert any("discriminator" in record for record in records), "with weight 0 the critic learns"
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_each_view_has_an_adversary_of_its_own(tmp_path: Path) -> None:
     run = trainer(tmp_path, names=("image", "corner"))
     run.train()
@@ -205,7 +210,6 @@ def test_each_view_has_an_adversary_of_its_own(tmp_path: Path) -> None:
     assert not torch.equal(weights[0], weights[1])
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_critic_steps_for_each_generator_step(tmp_path: Path) -> None:
     base = config()
     every = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, steps_per_generator_step=3))
@@ -216,7 +220,6 @@ def test_critic_steps_for_each_generator_step(tmp_path: Path) -> None:
     assert ["discriminator" in record for record in records] == [False] * 5 + [True] * 7
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_nan_stops_names_the_term_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     run = trainer(tmp_path, explode_at=7)
     with pytest.raises(
@@ -233,7 +236,6 @@ def test_nan_stops_names_the_term_and_keeps_the_last_good_checkpoint(tmp_path: P
         again.save()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_interrupt_writes_a_checkpoint_and_resumes(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     step = run._training_step
@@ -251,7 +253,6 @@ def test_interrupt_writes_a_checkpoint_and_resumes(tmp_path: Path) -> None:
     assert again.step == 3
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trainer(tmp_path)
     said: list[str] = []
@@ -276,7 +277,6 @@ def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypa
         run.save(required=True)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")
 def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     run.train()

@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.png").touch()
     for name, reason in (("short.jpg", "truncated"), ("text.jpg", "not a picture"), ("empty.png", "empty")):
-        with pytest.raises(DataError, match=f"{name}.*{reason}"):
+        with pytest.raises(DataError, match=f"{name}.*(?i:{reason})"):
             read_picture(tmp_path / name)
 
 

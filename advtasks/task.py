@@ -80,10 +80,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One held-out example: its metrics, and pictures (C, H, W) in [0, 1] by name, in the order to show them.
-
-    The picture called ``output`` is the one that differs between methods.
-    """
+    """One held-out example: its metrics, and pictures (C, H, W) in [0, 1] by name (:attr:`Task.picture_names`)."""
 
     metrics: dict[str, float]
     pictures: dict[str, Tensor] = field(default_factory=dict)
@@ -98,6 +95,8 @@ class Splits:
     validation: Sequence[Any]
     notes: tuple[str, ...] = ()
     """What a user should know about the data: skipped files, how pictures were held out."""
+    fingerprint: str = ""
+    """Changes when the training data do; a resumed run compares it."""
 
 
 class Task(nn.Module, abc.ABC):
@@ -112,6 +111,9 @@ class Task(nn.Module, abc.ABC):
     """What :meth:`evaluate` measures; the first one decides which checkpoint is best."""
     baseline: ClassVar[str | None] = None
     """The name of the method without a network that :meth:`evaluate` measures for ``generator=None``."""
+    picture_names: ClassVar[tuple[str, ...]] = ("output",)
+    """The pictures that :meth:`evaluate` gives, in the order to show them; ``output`` is the one that differs between
+    methods."""
     term_names: ClassVar[frozenset[str]] = frozenset()
     """The names that stages may give weights to."""
 

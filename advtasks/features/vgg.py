@@ -43,14 +43,10 @@ class VGG19(FeatureNetwork):
         import_torchvision()
         from torchvision.models import vgg19
 
-        network = vgg19(weights=None)
-        if weights.endswith(".safetensors"):
-            from safetensors.torch import load_file
-
-            network.load_state_dict(load_file(weights))
-        else:
-            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        self.layers = network.features[: self.indices[-1] + 1]
+        with torch.device("meta"):  # only the convolutions up to the deepest layer are needed
+            convolutions = vgg19(weights=None).features[: self.indices[-1] + 1]
+        self.layers = convolutions.to_empty(device="cpu")
+        self.layers.load_state_dict(_feature_weights(Path(weights), set(convolutions.state_dict())))
         for layer in self.layers:
             if isinstance(layer, torch.nn.ReLU):
                 layer.inplace = False
@@ -65,3 +61,21 @@ class VGG19(FeatureNetwork):
             if i in self.indices:
                 found.append(x)
         return found
+
+
+def _feature_weights(file: Path, wanted: set[str]) -> dict[str, Tensor]:
+    """The tensors `wanted` of ``features.*`` in a VGG19 state dict.
+
+    Raises:
+        UsageError: the file is not one.
+    """
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(file)
+    else:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    found = {key.removeprefix("features."): value for key, value in state.items()}
+    if missing := wanted - found.keys():
+        raise UsageError(f"{file}: not a VGG19 state dict of torchvision (features.{min(missing)} is missing)")
+    return {key: found[key] for key in wanted}

@@ -6,6 +6,10 @@ import signal
 from types import FrameType, TracebackType
 
 
+class Interrupted(Exception):
+    """The run was asked to stop and has written a checkpoint; the message is the signal's name."""
+
+
 class Interrupt:
     """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`; a second one stops at once."""
 

@@ -8,9 +8,7 @@ step), so a checkpoint of weights and optimisers resumes bit for bit.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,35 +26,13 @@ from advtasks.task import Batch, Judged, Splits, Task, Terms
 from advtasks.trackers import Tracker
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
-from advtasks.training.interrupt import Interrupt
+from advtasks.training.interrupt import Interrupt, Interrupted
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
 from advtasks.training.progress import Console, duration
 from advtasks.training.randomness import seed_draws
+from advtasks.training.scene import Scene, StageResult
 from advtasks.training.schedules import factor
-
-
-@dataclass
-class Scene:
-    """One training step as its phases see it."""
-
-    batch: Batch
-    output: Tensor | None
-    """The generator's output, shared by all phases; None where each phase draws its own."""
-    stage_step: int
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What a finished stage reached on all validation pictures."""
-
-    stage: str
-    step: int
-    metrics: dict[str, float]
-    seconds: float
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and has written a checkpoint."""
+from advtasks.training.stopwatch import Stopwatch
 
 
 class Trainer:
@@ -105,6 +81,8 @@ class Trainer:
         self.results: list[StageResult] = []
         self.meters = Meters()
         self.seconds = 0.0
+        self._pending_optimizers: dict[str, Any] = {}
+        self._pending_images = 0
 
     def _placed(self, module: Any) -> Any:
         return module.to(self.device, memory_format=self.layout)
@@ -139,28 +117,30 @@ class Trainer:
             workers=self.config.workers,
             pin_memory=self.device.type == "cuda",
         )
-        began, logged_at = time.monotonic(), self.step
+        watch, logged_at = Stopwatch(), self.step
         while self.step < start + stage.steps:
             self._training_step(next(stream), stage, self.step - start)
             self.step += 1
             finished = self.step == start + stage.steps
             if self.step % self.config.log_every == 0 or finished:
-                now = time.monotonic()
-                self._log(stage, start, batch * (self.step - logged_at) / (now - began), now - began)
-                began, logged_at = now, self.step
-            if self.step % self.config.preview_every == 0 or finished:
-                self.on_preview(self.step, self)
-            if finished:
-                self._finish_stage(stage)
-            elif self.step % self.config.validate_every == 0:
-                self._validate(stage, self.splits.validation[: self.config.validation_pictures])
-            if self.step % self.config.checkpoint_every == 0 or finished or interrupt.requested:
-                self.save(required=bool(interrupt.requested))
-            if interrupt.requested:
-                raise Interrupted(interrupt.requested.name)
-            if self.step % self.config.validate_every == 0 or self.step % self.config.preview_every == 0:
-                began, logged_at = time.monotonic(), self.step  # throughput counts training only
-        stream.close()  # type: ignore[attr-defined]
+                self._log(stage, start, batch * (self.step - logged_at), watch.lap())
+                logged_at = self.step
+            with watch.paused():
+                self._now_and_then(stage, finished, interrupt)
+        stream.close()
+
+    def _now_and_then(self, stage: StageConfig, finished: bool, interrupt: Interrupt) -> None:
+        """Previews, validation and checkpoints, each at its interval and at the end of a stage."""
+        if self.step % self.config.preview_every == 0 or finished:
+            self.on_preview(self.step, self)
+        if finished:
+            self._finish_stage(stage)
+        elif self.step % self.config.validate_every == 0:
+            self._validate(stage, self.splits.validation[: self.config.validation_pictures])
+        if self.step % self.config.checkpoint_every == 0 or finished or interrupt.requested:
+            self.save(required=bool(interrupt.requested))
+        if interrupt.requested:
+            raise Interrupted(interrupt.requested.name)
 
     def _begin_stage(self, stage: StageConfig) -> None:
         """Fresh optimisers, phases and moving-average ramp."""
@@ -205,7 +185,8 @@ class Trainer:
     def _training_step(self, host_batch: Batch, stage: StageConfig, stage_step: int) -> None:
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in host_batch.items()}
         seed_draws(self.config.seed, self.step, "batch")
-        batch = {name: self._laid_out(tensor) for name, tensor in self.task.prepare(moved).items()}
+        prepared = self.task.prepare(moved).items()
+        batch = {k: t.contiguous(memory_format=self.layout) if t.dim() == 4 else t for k, t in prepared}
         scene = Scene(batch, None, stage_step)
         if self.task.shares_fake:
             seed_draws(self.config.seed, self.step, "output")
@@ -220,9 +201,6 @@ class Trainer:
                 self.meters.add(phase.run(scene, self._check))
         if self.generator_phase.due(stage_step):
             self.ema.update(self.generator, next(iter(batch.values())).shape[0])
-
-    def _laid_out(self, tensor: Tensor) -> Tensor:
-        return tensor.contiguous(memory_format=self.layout) if tensor.dim() == 4 else tensor
 
     def _output(self, scene: Scene, grad: bool) -> Tensor:
         if scene.output is not None:
@@ -255,7 +233,8 @@ class Trainer:
 
     # --- now and then --------------------------------------------------------------------------------------------
 
-    def _log(self, stage: StageConfig, start: int, speed: float, seconds: float) -> None:
+    def _log(self, stage: StageConfig, start: int, images: int, seconds: float) -> None:
+        speed = images / seconds
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
@@ -311,6 +290,7 @@ class Trainer:
         """Everything that a bit-identical resume needs."""
         return {
             "step": self.step,
+            "data": self.splits.fingerprint,
             "seconds": self.seconds,
             "generator": self.generator.state_dict(),
             "ema": self.ema.network.state_dict(),
@@ -341,9 +321,11 @@ class Trainer:
     def resume(self) -> bool:
         """Load the newest checkpoint that is whole. False if there is none: the run starts from its beginning."""
         state = self.checkpoints.latest(self.console.say)
-        self._pending_optimizers: dict[str, Any] = {}
         if state is None:
+            self._rewind_trackers()
             return False
+        if state["data"] != self.splits.fingerprint:
+            self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
         self.step, self.seconds = state["step"], state["seconds"]
         self.generator.load_state_dict(state["generator"])
         self.ema.network.load_state_dict(state["ema"])
@@ -354,9 +336,12 @@ class Trainer:
         self.results = [StageResult(**result) for result in state["results"]]
         self.meters.sums = {name: value.to(self.device) for name, value in state["meters"]["sums"].items()}
         self.meters.counts = state["meters"]["counts"]
+        self._rewind_trackers()
+        return True
+
+    def _rewind_trackers(self) -> None:
         for tracker in self.trackers:
             tracker.rewind(self.step)
-        return True
 
     def _load_optimizers(self) -> None:
         """Within a stage, go on with the checkpoint's optimisers and moving-average ramp."""

@@ -25,7 +25,8 @@ from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.loop import Interrupted, Trainer
+from advtasks.training.interrupt import Interrupted
+from advtasks.training.loop import Trainer
 from advtasks.training.progress import Console, duration
 
 SHOWN = 4
@@ -69,8 +70,6 @@ class _Run:
         self.adversaries = make_adversaries(self.task, config)
         self.splits = self.task.splits(self.cache)
         self.trackers: list[Tracker] = []
-        self.pictures: list[str] = []
-        """Names of the pictures of a validation example, in the order to show them."""
 
     def train(self, resume: bool) -> Path:
         self.trackers.append(JsonLines(self.folder))
@@ -113,7 +112,6 @@ class _Run:
         """The baseline on all validation examples; its pictures are kept for the report."""
         if self.task.baseline is None or not self.splits.validation:
             return None
-        self.task.to(self.trainer.device)
         watch = lambda done, count: self.console.watch(f"measuring {self.task.baseline}", done, count)  # noqa: E731
         result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
         self._keep_pictures(str(self.task.baseline), result)
@@ -135,7 +133,6 @@ class _Run:
 
     def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
         self._keep_pictures(stage.name, result)
-        self.pictures = list(result.examples[0].pictures) if result.examples else []
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
         self._write_results()
 
@@ -145,7 +142,7 @@ class _Run:
             "baseline": {"name": self.task.baseline, "metrics": self.baseline},
             "stages": [dataclasses.asdict(stage) for stage in self.trainer.results],
             "validation_pictures": len(self.splits.validation),
-            "pictures": self.pictures,
+            "pictures": list(self.task.picture_names),
         }
         write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
 

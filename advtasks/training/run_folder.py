@@ -11,7 +11,7 @@ from advtasks.atomic import write_text
 from advtasks.config import RunConfig, read_yaml, to_plain, to_yaml
 from advtasks.errors import UsageError
 
-_PACKAGES = ("advtasks", "torch", "kornia", "albumentations", "numpy", "pillow")
+_PACKAGES = ("advtasks", "torch", "albumentations", "numpy", "pillow")
 
 
 def next_free(task: str, preset: str) -> Path:

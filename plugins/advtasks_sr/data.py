@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from torch.utils.data import Dataset
 from advtasks.data.cache import Array, PictureCache
 from advtasks.data.folder import hold_out
 from advtasks.data.loader import Position
-from advtasks.data.picture import read_picture
 from advtasks.data.resize import downscale_rgb8
 from advtasks.errors import DataError
 from advtasks.task import Batch, Splits
@@ -82,9 +82,7 @@ def load_pairs(
         if min(high.shape[:2]) < scale:
             raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
         if source.low is None:
-            low = cache.array(
-                content, f"bicubic-x{scale}", lambda: downscale_rgb8(read_picture(source.high).rgb8(), scale)
-            )
+            low = cache.array(content, f"bicubic-x{scale}", lambda: downscale_rgb8(np.asarray(high), scale))
         else:
             low = cache.rgb8(source.low)[1]
         return Pair(source.high.name, content, high[: low.shape[0] * scale, : low.shape[1] * scale], low)
@@ -132,7 +130,8 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
         f"({', '.join(pair.name for pair in validation[:4])}{', ...' if len(validation) > 4 else ''})"
     )
-    return Splits(Patches(train, config.patch, scale), _measurable(validation, scale), tuple(notes))
+    contents = hashlib.sha256(" ".join(pair.content for pair in train).encode()).hexdigest()
+    return Splits(Patches(train, config.patch, scale), _measurable(validation, scale), tuple(notes), contents)
 
 
 def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:

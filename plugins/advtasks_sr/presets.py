@@ -10,15 +10,14 @@ from advtasks_sr.config import SuperResolutionConfig
 
 QUICK = SuperResolutionConfig(
     generator="srresnet:features=48:blocks=8:tail=direct:base=bicubic",
-    batch=16,
+    batch=8,
     patch=32,
     ema_half_life=2000.0,
     stages=(
-        StageConfig(name="pixel", steps=1000, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(name="pixel", steps=2400, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
         StageConfig(
             name="adversarial",
             steps=200,
-            batch=8,
             weights={"l1": 1.0, "perceptual": 1.0},
             adversary=True,
             learning_rate=5e-4,

@@ -33,6 +33,7 @@ class SuperResolution(Task):
     """Low resolution in, high resolution out; measured against bicubic interpolation."""
 
     baseline: ClassVar[str | None] = "bicubic"
+    picture_names: ClassVar[tuple[str, ...]] = ("low resolution", "output", "original")
     term_names: ClassVar[frozenset[str]] = frozenset({*_PIXEL_LOSSES, "perceptual"})
 
     def __init__(self, config: RunConfig) -> None:
@@ -123,7 +124,7 @@ class SuperResolution(Task):
         names = [metric.name for metric in self.metrics]
         return Evaluated(
             {name: value.item() for name, value in zip(names, values, strict=True)},
-            {"low resolution": low[0], "output": output[0], "original": high[0]},
+            dict(zip(self.picture_names, (low[0], output[0], high[0]), strict=True)),
         )
 
     def manifest(self) -> dict[str, Any]:

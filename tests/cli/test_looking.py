@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 
-def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:
     code, out, _ = advtasks("data", "check", photos, "--min-side", "20", "--sheet", tmp_path / "sheet.jpg")
     assert code == 0
     assert "6 pictures, 96x80 to 136x80 pixels" in out
@@ -34,7 +34,7 @@ def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:  # type: ig
     assert advtasks("data", "check", tmp_path / "empty")[0] == 1
 
 
-def test_plugins_and_doctor(advtasks) -> None:  # type: ignore[no-untyped-def]
+def test_plugins_and_doctor(advtasks) -> None:
     code, out, _ = advtasks("plugins")
     assert code == 0
     for part in ("advtasks:core", "advtasks:sr", "relativistic-average", "srresnet", "upscale"):
@@ -97,7 +97,7 @@ def test_importing_the_package_costs_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_version(advtasks) -> None:  # type: ignore[no-untyped-def]
+def test_the_version(advtasks) -> None:
     code, out, _ = advtasks("--version")
     assert code == 0
     assert out.startswith("advtasks ")

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from advtasks.bundle import read_manifest
 from advtasks.trackers import read_records
 
 
 @pytest.fixture
-def run(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> Path:  # type: ignore[no-untyped-def]
+def run(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> Path:
     """A finished tiny run."""
     folder = tmp_path / "run"
     (photos / "notes.txt").write_text("not a picture")
@@ -71,7 +72,7 @@ def test_train_leaves_a_whole_run_folder(run: Path) -> None:
     assert any((run / "tensorboard").iterdir())
 
 
-def test_upscale_files_and_folders(advtasks, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_upscale_files_and_folders(advtasks, run: Path, tmp_path: Path) -> None:
     source = tmp_path / "in"
     (source / "sub").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -98,7 +99,7 @@ def test_upscale_files_and_folders(advtasks, run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a_x4.jpg").stat().st_mtime_ns > before
 
 
-def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(bytes(100))
     for arguments, code, message in (
         (("x.png", "-o", tmp_path, "-m", run), 2, "x.png: no such file"),
@@ -111,7 +112,7 @@ def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:  
         assert (found, message in err) == (code, True), err
 
 
-def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "held-out"
     held_out.mkdir()
     line = next(line for line in (run / "report.html").read_text().splitlines() if "held-out" in line)
@@ -129,7 +130,7 @@ def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: P
         assert card["pictures"]["a.png"][name] == pytest.approx(value, rel=1e-5)
 
 
-def test_report_models_and_a_finished_run(advtasks, run: Path) -> None:  # type: ignore[no-untyped-def]
+def test_report_models_and_a_finished_run(advtasks, run: Path) -> None:
     (run / "report.html").unlink()
     assert advtasks("report", run)[0] == 0
     assert (run / "report.html").exists()
@@ -141,7 +142,7 @@ def test_report_models_and_a_finished_run(advtasks, run: Path) -> None:  # type:
     assert "is finished" in out
 
 
-def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
     for arguments, code, message in (
         (("train", "sr"), 2, "--data is missing"),
         (("train", "sd", "--data", photos), 2, "did you mean 'sr'"),
@@ -162,7 +163,7 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
 
 def test_dry_run_and_print_config(
     advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, _ = advtasks("train", "sr", "--data", photos, "--print-config", *tiny)
     assert code == 0
@@ -208,7 +209,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
     return flat
 
 
-def test_kill_and_resume_is_bit_identical(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+def test_kill_and_resume_is_bit_identical(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
     flags = ("--steps", "24", *tiny)
     killed = start(tmp_path / "killed", photos, *flags)
     wait_for_checkpoint(tmp_path / "killed", killed, 4)
@@ -239,3 +240,68 @@ def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(photos: Path, tmp_path: Pa
     assert process.returncode == 130
     assert f"advtasks train --resume {tmp_path / 'run'}" in err
     assert "Traceback" not in err
+
+
+def test_without_adversary_equals_weight_zero_bit_for_bit(
+    advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    for name, flags in (("none", ("--adversary.kind", "none")), ("zero", ("--adversary.weight", "0"))):
+        code, _, err = advtasks(
+            "train", "sr", "--data", photos, "--out", tmp_path / name, "--steps", "8", *tiny, *flags
+        )
+        assert code == 0, err
+    bundles = [load_file(tmp_path / name / "bundle.safetensors") for name in ("none", "zero")]
+    assert all(torch.equal(tensor, bundles[1][name]) for name, tensor in bundles[0].items())
+
+
+@pytest.mark.parametrize(
+    ("preset", "generator"),
+    [("srgan", "srresnet:features=4:blocks=1"), ("esrgan", "rrdb:features=4:blocks=1:growth=4")],
+)
+def test_the_papers_recipes_run(advtasks, photos: Path, tmp_path: Path, preset: str, generator: str) -> None:
+    code, _, err = advtasks(
+        "train", f"sr:{preset}", "--data", photos, "--out", tmp_path / "run", "--steps", "3", "--batch", "2", "--patch", "8",
+        "--generator", generator, "--adversary.discriminator", "vgg-style:width=4", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, err
+    assert read_manifest(tmp_path / "run" / "bundle.safetensors").scale == 4
+
+
+@pytest.mark.parametrize("scale", [2, 3, 8])
+def test_other_scales(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...], scale: int) -> None:
+    code, _, err = advtasks(
+        "train",
+        "sr",
+        "--data",
+        photos,
+        "--out",
+        tmp_path / "run",
+        "--steps",
+        "2",
+        *tiny,
+        "--scale",
+        scale,
+        "--patch",
+        "4",
+    )
+    assert code == 0, err
+    code, out, _ = advtasks("upscale", photos / "picture-0.png", "-o", tmp_path / "out", "-m", tmp_path / "run")
+    assert code == 0
+    assert f"{96 * scale}x{80 * scale}" in out
+
+
+def test_a_kill_before_the_first_checkpoint_resumes_from_the_beginning(
+    advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    flags = ("--steps", "4", *tiny)
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *flags)
+    assert code == 0, err
+    run = tmp_path / "run"
+    for path in [run / "bundle.safetensors", *(run / "checkpoints").iterdir()]:
+        path.unlink()
+    before = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "train"]
+    code, _, err = advtasks("train", "--resume", run)
+    assert code == 0, err
+    after = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "train"]
+    assert [r["step"] for r in after] == [r["step"] for r in before]
+    assert after[-1]["l1"] == before[-1]["l1"]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from skimage.metrics import structural_similarity
 
 from advtasks import components
+from advtasks.errors import UsageError
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
 from advtasks.evaluation.psnr_ssim import luma, psnr_y, quantized, ssim_y
 from advtasks.losses import PerceptualLoss
+from advtasks.torchvision_operators import import_torchvision
 
 
 def pictures(seed: int, size: tuple[int, int] = (40, 52)) -> torch.Tensor:
@@ -104,3 +108,25 @@ def test_packaged_weights_recognise_a_photograph() -> None:
             x = block(x)
     torch.testing.assert_close(deepest, x)
     assert logits.argmax().item() in (281, 282, 285), "tabby, tiger cat, Egyptian cat"
+
+
+def test_vgg19_reads_its_weights_from_a_file(tmp_path: Path) -> None:
+    import_torchvision()
+    from torchvision.models import vgg19
+
+    torch.manual_seed(0)
+    whole = vgg19(weights=None).features.eval()
+    save_file({f"features.{k}": v for k, v in whole[:17].state_dict().items()}, tmp_path / "vgg.safetensors")
+    network = components.build("features", f"vgg19:weights={tmp_path / 'vgg.safetensors'}:layers=conv2_2+conv3_4")
+    picture = pictures(3, (32, 32))
+    with torch.inference_mode():
+        shallow, deep = network(picture)
+        torch.testing.assert_close(shallow, whole[:8](network.normalized(picture)))
+        torch.testing.assert_close(deep, whole[:17](network.normalized(picture)))
+    for text, message in (
+        ("vgg19", "needs its ImageNet weights as a file"),
+        (f"vgg19:weights={tmp_path / 'vgg.safetensors'}", "not a VGG19 state dict"),
+        (f"vgg19:weights={tmp_path / 'vgg.safetensors'}:layers=conv9", "no layer 'conv9'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            components.build("features", text)

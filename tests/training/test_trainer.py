@@ -24,7 +24,8 @@ from advtasks.trackers import JsonLines, read_records
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
-from advtasks.training.loop import Interrupted, Trainer
+from advtasks.training.interrupt import Interrupted
+from advtasks.training.loop import Trainer
 from advtasks.training.progress import Console
 from advtasks.training.schedules import factor
 

@@ -118,7 +118,7 @@ def advtasks_tasks():
 """
 
 
-def test_one_broken_plugin_stops_no_other(write_plugin) -> None:  # type: ignore[no-untyped-def]
+def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
     good = write_plugin("good", TASK.format(name="paint", more=""))
     raising = write_plugin("raising", "raise ImportError('no such library')")
     hook = write_plugin(
@@ -138,7 +138,7 @@ def test_one_broken_plugin_stops_no_other(write_plugin) -> None:  # type: ignore
         found.find("tasks", "other")
 
 
-def test_equal_names_from_two_packages_name_both(write_plugin) -> None:  # type: ignore[no-untyped-def]
+def test_equal_names_from_two_packages_name_both(write_plugin) -> None:
     points = [write_plugin(name, TASK.format(name="paint", more="")) for name in ("one", "two")]
     with pytest.raises(AdvtasksError, match="'paint': dist-one:one and dist-two:two"):
         Plugins(points)

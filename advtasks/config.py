@@ -105,10 +105,8 @@ class RunConfig(Options):
     """Half-life of the generator's moving average, in images; ramped up within each stage. 0 switches it off."""
     log_every: int = 20
     """Steps between records in metrics.jsonl and progress lines."""
-    preview_every: int = 250
-    """Steps between preview pictures."""
     validate_every: int = 500
-    """Steps between validations; one is made at the end of each stage in any case."""
+    """Steps between validations with preview pictures; one is made at the end of each stage in any case."""
     validation_pictures: int = 20
     """At most this many pictures for validations within a stage; its end uses all of them."""
     checkpoint_every: int = 200
@@ -126,7 +124,6 @@ class RunConfig(Options):
         for name in (
             "batch",
             "log_every",
-            "preview_every",
             "validate_every",
             "checkpoint_every",
             "checkpoints_kept",

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 
 def quantized(pictures: Tensor) -> Tensor:
@@ -54,15 +55,21 @@ def ssim_y(output: Tensor, target: Tensor, border: int) -> Tensor:
     window = torch.exp(-offsets.square() / (2 * 1.5**2))
     window = window / window.sum()
 
-    def smooth(values: Tensor) -> Tensor:
-        return conv2d(conv2d(values, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
-
-    mean_x, mean_y = smooth(x), smooth(y)
-    var_x = smooth(x * x) - mean_x.square()
-    var_y = smooth(y * y) - mean_y.square()
-    covariance = smooth(x * y) - mean_x * mean_y
+    mean_x, mean_y, of_xx, of_yy, of_xy = _smoothed(torch.stack((x, y, x * x, y * y, x * y)), window)
+    var_x, var_y = of_xx - mean_x.square(), of_yy - mean_y.square()
+    covariance = of_xy - mean_x * mean_y
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     index = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x.square() + mean_y.square() + c1) * (var_x + var_y + c2)
     )
     return index.mean(dim=(1, 2, 3))
+
+
+def _smoothed(maps: Tensor, window: Tensor) -> Tensor:
+    """Separable convolution over the last two axes, valid positions; sums of shifted views, since convolutions of
+    float64 are slow."""
+    for axis in (-2, -1):
+        length = maps.shape[axis] - len(window) + 1
+        shifted = (maps.narrow(axis, start, length) * weight for start, weight in enumerate(window))
+        maps = functools.reduce(torch.add, shifted)
+    return maps

@@ -23,8 +23,10 @@ class FeatureNetwork(nn.Module, abc.ABC):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def freeze(self) -> None:
-        """For the end of a sub-class's constructor: evaluation mode and no parameter gradients."""
+        """For the end of a sub-class's constructor: evaluation mode, no parameter gradients, channels-last (which
+        halves the time of EfficientNet-Lite on a CPU)."""
         self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
 
     def train(self, mode: bool = True) -> FeatureNetwork:
@@ -34,7 +36,7 @@ class FeatureNetwork(nn.Module, abc.ABC):
     def normalized(self, pictures: Tensor) -> Tensor:
         """Pictures in the value range of the network's own training."""
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        return (pictures - mean) / std
+        return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
 
     @abc.abstractmethod
     def forward(self, pictures: Tensor) -> list[Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -34,6 +35,9 @@ from advtasks.training.scene import Scene, StageResult
 from advtasks.training.schedules import factor
 from advtasks.training.stopwatch import Stopwatch
 
+SHOWN = 4
+"""Validation examples whose pictures are kept, for previews and the report."""
+
 
 class Trainer:
     """Trains a task as its configuration says.
@@ -46,7 +50,7 @@ class Trainer:
         checkpoints: where checkpoints go.
         trackers: take a record every ``log_every`` steps and for each validation.
         console: tells the user.
-        on_preview: called with a step and the trainer, every ``preview_every`` steps.
+        on_validation: called with a step and the evaluation at it.
         on_stage_end: called with the stage, its evaluation and the trainer.
     """
 
@@ -59,12 +63,12 @@ class Trainer:
         checkpoints: Checkpoints,
         trackers: Sequence[Tracker],
         console: Console,
-        on_preview: Callable[[int, Trainer], None] = lambda step, trainer: None,
+        on_validation: Callable[[int, Evaluation], None] = lambda step, result: None,
         on_stage_end: Callable[[StageConfig, Evaluation, Trainer], None] = lambda stage, result, trainer: None,
     ) -> None:
         self.config, self.splits = config, splits
         self.checkpoints, self.trackers, self.console = checkpoints, trackers, console
-        self.on_preview, self.on_stage_end = on_preview, on_stage_end
+        self.on_validation, self.on_stage_end = on_validation, on_stage_end
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = autocast(self.device, self.precision)
@@ -77,10 +81,9 @@ class Trainer:
         self.adversaries = adversaries
         for adversary in self.adversaries.values():
             self._placed(adversary).autocast = self.autocast
-        self.step = 0
+        self.step, self.seconds = 0, 0.0
         self.results: list[StageResult] = []
         self.meters = Meters()
-        self.seconds = 0.0
         self._pending_optimizers: dict[str, Any] = {}
         self._pending_images = 0
 
@@ -108,31 +111,28 @@ class Trainer:
         if self.step > start:
             self._load_optimizers()
         batch = stage.batch or self.config.batch
-        # each stage has a stream of its own: batch sizes may differ, and seeds must
         stream = batches(
             self.splits.train,
             batch=batch,
-            seed=self.config.seed + 1000 * number,
+            seed=self.config.seed + 1000 * number,  # each stage has a stream of its own
             first_batch=self.step - start,
             workers=self.config.workers,
             pin_memory=self.device.type == "cuda",
         )
         watch, logged_at = Stopwatch(), self.step
-        while self.step < start + stage.steps:
-            self._training_step(next(stream), stage, self.step - start)
-            self.step += 1
-            finished = self.step == start + stage.steps
-            if self.step % self.config.log_every == 0 or finished:
-                self._log(stage, start, batch * (self.step - logged_at), watch.lap())
-                logged_at = self.step
-            with watch.paused():
-                self._now_and_then(stage, finished, interrupt)
-        stream.close()
+        with closing(stream):
+            while self.step < start + stage.steps:
+                self._training_step(next(stream), stage, self.step - start)
+                self.step += 1
+                finished = self.step == start + stage.steps
+                if self.step % self.config.log_every == 0 or finished:
+                    self._log(stage, start, batch * (self.step - logged_at), watch.lap())
+                    logged_at = self.step
+                with watch.paused():
+                    self._now_and_then(stage, finished, interrupt)
 
     def _now_and_then(self, stage: StageConfig, finished: bool, interrupt: Interrupt) -> None:
-        """Previews, validation and checkpoints, each at its interval and at the end of a stage."""
-        if self.step % self.config.preview_every == 0 or finished:
-            self.on_preview(self.step, self)
+        """Validation and checkpoints, each at its interval and at the end of a stage."""
         if finished:
             self._finish_stage(stage)
         elif self.step % self.config.validate_every == 0:
@@ -260,12 +260,9 @@ class Trainer:
             last=self.step == start + stage.steps,
         )
 
-    def evaluate(self, examples: Sequence[Any], keep_pictures: int = 0) -> Evaluation:
+    def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        return evaluate(self.task, self.ema.network, examples, keep_pictures=keep_pictures)
-
-    def _validate(self, stage: StageConfig, examples: Sequence[Any], keep_pictures: int = 0) -> Evaluation:
-        result = self.evaluate(examples, keep_pictures)
+        result = evaluate(self.task, self.ema.network, examples, keep_pictures=SHOWN)
         record = {
             "kind": "validation",
             "step": self.step,
@@ -277,10 +274,11 @@ class Trainer:
             tracker.record(record)
         shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in self.task.metrics)
         self.console.say(f"step {self.step}  validation on {len(examples)}: {shown}")
+        self.on_validation(self.step, result)
         return result
 
     def _finish_stage(self, stage: StageConfig) -> None:
-        result = self._validate(stage, self.splits.validation, keep_pictures=4)
+        result = self._validate(stage, self.splits.validation)
         self.results.append(StageResult(stage.name, self.step, result.means, self.seconds))
         self.on_stage_end(stage, result, self)
 

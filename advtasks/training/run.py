@@ -26,11 +26,8 @@ from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.interrupt import Interrupted
-from advtasks.training.loop import Trainer
+from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration
-
-SHOWN = 4
-"""Validation pictures that previews and the report show."""
 
 
 def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False) -> Path:
@@ -88,7 +85,7 @@ class _Run:
             Checkpoints(self.folder / "checkpoints", self.config.checkpoints_kept),
             self.trackers,
             self.console,
-            on_preview=self._preview,
+            on_validation=self._preview,
             on_stage_end=self._stage_end,
         )
         if resume and self.trainer.resume():
@@ -124,12 +121,9 @@ class _Run:
                 label = name if kind == "output" else kind
                 save_picture(self.folder / "pictures" / str(number) / f"{label}.png", picture)
 
-    def _preview(self, step: int, trainer: Trainer) -> None:
-        result = trainer.evaluate(self.splits.validation[:SHOWN], keep_pictures=SHOWN)
-        save_contact_sheet(
-            self.folder / "previews" / f"step-{step:08d}.jpg",
-            [example.pictures for example in result.examples],
-        )
+    def _preview(self, step: int, result: Evaluation) -> None:
+        shown = [example.pictures for example in result.examples[:SHOWN]]
+        save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
 
     def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
         self._keep_pictures(stage.name, result)

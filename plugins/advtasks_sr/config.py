@@ -18,6 +18,8 @@ class SuperResolutionConfig(RunConfig):
     """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact."""
     patch: int = 32
     """Side of the training patches, in low-resolution pixels."""
+    channel_shuffle: float = 0.0
+    """Share of training patches whose colour channels are permuted (Yoo et al. 2020); helps where pictures are few."""
     perceptual_network: str = "efficientnet-lite0"
     """Frozen network of the perceptual loss: efficientnet-lite0, or vgg19:weights=FILE (SRGAN's own)."""
     perceptual_form: Literal["unit", "l1"] = "unit"

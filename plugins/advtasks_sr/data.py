@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from albumentations import D4, Compose
+from albumentations import D4, ChannelShuffle, Compose
 from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array, PictureCache
@@ -35,11 +35,15 @@ class Pair:
 
 
 class Patches(Dataset[Batch]):
-    """Random aligned crops, each turned or mirrored in one of eight ways: ``low`` and ``high``, (3, H, W) uint8."""
+    """Random aligned crops, each turned or mirrored in one of eight ways: ``low`` and ``high``, (3, H, W) uint8.
 
-    def __init__(self, pairs: Sequence[Pair], patch: int, scale: int) -> None:
+    A share of them, `channel_shuffle`, also has its colour channels permuted.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], patch: int, scale: int, channel_shuffle: float = 0.0) -> None:
         self.pairs, self.patch, self.scale = pairs, patch, scale
-        self.turn = Compose([D4(p=1.0)], additional_targets={"low": "image"}, is_check_shapes=False)
+        changes = [D4(p=1.0), ChannelShuffle(p=channel_shuffle)]
+        self.change = Compose(changes, additional_targets={"low": "image"}, is_check_shapes=False)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -52,9 +56,9 @@ class Patches(Dataset[Batch]):
         low = pair.low[top : top + self.patch, left : left + self.patch]
         top, left, side = top * self.scale, left * self.scale, self.patch * self.scale
         high = pair.high[top : top + side, left : left + side]
-        self.turn.set_random_seed(position.seed)
-        turned = self.turn(image=np.array(high), low=np.array(low))
-        return {"low": _tensor(turned["low"]), "high": _tensor(turned["image"])}
+        self.change.set_random_seed(position.seed)
+        changed = self.change(image=np.array(high), low=np.array(low))
+        return {"low": _tensor(changed["low"]), "high": _tensor(changed["image"])}
 
 
 def _tensor(pixels: Array) -> torch.Tensor:
@@ -131,7 +135,8 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         f"({', '.join(pair.name for pair in validation[:4])}{', ...' if len(validation) > 4 else ''})"
     )
     contents = hashlib.sha256(" ".join(pair.content for pair in train).encode()).hexdigest()
-    return Splits(Patches(train, config.patch, scale), _measurable(validation, scale), tuple(notes), contents)
+    patches = Patches(train, config.patch, scale, config.channel_shuffle)
+    return Splits(patches, _measurable(validation, scale), tuple(notes), contents)
 
 
 def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:

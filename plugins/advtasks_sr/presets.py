@@ -12,9 +12,11 @@ QUICK = SuperResolutionConfig(
     generator="srresnet:features=48:blocks=8:tail=direct:base=bicubic",
     batch=8,
     patch=32,
+    channel_shuffle=0.5,
+    validate_every=1100,
     ema_half_life=2000.0,
     stages=(
-        StageConfig(name="pixel", steps=2400, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(name="pixel", steps=2200, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
         StageConfig(
             name="adversarial",
             steps=200,
@@ -40,7 +42,6 @@ SRGAN = SuperResolutionConfig(
     batch=16,
     patch=32,
     ema_half_life=10_000.0,
-    preview_every=5_000,
     validate_every=5_000,
     checkpoint_every=5_000,
     log_every=100,
@@ -72,7 +73,6 @@ ESRGAN = SuperResolutionConfig(
     batch=16,
     patch=32,
     ema_half_life=10_000.0,
-    preview_every=5_000,
     validate_every=5_000,
     checkpoint_every=5_000,
     log_every=100,

@@ -42,8 +42,8 @@ CPU = torch.device("cpu")
 def batch() -> dict[str, torch.Tensor]:
     """Bytes, as the loader gives them."""
     generator = torch.Generator().manual_seed(0)
-    low = torch.randint(0, 256, (BATCH, 3, LOW, LOW), dtype=torch.uint8, generator=generator)
-    high = torch.randint(0, 256, (BATCH, 3, LOW * SCALE, LOW * SCALE), dtype=torch.uint8, generator=generator)
+    low = torch.randint(0, 256, (BATCH, LOW, LOW, 3), dtype=torch.uint8, generator=generator)
+    high = torch.randint(0, 256, (BATCH, LOW * SCALE, LOW * SCALE, 3), dtype=torch.uint8, generator=generator)
     return {"low": low, "high": high}
 
 
@@ -78,7 +78,7 @@ def floor(adversarial: bool, precision: str) -> Callable[[], None]:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
 
     def step() -> None:
-        low, high = ((data[k].float() / 255).contiguous(memory_format=torch.channels_last) for k in ("low", "high"))
+        low, high = (data[name].permute(0, 3, 1, 2).float().div_(255) for name in ("low", "high"))
         with autocast():
             fake = generator(low)
         if adversarial:

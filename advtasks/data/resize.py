@@ -63,6 +63,6 @@ def downscale_rgb8(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     """The low-resolution side of a training pair: (H, W, 3) uint8 cropped to a multiple of `scale`, downscaled,
     rounded to uint8 as MATLAB does."""
     height, width = (side - side % scale for side in picture.shape[:2])
-    tensor = torch.from_numpy(np.ascontiguousarray(picture[:height, :width])).permute(2, 0, 1)[None]
+    tensor = torch.from_numpy(np.array(picture[:height, :width])).permute(2, 0, 1)[None]
     small = bicubic_downscale(tensor.double(), scale).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())

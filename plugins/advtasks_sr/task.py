@@ -77,8 +77,8 @@ class SuperResolution(Task):
         return load_folder(folder, self.scale, cache)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Bytes to floats in [0, 1]."""
-        return {name: pixels.float().div_(255) for name, pixels in batch.items()}
+        """Bytes (N, H, W, 3) to floats (N, 3, H, W) in [0, 1]."""
+        return {name: pixels.permute(0, 3, 1, 2).float().div_(255) for name, pixels in batch.items()}
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """The enlarged patches."""

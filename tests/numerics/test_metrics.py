@@ -106,7 +106,7 @@ def test_packaged_weights_recognise_a_photograph() -> None:
         x = full._swish(full._bn0(full._conv_stem(normalized)))
         for block in full._blocks:
             x = block(x)
-    torch.testing.assert_close(deepest, x)
+    torch.testing.assert_close(deepest, x, rtol=1e-3, atol=1e-4)
     assert logits.argmax().item() in (281, 282, 285), "tabby, tiger cat, Egyptian cat"
 
 

@@ -78,6 +78,14 @@ class Adversary(nn.Module):
         self.optimizer: Adam | None = None
         self._updates = 0
 
+    def get_extra_state(self) -> int:
+        """The number of updates, for schedules and lazy intervals."""
+        return self._updates
+
+    def set_extra_state(self, state: int) -> None:
+        """Go on counting updates."""
+        self._updates = state
+
     def _regularizers(self) -> Iterator[Regularizer]:
         for regularizer in self.regularizers:
             assert isinstance(regularizer, Regularizer)

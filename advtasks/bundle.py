@@ -164,8 +164,14 @@ def load_bundle(path: Path) -> tuple[nn.Module, Manifest]:
     except UsageError as error:
         raise BundleError(
             f"{path}: needs the network {manifest.generator!r} of {manifest.plugin} {manifest.plugin_version}, which "
-            f"is not installed here: pip install {manifest.plugin}>={manifest.plugin_version} ({error})"
+            f"is not installed here: pip install '{manifest.plugin}>={manifest.plugin_version}' ({error})"
         ) from None
     tensors: dict[str, Tensor] = load(data)
-    network.load_state_dict(tensors)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BundleError(
+            f"{path}: its weights do not fit the network {manifest.generator!r} that is installed ({error}); install "
+            f"{manifest.plugin} {manifest.plugin_version}"
+        ) from None
     return network.eval(), manifest

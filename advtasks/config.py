@@ -70,6 +70,14 @@ class StageConfig(Options):
     batch: int | None = None
     """Batch size of this stage; the run's when not given."""
 
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"stage {self.name!r}: steps must be at least 1, got {self.steps}")
+        if self.learning_rate <= 0:
+            raise UsageError(f"stage {self.name!r}: learning_rate must be above 0, got {self.learning_rate}")
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"stage {self.name!r}: batch must be at least 1, got {self.batch}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Options):
@@ -121,15 +129,22 @@ class RunConfig(Options):
         if self.steps is not None:
             object.__setattr__(self, "stages", _rescaled(self.stages, self.steps))
             object.__setattr__(self, "steps", None)
-        for name in (
-            "batch",
-            "log_every",
-            "validate_every",
-            "checkpoint_every",
-            "checkpoints_kept",
-        ):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+_LEAST = {
+    "batch": 1,
+    "seed": 0,
+    "workers": 0,
+    "ema_half_life": 0,
+    "log_every": 1,
+    "validate_every": 1,
+    "validation_pictures": 1,
+    "checkpoint_every": 1,
+    "checkpoints_kept": 1,
+}
 
 
 def _rescaled(stages: tuple[StageConfig, ...], steps: int) -> tuple[StageConfig, ...]:

@@ -86,6 +86,8 @@ class Plugins:
             try:
                 specs = list(implementation.function())
                 for spec in specs:
+                    if not isinstance(spec, (hookspecs.TaskSpec, hookspecs.VerbSpec, hookspecs.Component)):
+                        raise TypeError(f"advtasks_{kind} must return descriptions of hookspecs, not {spec!r}")
                     version = getattr(spec, "api_version", hookspecs.API_VERSION)
                     if version != hookspecs.API_VERSION:
                         raise AdvtasksError(

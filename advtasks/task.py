@@ -108,7 +108,7 @@ class Task(nn.Module, abc.ABC):
     """True where the output for a batch does not depend on fresh noise: one forward pass then serves the
     discriminator phase and the generator phase."""
     metrics: ClassVar[Sequence[Metric]] = ()
-    """What :meth:`evaluate` measures; the first one decides which checkpoint is best."""
+    """What :meth:`evaluate` measures."""
     baseline: ClassVar[str | None] = None
     """The name of the method without a network that :meth:`evaluate` measures for ``generator=None``."""
     picture_names: ClassVar[tuple[str, ...]] = ("output",)

@@ -14,7 +14,6 @@ import tyro
 _REQUIRED = (
     "torch",
     "torchvision",
-    "kornia",
     "albumentations",
     "numpy",
     "pillow",

@@ -62,6 +62,7 @@ def main(argv: list[str]) -> int:
     for metric in task.metrics:
         print(f"{metric.label}: {metric.protocol}")
     if options.json is not None:
-        each = {example.name: item.metrics for example, item in zip(examples, found.examples, strict=True)}
+        names = (getattr(example, "name", str(number)) for number, example in enumerate(examples))
+        each = {name: item.metrics for name, item in zip(names, found.examples, strict=True)}
         write_text(options.json, json.dumps({**results, "model_sha256": manifest.sha256, "pictures": each}, indent=2))
     return 0

@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"advtasks: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -46,18 +47,11 @@ def main(argv: list[str]) -> int:
     if known.dry_run:
         return _dry_run(task, preset, config)
 
-    from advtasks.training.run_folder import next_free
-
-    folder = config.out or next_free(task, preset)
     # a run is found again from wherever it is resumed
-    found_again = dataclasses.replace(
-        config, out=None, data=_absolute(config.data), validation=_absolute(config.validation)
-    )
-    return _train(task, preset, found_again, folder, resume=False)
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.absolute()
+    places = (config.data, config.validation, config.cache)
+    data, validation, cache = (None if path is None else path.absolute() for path in places)
+    found_again = dataclasses.replace(config, out=None, data=data, validation=validation, cache=cache)
+    return _train(task, preset, found_again, config.out, resume=False)
 
 
 def _own_flags() -> argparse.ArgumentParser:
@@ -159,12 +153,17 @@ def _resume(folder: Path) -> int:
     return _train(task, preset, config, folder, resume=True)
 
 
-def _train(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool) -> int:
+def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resume: bool) -> int:
     from advtasks.training.run import Interrupted, train
+    from advtasks.training.run_folder import reserve
 
+    folder = out if resume and out is not None else reserve(out, task, preset)
     try:
         train(task, preset, config, folder, resume=resume)
     except Interrupted as stopped:
         print(f"\nstopped, with a checkpoint. Go on: advtasks train --resume {folder}", file=sys.stderr)
         return 130 if str(stopped) == "SIGINT" else 143
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only if nothing was written: the run did not begin
     return 0

@@ -7,6 +7,7 @@ files are written atomically, so a kill leaves nothing half-written; the folder 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from advtasks.atomic import atomic_path
@@ -56,8 +58,8 @@ class PictureCache:
         """The array made by `recipe` from the file with fingerprint `content`, memory-mapped and read-only."""
         path = self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
         self._used.add(path)
-        with contextlib.suppress(OSError, ValueError, EOFError):  # missing or damaged: made again below
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):  # missing or damaged: made again below
+            mapped = _map(path)
             os.utime(path)
             return mapped
         made = make()
@@ -69,7 +71,7 @@ class PictureCache:
                 f"the picture cache cannot be written in {self.folder} ({error}). Free some space, or choose "
                 "another folder with --cache DIR or ADVTASKS_CACHE."
             ) from error
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return _map(path)
 
     def rgb8(self, path: Path) -> tuple[str, Array]:
         """Fingerprint and decoded (H, W, 3) pixels of a picture.
@@ -135,6 +137,25 @@ class PictureCache:
             if path not in self._used:
                 path.unlink(missing_ok=True)
                 size -= bytes_
+
+
+def _map(path: Path) -> Array:
+    """A ``.npy`` file of bytes, memory-mapped. NumPy's own mapping keeps a file descriptor open for each array, and
+    1024 of them are a usual limit; torch's keeps none.
+
+    Raises:
+        ValueError, RuntimeError: the file is damaged.
+    """
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    if kind != np.uint8 or path.stat().st_size != start + math.prod(shape):
+        raise ValueError(f"{path}: not a whole array of bytes")
+    mapped = torch.from_file(str(path), shared=False, size=start + math.prod(shape), dtype=torch.uint8).numpy()
+    pixels = mapped[start:].reshape(shape)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def _gib(sizes: Iterable[int]) -> float:

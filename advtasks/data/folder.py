@@ -39,7 +39,13 @@ def find_pictures(folder: Path) -> Found:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()  # links may lead back up
     for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):

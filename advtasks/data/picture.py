@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from advtasks.errors import DataError
 
@@ -66,9 +67,7 @@ def read_picture(path: Path) -> Picture:
             return _from_pillow(image)
     except DataError:
         raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+    except Exception as error:  # damaged files make decoders raise anything
         raise DataError(f"{path}: cannot be decoded ({_cause(error)})") from error
 
 
@@ -81,8 +80,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            turned = _orientation(image) >= 5
+    except Exception as error:  # damaged files make decoders raise anything
         raise DataError(f"{path}: cannot be decoded ({_cause(error)})") from error
     return (height, width) if turned else (width, height)
 
@@ -92,10 +91,45 @@ def _cause(error: Exception) -> str:
     return "not a picture" if "cannot identify" in text else text or type(error).__name__
 
 
-def _exif_without_orientation(upright: Image.Image) -> bytes | None:
-    """EXIF of a picture that has been turned already. (Removing the tag first would keep it from being turned.)"""
-    exif = upright.getexif()
-    exif.pop(0x0112, None)
+_ORIENTATION = 0x0112
+_TURNS: dict[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ARRAY_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    """The EXIF of a file; empty where it cannot be read, since the pixels are what matters."""
+    try:
+        exif = image.getexif()
+        exif.tobytes()
+    except Exception:  # damaged EXIF makes Pillow raise struct.error, SyntaxError and others
+        return Image.Exif()
+    return exif
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(_read_exif(image).get(_ORIENTATION, 1))
+
+
+def _exif_without_orientation(image: Image.Image) -> bytes | None:
+    exif = Image.Exif()
+    exif.load(_read_exif(image).tobytes())
+    exif.pop(_ORIENTATION, None)
     return exif.tobytes() if len(exif) else None
 
 
@@ -117,6 +151,8 @@ def _read_deep(path: Path, image: Image.Image) -> Picture:
         return _from_pillow(image)
     if data.ndim == 2:
         data = data[..., None]
+    if image.format == "PNG":  # OpenCV turns TIFF itself, PNG not
+        data = _ARRAY_TURNS.get(_orientation(image), lambda pixels: pixels)(data)
     alpha = data[..., -1] if data.shape[2] in (2, 4) else None
     colour = data[..., :1] if data.shape[2] < 3 else data[..., 2::-1]
     return Picture(
@@ -129,8 +165,9 @@ def _read_deep(path: Path, image: Image.Image) -> Picture:
 
 def _from_pillow(image: Image.Image) -> Picture:
     icc = image.info.get("icc_profile")
-    upright = ImageOps.exif_transpose(image)
-    exif = _exif_without_orientation(upright)
+    exif = _exif_without_orientation(image)
+    turn = _TURNS.get(_orientation(image))
+    upright = image if turn is None else image.transpose(turn)
     mode = upright.mode
     if mode in ("I;16", "I;16B", "I;16L", "I"):
         grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535).astype(np.uint16)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from advtasks.data.folder import find_pictures
 from advtasks.data.picture import read_picture
-from advtasks.errors import AdvtasksError, DataError, UsageError
+from advtasks.errors import DataError, UsageError
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.image_io import output_suffix, write_picture
 
@@ -34,12 +34,12 @@ def plan(inputs: Sequence[Path], out: Path, label: str) -> list[Job]:
     """Files as they are, folders with their sub-folders kept; outputs are named ``NAME_label``.
 
     Raises:
-        UsageError: an input does not exist, nothing was found, or two inputs would have the same output.
+        UsageError: an input does not exist, or nothing was found.
     """
     jobs: list[Job] = []
     for given in inputs:
         if given.is_dir():
-            found = [path for path in find_pictures(given).pictures if out.resolve() not in path.resolve().parents]
+            found = [path for path in find_pictures(given).pictures if not _is_result(path, given, out, label)]
             jobs += [Job(path, out / path.relative_to(given).with_name(f"{path.stem}_{label}")) for path in found]
         elif given.is_file():
             jobs.append(Job(given, out / f"{given.stem}_{label}"))
@@ -47,32 +47,35 @@ def plan(inputs: Sequence[Path], out: Path, label: str) -> list[Job]:
             raise UsageError(f"{given}: no such file or folder")
     if not jobs:
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
-    targets: dict[Path, Path] = {}
-    for job in jobs:
-        key = job.target.with_name(job.target.name + job.source.suffix.lower())
-        if key in targets:
-            raise UsageError(f"{targets[key]} and {job.source} would both become {key}: give one of them another -o")
-        targets[key] = job.source
     return jobs
+
+
+def _is_result(path: Path, given: Path, out: Path, label: str) -> bool:
+    """Whether a picture of a folder is an earlier result: `out` may lie within the folder, or be the folder."""
+    if out.resolve() == given.resolve():
+        return path.stem.endswith(f"_{label}")
+    return out.resolve() in path.resolve().parents
 
 
 def process(job: Job, model: ImageModel, summary: Summary, *, overwrite: bool) -> str:
     """Do one job and say what became of it; errors are recorded, not raised."""
     try:
-        for existing in job.target.parent.glob(f"{job.target.name}.*") if not overwrite else ():
-            if existing.stem == job.target.name and existing.suffix in (job.source.suffix.lower(), ".png"):
-                summary.skipped.append(job.source)
-                return f"{job.source}: exists as {existing}, skipped (--overwrite replaces it)"
         picture = read_picture(job.source)
-        output = model.apply(picture)
-        suffix = output_suffix(job.source.suffix, picture)
+        scale = model.manifest.scale
+        suffix = output_suffix(job.source.suffix, picture, (picture.size[0] * scale, picture.size[1] * scale))
         target = job.target.with_name(job.target.name + suffix)
+        if target in summary.written:  # a.gif and a.png: both would be a_x4.png
+            target = job.target.with_name(f"{job.target.name}_{job.source.suffix[1:].lower()}{suffix}")
+        if target.exists() and not overwrite:
+            summary.skipped.append(job.source)
+            return f"{job.source}: exists as {target}, skipped (--overwrite replaces it)"
+        output = model.apply(picture)
         write_picture(target, output)
     except DataError as error:
         summary.failed.append((job.source, str(error)))
         return f"failed   {error}"
-    except (AdvtasksError, OSError, RuntimeError, MemoryError) as error:
+    except Exception as error:  # whatever a decoder or encoder raises, the other pictures must be done
         summary.failed.append((job.source, str(error)))
-        return f"failed   {job.source}: {error}"
+        return f"failed   {job.source}: {type(error).__name__}: {error}"
     summary.written.append(target)
     return f"{job.source} -> {target}  {output.size[0]}x{output.size[1]}"

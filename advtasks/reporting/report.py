@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -39,12 +40,19 @@ def write_report(run: Path) -> Path:
         count=results["validation_pictures"],
         comparisons=_comparisons(run, results),
         data=json.dumps({"records": read_records(run / "metrics.jsonl"), "metrics": results["metrics"],
-                         "baseline": results["baseline"]}).replace("</", "<\\/"),
+                         "baseline": _finite(results["baseline"])}).replace("</", "<\\/"),
         config=html.escape((run / "run.yaml").read_text(encoding="utf-8")),
     )  # fmt: skip
     path = run / "report.html"
     write_text(path, page)
     return path
+
+
+def _finite(values: Any) -> Any:
+    """Without infinities, which JSON of browsers does not know: PSNR of equal pictures is one."""
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _protocols(metrics: list[dict[str, Any]]) -> str:

@@ -20,7 +20,8 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise UsageError("tensorboard is not installed: pip install tensorboard") from None
-        self._writer = SummaryWriter(log_dir=str(folder / "tensorboard"))
+        self._new_writer = lambda step: SummaryWriter(log_dir=str(folder / "tensorboard"), purge_step=step)
+        self._writer = self._new_writer(None)
 
     def record(self, values: dict[str, Any]) -> None:
         """Add the numbers of a record."""
@@ -29,7 +30,9 @@ class TensorBoard:
                 self._writer.add_scalar(f"{values['kind']}/{name}", value, values["step"])
 
     def rewind(self, step: int) -> None:
-        """Nothing: TensorBoard shows the newer value of a step that was recorded twice."""
+        """Tell TensorBoard to pass over what was written after `step`."""
+        self._writer.close()
+        self._writer = self._new_writer(step + 1)
 
     def close(self) -> None:
         """Flush and close."""

@@ -43,10 +43,18 @@ class Checkpoints:
         except RuntimeError as error:  # torch reports a failed write as RuntimeError
             raise OSError(f"the checkpoint could not be written: {str(error).splitlines()[0]}") from error
         write_text(path.with_suffix(".json"), json.dumps({"step": step, "sha256": digest}) + "\n")
-        for old in self._all()[: -self.kept]:
-            old.with_suffix(".json").unlink(missing_ok=True)
-            old.unlink(missing_ok=True)
+        self._remove_old()
         return path
+
+    def _remove_old(self) -> None:
+        """Keep the newest finished ones; what a kill left half-written goes, too."""
+        for left_over in self.folder.glob(".*.tmp"):
+            left_over.unlink(missing_ok=True)
+        finished = [path for path in self._all() if path.with_suffix(".json").exists()]
+        for old in self._all():
+            if old < finished[-self.kept :][0]:
+                old.with_suffix(".json").unlink(missing_ok=True)
+                old.unlink(missing_ok=True)
 
     def latest(self, say: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; damaged ones are named through `say`. None if there is none.

@@ -43,15 +43,12 @@ class Trainer:
     """Trains a task as its configuration says.
 
     Args:
-        task: the task; moved to the device.
-        config: the run's configuration.
+        task: moved to the device.
         splits: its data.
         adversaries: one for each view; none trains the plain task.
-        checkpoints: where checkpoints go.
         trackers: take a record every ``log_every`` steps and for each validation.
         console: tells the user.
-        on_validation: called with a step and the evaluation at it.
-        on_stage_end: called with the stage, its evaluation and the trainer.
+        on_validation, on_stage_end: called with what was measured.
     """
 
     def __init__(
@@ -153,7 +150,7 @@ class Trainer:
                 self.phases.append(self._on_view(view, phase, len(adversaries) > 1))
                 self.optimizers[view] = phase.optimizer
         self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
-        every = self.config.adversary.steps_per_generator_step if adversaries else 1
+        every = self.config.adversary.steps_per_generator_step if stage.adversary else 1
         self.generator_phase: Phase[Scene] = Phase(
             name="generator",
             optimizer=optimizer,
@@ -231,8 +228,6 @@ class Trainer:
         networks: dict[str, nn.Module] = {"generator": self.generator, **self.adversaries}
         return not_finite(term, self.step, networks, self.checkpoints.describe_latest())
 
-    # --- now and then --------------------------------------------------------------------------------------------
-
     def _log(self, stage: StageConfig, start: int, images: int, seconds: float) -> None:
         speed = images / seconds
         means = self.meters.means()
@@ -250,15 +245,21 @@ class Trainer:
             **rates,
             "images_per_s": speed,
         }
-        for tracker in self.trackers:
-            tracker.record(record)
+        self._record(record)
         left = (start + stage.steps - self.step) * (stage.batch or self.config.batch) / speed
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
-        place = f"{stage.name} {self.step - start}/{stage.steps}"
         self.console.show(
-            f"step {self.step}  {place}  {speed:.1f} images/s  {numbers}  {duration(left)} left in stage",
+            f"step {self.step}  {stage.name} {self.step - start}/{stage.steps}  {speed:.1f} images/s  {numbers}  "
+            f"{duration(left)} left in stage",
             last=self.step == start + stage.steps,
         )
+
+    def _record(self, record: dict[str, Any]) -> None:
+        for tracker in self.trackers:
+            try:
+                tracker.record(record)
+            except OSError as error:
+                self.console.say(f"warning: step {self.step} could not be recorded ({error}); training goes on")
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
@@ -270,8 +271,7 @@ class Trainer:
             **result.means,
             "n": len(examples),
         }
-        for tracker in self.trackers:
-            tracker.record(record)
+        self._record(record)
         shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in self.task.metrics)
         self.console.say(f"step {self.step}  validation on {len(examples)}: {shown}")
         self.on_validation(self.step, result)

@@ -40,7 +40,7 @@ class Meters:
 def first_bad_parameter(networks: dict[str, nn.Module]) -> str | None:
     """Name of the first parameter or buffer that is not finite."""
     for name, network in networks.items():
-        for key, tensor in network.state_dict().items():
+        for key, tensor in (*network.named_parameters(), *network.named_buffers()):
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 return f"{name}.{key}"
     return None

@@ -20,6 +20,7 @@ from advtasks.plugins import plugins, resolve
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.table import result_table
+from advtasks.schedule import Schedule
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
@@ -28,6 +29,7 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration
+from advtasks.training.rehearsal import rehearse
 
 
 def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False) -> Path:
@@ -38,8 +40,6 @@ def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resum
         Interrupted: the run was stopped and can be resumed.
     """
     console = Console()
-    if not resume:
-        run_folder.require_free(folder)
     run = _Run(task_name, config, folder, console)
     if not resume:
         run_folder.create(folder, task_name, preset, config)
@@ -58,7 +58,6 @@ class _Run:
             raise UsageError("--data is missing: the folder of pictures to train on")
         self.name, self.config, self.folder, self.console = task_name, config, folder, console
         provided = plugins().find("tasks", task_name)
-        self.plugin = provided.plugin
         self.task: Task = resolve(provided.spec.task)(config)
         check_stages(self.task, config)
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
@@ -73,7 +72,7 @@ class _Run:
         for name in components.provided("trackers"):
             try:
                 self.trackers.append(components.build("trackers", name, folder=self.folder))
-            except UsageError as error:
+            except Exception as error:  # a tracker of some package must not stop the training
                 self.console.say(f"note: tracker {name} is off: {error}")
         for note in self.splits.notes:
             self.console.say(note)
@@ -90,6 +89,7 @@ class _Run:
         )
         if resume and self.trainer.resume():
             self.console.say(f"going on at step {self.trainer.step}")
+        rehearse(self.task, self.trainer.generator, self.adversaries, self.splits.train)
         self._introduce()
         self.baseline = self._measure_baseline()
         self.trainer.train()
@@ -123,7 +123,10 @@ class _Run:
 
     def _preview(self, step: int, result: Evaluation) -> None:
         shown = [example.pictures for example in result.examples[:SHOWN]]
-        save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
+        try:
+            save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
+        except OSError as error:
+            self.console.say(f"warning: no preview of step {step} ({error}); training goes on")
 
     def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
         self._keep_pictures(stage.name, result)
@@ -141,10 +144,11 @@ class _Run:
         write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
 
     def _save_bundle(self, path: Path, stage: str, metrics: dict[str, float]) -> None:
+        plugin = plugins().find("generators", self.manifest["generator"]).plugin
         manifest = Manifest(
             task=self.name,
-            plugin=self.plugin.distribution,
-            plugin_version=self.plugin.version,
+            plugin=plugin.distribution,
+            plugin_version=plugin.version,
             advtasks_version=_version("advtasks"),
             metrics=metrics,
             protocols={metric.name: metric.protocol for metric in self.task.metrics},
@@ -157,9 +161,9 @@ class _Run:
     def _finish(self) -> Path:
         bundle = self.folder / "bundle.safetensors"
         last = self.trainer.results[-1]
-        self._save_bundle(bundle, last.stage, last.metrics)
         self._write_results()
         report = write_report(self.folder)
+        self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         print_table = result_table(json.loads((self.folder / "results.json").read_text()))
         self.console.say(f"\n{print_table}\n")
         self.console.say(f"trained in {duration(self.trainer.seconds)} (validation and start-up not counted)")
@@ -186,8 +190,12 @@ def check_stages(task: Task, config: RunConfig) -> None:
                 raise UsageError(
                     f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
                 )
-        if not any(stage.weights.values()) and (config.adversary.kind == "none" or not stage.adversary):
-            raise UsageError(f"stage {stage.name!r} has no loss term of a weight other than 0")
+        judged = stage.adversary and config.adversary.kind != "none" and Schedule.of(config.adversary.weight)(0) != 0
+        if not any(stage.weights.values()) and not judged:
+            raise UsageError(
+                f"stage {stage.name!r} has no loss term of a weight other than 0 at its first step: give a term a "
+                "weight, or the adversary"
+            )
 
 
 def _version(distribution: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -14,26 +16,31 @@ from advtasks.errors import UsageError
 _PACKAGES = ("advtasks", "torch", "albumentations", "numpy", "pillow")
 
 
-def next_free(task: str, preset: str) -> Path:
-    """``runs/TASK-PRESET-N`` with the smallest N that does not exist."""
-    number = 1
-    while (path := Path("runs") / f"{task}-{preset}-{number}").exists():
-        number += 1
-    return path
+def reserve(folder: Path | None, task: str, preset: str) -> Path:
+    """Make the folder of a new run; without one, ``runs/TASK-PRESET-N`` with the smallest N that is free.
 
-
-def require_free(folder: Path) -> None:
-    """Raise a UsageError if the folder already holds a run or other files."""
+    Raises:
+        UsageError: the folder already holds a run or other files.
+    """
+    if folder is None:
+        for number in itertools.count(1):
+            with contextlib.suppress(FileExistsError):  # another run may take it at the same moment
+                path = Path("runs") / f"{task}-{preset}-{number}"
+                path.mkdir(parents=True)
+                return path
+    assert folder is not None, "count never ends"
     if (folder / "run.yaml").exists():
         raise UsageError(
             f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
-    """Make the folder and write ``run.yaml``: everything that is needed to repeat or resume the run."""
+    """Write ``run.yaml``: everything that is needed to repeat or resume the run."""
     values = {
         "task": task,
         "preset": preset,

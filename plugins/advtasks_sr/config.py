@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from advtasks.config import RunConfig
+from advtasks.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +27,10 @@ class SuperResolutionConfig(RunConfig):
     """unit: features scaled to unit length, as in LPIPS; l1: plain features, as in ESRGAN."""
     metric_network: str = "efficientnet-lite2"
     """Frozen network of the perceptual distance that validation measures; not one that is trained against."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch < 1:
+            raise UsageError(f"patch must be at least 1, got {self.patch}")
+        if not 0 <= self.channel_shuffle <= 1:
+            raise UsageError(f"channel_shuffle is a share from 0 to 1, got {self.channel_shuffle}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from albumentations.augmentations.geometric.functional import d4
-from albumentations.core.type_definitions import d4_group_elements
 from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array, PictureCache
@@ -22,7 +21,12 @@ from advtasks.task import Batch, Splits
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 
-_MOST_NAMED = 10
+# albumentations asks the network for updates when it is imported, unless told not to
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+from albumentations.augmentations.geometric.functional import d4
+from albumentations.core.type_definitions import d4_group_elements
+
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Pair:
     content: str
     high: Array
     low: Array
+    low_content: str = ""
+    """Of a low-resolution file; empty where it was made from the high resolution."""
 
 
 class Patches(Dataset[Batch]):
@@ -83,11 +89,13 @@ def load_pairs(
         content, high = cache.rgb8(source.high)
         if min(high.shape[:2]) < scale:
             raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
+        low_content = ""
         if source.low is None:
             low = cache.array(content, f"bicubic-x{scale}", lambda: downscale_rgb8(np.asarray(high), scale))
         else:
-            low = cache.rgb8(source.low)[1]
-        return Pair(source.high.name, content, high[: low.shape[0] * scale, : low.shape[1] * scale], low)
+            low_content, low = cache.rgb8(source.low)
+        height, width = (side * scale for side in low.shape[:2])
+        return Pair(str(source.high), content, high[:height, :width], low, low_content)
 
     pairs, errors = cache.load("decoding pictures", items, load)
     return pairs, [f"skipped  {error}" for error in errors]
@@ -105,19 +113,6 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     pairs, notes = load_pairs(sources, sources.train, scale, cache)
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} files that are not pictures: {_named(sources.ignored)}")
-    if config.validation is not None:
-        validation, more = load_folder(config.validation, scale, cache)
-        notes += more
-    elif sources.validation:
-        validation, more = load_pairs(sources, sources.validation, scale, cache)
-        notes += more
-    else:
-        held_out = hold_out([pair.content for pair in pairs])
-        validation = [pair for pair in pairs if pair.content in held_out]
-        pairs = [pair for pair in pairs if pair.content not in held_out]
-        if not held_out and pairs:
-            validation = list(pairs)
-            notes.append("warning: one picture only; validation measures the picture that is trained on")
     small = [pair for pair in pairs if min(pair.low.shape[:2]) < config.patch]
     if small:
         side = config.patch * scale
@@ -126,15 +121,31 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
             f"{_named([Path(pair.name) for pair in small])}; a smaller --patch uses them"
         )
     train = [pair for pair in pairs if min(pair.low.shape[:2]) >= config.patch]
+    if config.validation is not None:
+        validation, more = load_folder(config.validation, scale, cache)
+        notes += more
+    elif sources.validation:
+        validation, more = load_pairs(sources, sources.validation, scale, cache)
+        notes += more
+    else:
+        held_out = hold_out([pair.content for pair in _measurable(train, scale)])
+        validation = [pair for pair in train if pair.content in held_out]
+        train = [pair for pair in train if pair.content not in held_out]
+    validation = _measurable(validation, scale)
     if not train:
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
+    if not validation:
+        validation = _measurable(train, scale)
+        notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
+    if not validation:
+        raise DataError(f"{config.data}: no picture is large enough to validate on (more than 32 pixels a side)")
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
-        f"({', '.join(pair.name for pair in validation[:4])}{', ...' if len(validation) > 4 else ''})"
+        f"({_named([Path(pair.name) for pair in validation])})"
     )
-    contents = hashlib.sha256(" ".join(pair.content for pair in train).encode()).hexdigest()
+    contents = hashlib.sha256(" ".join(pair.content + pair.low_content for pair in train).encode()).hexdigest()
     patches = Patches(train, config.patch, scale, config.channel_shuffle)
-    return Splits(patches, _measurable(validation, scale), tuple(notes), contents)
+    return Splits(patches, validation, tuple(notes), contents)
 
 
 def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:

@@ -57,6 +57,10 @@ def find_sources(folder: Path, scale: int) -> Sources:
     if high is not None and low is not None:
         pairs, problems = _pair(find_pictures(high).pictures, find_pictures(low).pictures, scale, high, low)
         return Sources("hr + lr pairs", pairs, (), found.others, problems)
+    if high is not None:  # low-resolution pictures of another scale must not become targets
+        targets = find_pictures(high).pictures
+        rest = tuple(path for path in (*found.pictures, *found.others) if path not in set(targets))
+        return Sources("pictures", tuple(map(Source, targets)), (), rest, ())
     return Sources("pictures", tuple(map(Source, found.pictures)), (), found.others, ())
 
 

@@ -75,7 +75,7 @@ def test_what_is_not_a_bundle_is_told(tmp_path: Path, bundle: Path) -> None:
 def test_a_missing_plugin_says_what_to_install(tmp_path: Path) -> None:
     foreign = dataclasses.replace(MANIFEST, generator="dreamnet", plugin="advtasks-dream", plugin_version="2.1")
     save_bundle(tmp_path / "b.safetensors", SRResNet(**OPTIONS), foreign)
-    with pytest.raises(BundleError, match="pip install advtasks-dream>=2.1"):
+    with pytest.raises(BundleError, match="pip install 'advtasks-dream>=2.1'"):
         load_bundle(tmp_path / "b.safetensors")
 
 

@@ -128,10 +128,14 @@ def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
         "typo", "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_taks():\n    return []\n"
     )
     future = write_plugin("future", TASK.format(name="late", more=", api_version=99"))
-    found = Plugins([raising, good, hook, typo, future])
+    wrong = write_plugin(
+        "wrong",
+        "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_tasks():\n    return [{'name': 'x'}]\n",
+    )
+    found = Plugins([raising, good, hook, typo, future, wrong])
     assert list(found.provided("tasks")) == ["paint"]
     report = "\n".join(found.report_broken())
-    for part in ("dist-raising:raising 1.2", "no such library", "ZeroDivisionError", "advtasks_taks", "plugin API 99",
+    for part in ("dist-raising:raising 1.2", "no such library", "ZeroDivisionError", "advtasks_taks", "plugin API 99", "must return descriptions",
                  "pip uninstall dist-raising"):  # fmt: skip
         assert part in report
     with pytest.raises(UsageError, match="no such library"):

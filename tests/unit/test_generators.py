@@ -7,6 +7,8 @@ import torch
 from advtasks_sr.generators import Compact, RRDBNet, SRResNet
 from torch import nn
 
+from advtasks.errors import UsageError
+
 SMALL = [
     SRResNet(4, 8, 2),
     SRResNet(3, 8, 1),
@@ -82,5 +84,5 @@ def test_direct_tail_starts_as_interpolation() -> None:
 
 
 def test_rrdb_refuses_scale_3() -> None:
-    with pytest.raises(ValueError, match="2, 4 or 8"):
+    with pytest.raises(UsageError, match="2, 4 or 8"):
         RRDBNet(3)

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from torch import nn
 
 from advtasks.bundle import Manifest
-from advtasks.data.picture import picture_size, read_picture
+from advtasks.data.picture import Picture, picture_size, read_picture
 from advtasks.errors import DataError
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.image_io import output_suffix, write_picture
@@ -72,7 +72,7 @@ def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(tmp
         assert difference.max() <= 1, name
         assert (output.alpha is None) == (picture.alpha is None), name
         target = tmp_path / f"out-{name}"
-        target = target.with_suffix(output_suffix(path.suffix, picture))
+        target = target.with_suffix(output_suffix(path.suffix, picture, picture.size))
         write_picture(target, output)
         again = read_picture(target)
         assert again.pixels.shape == picture.pixels.shape, name
@@ -127,7 +127,37 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_formats_that_cannot_hold_a_picture_become_png(tmp_path: Path) -> None:
     found = kinds(tmp_path)
-    assert output_suffix(".jpg", read_picture(found["rgba.png"])) == ".png"
-    assert output_suffix(".webp", read_picture(found["rgb16.png"])) == ".png"
-    assert output_suffix(".gif", read_picture(found["rgb.png"])) == ".png"
-    assert output_suffix(".JPG", read_picture(found["rgb.png"])) == ".jpg"
+    for suffix, name, size, expected in (
+        (".jpg", "rgba.png", (9, 9), ".png"),
+        (".webp", "rgb16.png", (9, 9), ".png"),
+        (".gif", "rgb.png", (9, 9), ".png"),
+        (".webp", "rgb.png", (16400, 9), ".png"),
+        (".JPG", "rgb.png", (9, 9), ".jpg"),
+    ):
+        assert output_suffix(suffix, read_picture(found[name]), size) == expected
+
+
+def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a caption"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = Picture(DEEP, None, profile, exif.tobytes())
+    write_picture(tmp_path / "turned.png", plain)
+    picture = read_picture(tmp_path / "turned.png")
+    assert picture.size == (20, 30)
+    assert np.array_equal(picture.pixels, np.rot90(DEEP, -1))
+    assert picture.icc == profile
+    write_picture(tmp_path / "again.png", identity().apply(picture))
+    again = read_picture(tmp_path / "again.png")
+    assert again.size == (20, 30)
+    assert (again.icc, again.exif) == (picture.icc, picture.exif)
+    assert np.array_equal(again.pixels, picture.pixels)
+
+
+def test_unreadable_exif_does_not_lose_the_picture(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "JPEG", exif=b"Exif\0\0II*\0\0")
+    (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
+    assert read_picture(tmp_path / "a.jpg").size == (30, 20)
+    assert picture_size(tmp_path / "a.jpg") == (30, 20)

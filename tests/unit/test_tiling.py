@@ -40,8 +40,13 @@ def test_tiled_equals_untiled_for_any_size(name: str, seed: int) -> None:
         torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("injected"), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: x")],
+    ids=["cuda", "cpu"],
+)
 @pytest.mark.parametrize("failing_call", range(6))
-def test_out_of_memory_at_any_tile_halves_it_and_loses_nothing(failing_call: int) -> None:
+def test_out_of_memory_at_any_tile_halves_it_and_loses_nothing(failing_call: int, error: RuntimeError) -> None:
     network = NETWORKS["compact"].eval()
     picture = torch.rand(1, 3, 40, 60)
     calls = 0
@@ -50,7 +55,7 @@ def test_out_of_memory_at_any_tile_halves_it_and_loses_nothing(failing_call: int
         nonlocal calls
         calls += 1
         if calls - 1 == failing_call:
-            raise torch.OutOfMemoryError("injected")
+            raise error
         return network(tile)
 
     with torch.inference_mode():

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pixel_unshuffle
 
+from advtasks.errors import UsageError
+
 
 class ResidualDenseBlock(nn.Module):
     """Five convolutions, each of which sees all outputs before it; scaled by 0.2 and added."""
@@ -62,7 +64,7 @@ class RRDBNet(nn.Module):
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 23, growth: int = 32) -> None:
         super().__init__()
         if scale not in (2, 4, 8):
-            raise ValueError(f"rrdb enlarges by 2, 4 or 8, not by {scale}; srresnet and compact also do 3")
+            raise UsageError(f"rrdb enlarges by 2, 4 or 8, not by {scale}; srresnet and compact also do 3")
         self.scale = scale
         self.packing = 2 if scale == 2 else 1
         self.conv_first = nn.Conv2d(3 * self.packing**2, features, 3, 1, 1)

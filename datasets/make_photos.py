@@ -58,6 +58,11 @@ PICTURES = [
     ("rocket.jpg", "Rocket launch", "SpaceX", "public domain", SCIKIT_IMAGE, "rocket.jpg"),
     ("palace.jpg", "China", "danielbuechele", "CC-BY-2.0", SCIKIT_LEARN, "china.jpg"),
 ]
+URLS = {  # where the packages' own files name an original
+    "astronaut.jpg": "https://flic.kr/p/r9qvLn",
+    "rocket.jpg": "https://www.flickr.com/photos/spacexphotos/16511594820/",
+    "palace.jpg": "https://www.flickr.com/photos/danielbuechele/6061409035/",
+}
 LICENCES = {
     "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "CC-BY-2.0": "https://creativecommons.org/licenses/by/2.0/",
@@ -72,7 +77,10 @@ def make(originals: Path, out: Path) -> None:
     """Write the pictures, manifest.json and LICENSES.md."""
     entries = []
     for name, title, author, licence, package, original in PICTURES:
-        (source,) = sorted(originals.rglob(original))[:1]
+        found = sorted(originals.rglob(original))
+        if not found:
+            raise SystemExit(f"{original} of {package} is not below {originals}")
+        source = found[0]
         with Image.open(source) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")
         before = upright.size
@@ -87,6 +95,7 @@ def make(originals: Path, out: Path) -> None:
                 "licence": licence,
                 "licence_text": LICENCES[licence],
                 "source": f"{package}: {original}",
+                "url": URLS.get(name, ""),
                 "changes": f"{resized}encoded as JPEG of quality {QUALITY}",
                 "width": upright.width,
                 "height": upright.height,
@@ -95,18 +104,21 @@ def make(originals: Path, out: Path) -> None:
         )
     text = "Photographs with clear redistribution rights, for training, examples and tests. Licence per file."
     (out / "manifest.json").write_text(
-        json.dumps({"description": text, "pictures": entries}, indent=2, ensure_ascii=False) + "\n"
+        json.dumps({"description": text, "pictures": entries}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     lines = ["# Licences of the photographs", "", text, "", "| file | title, author | licence | source | changes |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for entry in entries:
+        source = f"[{entry['source']}]({entry['url']})" if entry["url"] else entry["source"]
         licence = f"[{entry['licence']}]({entry['licence_text']})" if entry["licence_text"] else entry["licence"]
         lines.append(
-            f'| {entry["file"]} | "{entry["title"]}" by {entry["author"]} | {licence} | {entry["source"]} '
+            f'| {entry["file"]} | "{entry["title"]}" by {entry["author"]} | {licence} | {source} '
             f"| {entry['changes']} |"
         )
-    (out / "LICENSES.md").write_text("\n".join(lines) + "\n")
+    (out / "LICENSES.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
     make(Path(sys.argv[1]), Path(__file__).with_name("photos"))

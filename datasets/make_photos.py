@@ -112,8 +112,7 @@ def make(originals: Path, out: Path) -> None:
         source = f"[{entry['source']}]({entry['url']})" if entry["url"] else entry["source"]
         licence = f"[{entry['licence']}]({entry['licence_text']})" if entry["licence_text"] else entry["licence"]
         lines.append(
-            f'| {entry["file"]} | "{entry["title"]}" by {entry["author"]} | {licence} | {source} '
-            f"| {entry['changes']} |"
+            f'| {entry["file"]} | "{entry["title"]}" by {entry["author"]} | {licence} | {source} | {entry["changes"]} |'
         )
     (out / "LICENSES.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:  # a full disk, a folder that may not be written
-        print(f"advtasks: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"advtasks: {place}{error.strerror or error}", file=sys.stderr)
         return 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from advtasks.config import RunConfig, from_plain, merged, read_yaml, to_plain, to_yaml
-from advtasks.errors import UsageError, did_you_mean
+from advtasks.errors import AdvtasksError, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
 _USAGE = """\
@@ -163,6 +163,10 @@ def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resum
     except Interrupted as stopped:
         print(f"\nstopped, with a checkpoint. Go on: advtasks train --resume {folder}", file=sys.stderr)
         return 130 if str(stopped) == "SIGINT" else 143
+    except OSError as error:
+        raise AdvtasksError(
+            f"{error.strerror or error} while writing {folder}. Mend that, then go on: advtasks train --resume {folder}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()  # only if nothing was written: the run did not begin

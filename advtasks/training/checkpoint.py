@@ -38,10 +38,11 @@ class Checkpoints:
         path = self.folder / f"step-{step:08d}.pt"
         try:
             with atomic_path(path) as temporary:
-                torch.save(state, temporary)
+                with temporary.open("wb") as file:  # through Python's file, which says why a write fails
+                    torch.save(state, file)
                 digest = _sha256(temporary)
-        except RuntimeError as error:  # torch reports a failed write as RuntimeError
-            raise OSError(f"the checkpoint could not be written: {str(error).splitlines()[0]}") from error
+        except (OSError, RuntimeError) as error:  # torch may wrap the failed write
+            raise OSError(f"the checkpoint could not be written ({_cause(error)})") from error
         write_text(path.with_suffix(".json"), json.dumps({"step": step, "sha256": digest}) + "\n")
         self._remove_old()
         return path
@@ -83,6 +84,16 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said, from however deep: torch raises an error of its own over it."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error).splitlines()[0]
 
 
 def _sha256(path: Path) -> str:

@@ -148,7 +148,8 @@ class Trainer:
         for view, adversary in adversaries.items():
             for phase in adversary.phases():
                 self.phases.append(self._on_view(view, phase, len(adversaries) > 1))
-                self.optimizers[view] = phase.optimizer
+                name = f"discriminator/{view}" if len(adversaries) > 1 else "discriminator"
+                self.optimizers[name] = phase.optimizer
         self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
         every = self.config.adversary.steps_per_generator_step if stage.adversary else 1
         self.generator_phase: Phase[Scene] = Phase(
@@ -249,8 +250,8 @@ class Trainer:
         left = (start + stage.steps - self.step) * (stage.batch or self.config.batch) / speed
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
         self.console.show(
-            f"step {self.step}  {stage.name} {self.step - start}/{stage.steps}  {speed:.1f} images/s  {numbers}  "
-            f"{duration(left)} left in stage",
+            f"step {self.step}  {stage.name} {self.step - start}/{stage.steps}  {speed:.1f} images/s  "
+            f"{duration(left)} left in stage  {numbers}",
             last=self.step == start + stage.steps,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -41,7 +42,8 @@ class Console:
         """Replace the live line; elsewhere a line at most every :attr:`every` seconds, and the last one."""
         if self.live:
             self._wipe()
-            self.stream.write(text)
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
+            self.stream.write(text if last else text[:width])
             self._shown = True
             if last:
                 self.stream.write("\n")

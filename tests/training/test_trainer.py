@@ -260,11 +260,11 @@ def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypa
     run.console.say = said.append  # type: ignore[method-assign]
     save = torch.save
 
-    def full(state: Any, path: Path) -> None:
+    def full(state: Any, file: io.BufferedWriter) -> None:
         if state["step"] >= 4:
-            Path(path).write_bytes(b"half")
+            file.write(b"half")
             raise OSError(28, "No space left on device")
-        save(state, path)
+        save(state, file)
 
     monkeypatch.setattr(torch, "save", full)
     run.train()

@@ -13,10 +13,10 @@ QUICK = SuperResolutionConfig(
     batch=8,
     patch=32,
     channel_shuffle=0.5,
-    validate_every=900,
+    validate_every=1100,
     ema_half_life=2000.0,
     stages=(
-        StageConfig(name="pixel", steps=1800, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(name="pixel", steps=2200, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
         StageConfig(
             name="adversarial",
             steps=200,

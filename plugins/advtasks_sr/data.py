@@ -112,7 +112,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     sources = find_sources(config.data, scale)
     pairs, notes = load_pairs(sources, sources.train, scale, cache)
     if sources.ignored:
-        notes.append(f"ignored  {len(sources.ignored)} files that are not pictures: {_named(sources.ignored)}")
+        notes.append(f"ignored  {len(sources.ignored)} other files: {_named(sources.ignored)}")
     small = [pair for pair in pairs if min(pair.low.shape[:2]) < config.patch]
     if small:
         side = config.patch * scale

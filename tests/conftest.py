@@ -10,6 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from advtasks.bundle import Manifest
+from advtasks.inference.engine import ImageModel
+
 torch.set_num_threads(2)
 
 
@@ -58,6 +61,16 @@ def advtasks(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def identity() -> ImageModel:
+    """A model that gives every picture back."""
+    manifest = Manifest(
+        task="sr", verb="upscale", plugin="advtasks", plugin_version="0", advtasks_version="0", generator="none",
+        hyper_parameters={}, channels=3, scale=1, receptive_radius=0, multiple_of=1,
+    )  # fmt: skip
+    return ImageModel(torch.nn.Identity(), manifest)
 
 
 TINY = (

@@ -23,7 +23,7 @@ class Data:
     task: str | None = None
     """Only the layout of this task; by default of every task that knows the folder."""
     min_side: int = 128
-    """Pictures with a shorter side are listed as small; 128 is a patch of the sr presets."""
+    """Pictures with a shorter side are listed as small: a task may not be able to cut a training patch from them."""
     sheet: Path | None = None
     """Write a contact sheet of the first 60 pictures to this file (JPEG)."""
 

@@ -94,7 +94,7 @@ def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
 
     return tyro.cli(
         type(default),
-        prog=f"advtasks train {target.removesuffix(':quick')}",
+        prog=f"advtasks train {target}",
         description=f"{_USAGE}\nDefaults below are those of {target}.",
         default=default,
         args=flags,

@@ -58,10 +58,10 @@ class Checkpoints:
                 old.unlink(missing_ok=True)
 
     def latest(self, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole; damaged ones are named through `say`. None if there is none.
+        """The newest checkpoint that is whole; others are named through `say`. None if none was ever finished.
 
         Raises:
-            TrainingError: there are checkpoints, and all of them are damaged.
+            TrainingError: checkpoints were finished, and all of them are damaged.
         """
         paths = self._all()
         for path in reversed(paths):
@@ -69,8 +69,8 @@ class Checkpoints:
             if problem is None:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 return state
-            say(f"{path}: {problem}; falling back to the checkpoint before it")
-        if paths:
+            say(f"{path}: {problem}; falling back to what was before it")
+        if any(path.with_suffix(".json").exists() for path in paths):
             raise TrainingError(f"{self.folder}: every checkpoint is damaged; start a new run")
         return None
 

@@ -115,8 +115,6 @@ def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:
 def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "held-out"
     held_out.mkdir()
-    line = next(line for line in (run / "report.html").read_text().splitlines() if "held-out" in line)
-    assert line
     results = json.loads((run / "results.json").read_text())
     original = np.asarray(Image.open(run / "pictures" / "0" / "original.png"))
     assert results["validation_pictures"] == 1

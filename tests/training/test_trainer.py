@@ -298,6 +298,13 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> N
         Checkpoints(folder).latest(said.append)
 
 
+def test_a_kill_within_the_first_checkpoint_starts_from_the_beginning(tmp_path: Path) -> None:
+    (tmp_path / "step-00000002.pt").write_bytes(b"renamed, but its .json was not written any more")
+    said: list[str] = []
+    assert Checkpoints(tmp_path).latest(said.append) is None
+    assert "step-00000002.pt: unfinished" in said[0]
+
+
 def test_moving_average_closed_form() -> None:
     network = nn.Linear(1, 1, bias=False)
     with torch.no_grad():

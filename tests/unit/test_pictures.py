@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from torch import nn
 
-from advtasks.bundle import Manifest
 from advtasks.data.picture import Picture, picture_size, read_picture
 from advtasks.errors import DataError
 from advtasks.inference.engine import ImageModel
@@ -21,14 +19,6 @@ RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
 ALPHA = RNG.integers(0, 256, (20, 30), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
-
-
-def identity() -> ImageModel:
-    manifest = Manifest(
-        task="sr", verb="upscale", plugin="advtasks", plugin_version="0", advtasks_version="0", generator="none",
-        hyper_parameters={}, channels=3, scale=1, receptive_radius=0, multiple_of=1,
-    )  # fmt: skip
-    return ImageModel(nn.Identity(), manifest)
 
 
 def save(path: Path, image: Image.Image, **options: object) -> Path:
@@ -60,11 +50,13 @@ def kinds(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(tmp_path: Path) -> None:
+def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(
+    identity: ImageModel, tmp_path: Path
+) -> None:
     for name, path in kinds(tmp_path).items():
         picture = read_picture(path)
         assert picture.rgb8().shape == (20, 30, 3), name
-        output = identity().apply(picture)
+        output = identity.apply(picture)
         assert output.pixels.dtype == picture.pixels.dtype, name
         assert output.pixels.shape == picture.pixels.shape, name
         visible = np.ones((20, 30, 1), bool) if picture.alpha is None else picture.alpha[..., None] > 0
@@ -87,7 +79,7 @@ def test_sixteen_bit_values_survive(tmp_path: Path) -> None:
     assert np.abs(picture.rgb8().astype(float) - DEEP / 257).max() <= 0.5
 
 
-def test_orientation_is_applied_once_and_profile_and_exif_are_carried(tmp_path: Path) -> None:
+def test_orientation_is_applied_once_and_profile_and_exif_are_carried(identity: ImageModel, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "a caption"
@@ -96,7 +88,7 @@ def test_orientation_is_applied_once_and_profile_and_exif_are_carried(tmp_path: 
     assert picture_size(source) == (20, 30)
     picture = read_picture(source)
     assert picture.size == (20, 30)
-    write_picture(tmp_path / "b.jpg", identity().apply(picture))
+    write_picture(tmp_path / "b.jpg", identity.apply(picture))
     with Image.open(tmp_path / "b.jpg") as image:
         assert image.size == (20, 30)
         assert 0x0112 not in image.getexif()
@@ -104,12 +96,12 @@ def test_orientation_is_applied_once_and_profile_and_exif_are_carried(tmp_path: 
         assert image.info["icc_profile"] == profile
 
 
-def test_transparent_colour_does_not_bleed(tmp_path: Path) -> None:
+def test_transparent_colour_does_not_bleed(identity: ImageModel, tmp_path: Path) -> None:
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[:, :4] = (255, 0, 0, 128)
     pixels[:, 4:] = (0, 255, 0, 0)  # invisible green
     picture = read_picture(save(tmp_path / "a.png", Image.fromarray(pixels)))
-    output = identity().apply(picture)
+    output = identity.apply(picture)
     assert np.abs(output.pixels[:, :4].astype(int) - [255, 0, 0]).max() <= 1
     assert np.abs(output.alpha.astype(int) - picture.alpha).max() <= 1
 
@@ -137,7 +129,7 @@ def test_formats_that_cannot_hold_a_picture_become_png(tmp_path: Path) -> None:
         assert output_suffix(suffix, read_picture(found[name]), size) == expected
 
 
-def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(tmp_path: Path) -> None:
+def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(identity: ImageModel, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "a caption"
@@ -148,7 +140,7 @@ def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(tmp_path: Pat
     assert picture.size == (20, 30)
     assert np.array_equal(picture.pixels, np.rot90(DEEP, -1))
     assert picture.icc == profile
-    write_picture(tmp_path / "again.png", identity().apply(picture))
+    write_picture(tmp_path / "again.png", identity.apply(picture))
     again = read_picture(tmp_path / "again.png")
     assert again.size == (20, 30)
     assert (again.icc, again.exif) == (picture.icc, picture.exif)

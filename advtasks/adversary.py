@@ -11,22 +11,29 @@ In somebody's own loop it takes two lines::
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from advtasks import components
+from advtasks.augments import Augment, pack
+from advtasks.combinations import check_combination
+from advtasks.discriminators import CriticOutput, ProjectionDiscriminator, criticize
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
 from advtasks.phase import Phase, make_adam
-from advtasks.regularizers import Regularizer
+from advtasks.regularizers import Regularizer, Scored
 from advtasks.schedule import Schedule
-from advtasks.task import Judged, Term, Terms
+from advtasks.task import Judged, Term, Terms, View
+
+Conditioning = Literal["concat", "projection", "none"]
+Part = TypeVar("Part")
 
 
 class Adversary(nn.Module):
@@ -39,8 +46,16 @@ class Adversary(nn.Module):
         weight: of the generator's term: a number, a :class:`Schedule`, or its text ``"0@0,0.005@1000"``. While it
             is 0 the critic learns and the generator's term is not computed.
         regularizers: objects, or names with options such as ``"r1:gamma=10:interval=16"``.
+        augments: what real and fake pass before the critic: objects, or names such as ``"diffaugment"``.
+        conditioning: ``concat``: the critic is given the condition, to join it; ``projection``: a projection head on
+            its features (classes and embeddings); ``none``: it does not see it.
+        pack: m of PacGAN (Lin et al. 2018): the critic sees m samples at once, joined by channels.
+        view: what the task shows: the number of classes or the width of an embedding, for heads.
         label_smoothing: one-sided: the target of real pictures is 1 - label_smoothing (Salimans et al. 2016, 3.4).
-        learning_rate, betas: of the critic's Adam, made at the first :meth:`update` or :meth:`phases`.
+        learning_rate, betas: of the critic's Adam, made at the first :meth:`update` or :meth:`phases`. A rate of its
+            own is the two time-scale update rule (Heusel et al. 2017).
+        compile: run the main terms through a compiled critic, and penalties through the plain one, which shares its
+            weights: a compiled critic has no second derivative.
 
     Raises:
         UsageError: an unknown name or option, or a combination that makes no sense.
@@ -53,29 +68,41 @@ class Adversary(nn.Module):
         *,
         weight: float | str | Schedule = 1.0,
         regularizers: Sequence[Regularizer | str] = (),
+        augments: Sequence[Augment | str] = (),
+        conditioning: Conditioning = "concat",
+        pack: int = 1,
+        view: View | None = None,
         label_smoothing: float = 0.0,
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.99),
+        compile: bool = False,
     ) -> None:
         super().__init__()
-        self.discriminator = discriminator
+        view = view or View()
         self.loss: AdversarialLoss = components.build("losses", loss) if isinstance(loss, str) else loss
         if label_smoothing:
             self.loss = self.loss.with_label_smoothing(label_smoothing)
         self.weight = Schedule.of(weight)
-        self.regularizers = nn.ModuleList(
-            components.build("regularizers", item) if isinstance(item, str) else item for item in regularizers
-        )
-        names = [regularizer.name for regularizer in self._regularizers()]
-        if len(set(names)) != len(names):
-            raise UsageError(f"regularizers are named twice: {', '.join(names)}")
-        for regularizer in self._regularizers():
-            regularizer.apply_to(discriminator)
-        self.learning_rate = learning_rate
-        self.betas = betas
+        self.conditioning, self.pack = conditioning, pack
+        if pack < 1:
+            raise UsageError(f"pack must be at least 1, got {pack}")
+        if conditioning == "projection":
+            discriminator = ProjectionDiscriminator(discriminator, classes=view.classes, embedding=view.embedding)
+        built = [components.build("regularizers", r) if isinstance(r, str) else r for r in regularizers]
+        made = [components.build("augments", a) if isinstance(a, str) else a for a in augments]
+        for regularizer in sorted(built, key=lambda item: bool(item.phases)):  # first those that change the critic
+            discriminator = regularizer.apply_to(discriminator, view)
+        check_combination(discriminator, self.loss, built, made, conditioning, view, pack)
+        self.discriminator = discriminator
+        self.regularizers, self.augments = nn.ModuleList(built), nn.ModuleList(made)
+        self.learning_rate, self.betas = learning_rate, betas
         self.autocast: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
         """The precision of the main terms. Penalties stay outside it, in float32."""
         self.optimizer: Adam | None = None
+        self.compiled: Callable[..., CriticOutput] | None = None
+        """What runs the main terms instead of the critic itself."""
+        if compile:
+            self.compiled = torch.compile(functools.partial(criticize, discriminator))
         self._updates = 0
 
     def get_extra_state(self) -> int:
@@ -86,16 +113,33 @@ class Adversary(nn.Module):
         """Go on counting updates."""
         self._updates = state
 
-    def _regularizers(self) -> Iterator[Regularizer]:
-        for regularizer in self.regularizers:
-            assert isinstance(regularizer, Regularizer)
-            yield regularizer
+    @property
+    def _output(self) -> Callable[..., CriticOutput]:
+        return self.compiled or functools.partial(criticize, self.discriminator)
+
+    def _regularizers(self) -> list[Regularizer]:
+        return _all(self.regularizers, Regularizer)
+
+    # --- what the critic sees ------------------------------------------------------------------------------------
+
+    def seen(self, judged: Judged, step: int) -> Judged:
+        """`judged` as the critic sees it: augmented and packed."""
+        for augment in _all(self.augments, Augment):
+            judged = augment(judged, step)
+        return pack(judged, self.pack)
+
+    def condition(self, judged: Judged) -> Tensor | None:
+        """What the critic is given of the condition."""
+        return None if self.conditioning == "none" else judged.condition
 
     def criticize(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
         """The critic's logits, float32."""
-        arguments = (picture,) if condition is None else (picture, condition)
-        logits: Tensor = self.discriminator(*arguments)
-        return logits.float()
+        return criticize(self.discriminator, picture, condition).logits
+
+    def _scored(self, judged: Judged, step: int) -> Scored:
+        return Scored(self.discriminator, judged, self.condition(judged), self.loss, step)
+
+    # --- terms ---------------------------------------------------------------------------------------------------
 
     def generator_terms(self, judged: Judged, step: int = 0) -> Terms:
         """The adversarial term and the generator's regularizers, with their weights at `step` of the stage.
@@ -105,59 +149,108 @@ class Adversary(nn.Module):
         weight = self.weight(step)
         if weight == 0:
             return {}
-        terms: Terms = {}
-        with _frozen(self.discriminator), self.autocast():
-            fake_logits = self.criticize(judged.fake, judged.condition)
-            real_logits = None
-            if self.loss.needs_real:
-                with torch.no_grad():
-                    real_logits = self.criticize(judged.real, judged.condition)
-            terms["adversarial"] = Term(self.loss.generator(fake_logits, real_logits), weight)
-            for regularizer in self._regularizers():
-                if regularizer.phase == "generator":
-                    value = regularizer.term(self.discriminator, judged)
-                    if value is not None:
-                        terms[regularizer.name] = Term(value, weight)
+        regularizers = self._regularizers()
+        with _frozen(self):
+            judged = self.seen(judged, step)
+            plain = scored = self._scored(judged, step)
+            for regularizer in regularizers:
+                scored = dataclasses.replace(scored, critic=regularizer.critic_for_generator(scored))
+            output, precision, real_graph = self._output, self.autocast, False
+            if scored.critic is not plain.critic:  # one that depends on the fakes
+                output = functools.partial(criticize, scored.critic)
+                precision, real_graph = contextlib.nullcontext, True
+            with precision():
+                fake, real, real_logits = output(judged.fake, scored.condition), None, None
+                if self.loss.needs_real or any(r.uses_real_output for r in regularizers):
+                    with torch.set_grad_enabled(real_graph):
+                        real = output(judged.real, scored.condition)
+                    real_logits = real.logits
+            fake_logits = fake.logits
+            for regularizer in regularizers:
+                fake_logits, real_logits = regularizer.select(fake_logits, real_logits, step)
+            terms = {"adversarial": Term(self.loss.generator(fake_logits, real_logits), weight)}
+            scored = dataclasses.replace(scored, outputs=(real, fake))
+            for regularizer in regularizers:
+                value = regularizer.generator_term(scored) if "generator" in regularizer.phases else None
+                if value is not None:
+                    terms[regularizer.name] = Term(value, weight)
         return terms
 
-    def discriminator_terms(self, judged: Judged) -> Terms:
-        """The critic's loss on detached pictures, and its regularizers of interval 1."""
-        judged = _detached(judged)
+    def discriminator_terms(self, judged: Judged, step: int = 0) -> Terms:
+        """The critic's loss on detached samples, its regularizers of interval 1, and what it thinks (weight 0):
+        ``logit/real``, ``logit/fake``, ``accuracy/real``, ``accuracy/fake``."""
+        judged = self.seen(_detached(judged), step)
+        scored = self._scored(judged, step)
         with self.autocast():
-            real_logits = self.criticize(judged.real, judged.condition)
-            fake_logits = self.criticize(judged.fake, judged.condition)
-            terms = {"discriminator": Term(self.loss.discriminator(real_logits, fake_logits))}
-        for regularizer in self._regularizers():
-            if regularizer.phase == "discriminator" and regularizer.interval == 1:
-                terms.update(self._penalty(regularizer, judged))
-        terms["logit/real"] = Term(real_logits.detach().mean(), 0.0)
-        terms["logit/fake"] = Term(fake_logits.detach().mean(), 0.0)
+            real = self._output(judged.real, scored.condition)
+            fake = self._output(judged.fake, scored.condition)
+            value = self.loss.discriminator(real.logits, fake.logits)
+        scored = dataclasses.replace(scored, outputs=(real, fake))
+        regularizers = self._regularizers()
+        terms = {"discriminator": Term(value, 1 - sum(r.share_of_loss for r in regularizers))}
+        for regularizer in regularizers:
+            if regularizer.interval == 1:
+                terms.update(self._critic_term(regularizer, scored))
+        terms.update(self._observed(real.logits.detach(), fake.logits.detach(), step))
         return terms
 
-    def _penalty(self, regularizer: Regularizer, judged: Judged) -> Terms:
-        with torch.autocast(judged.real.device.type, enabled=False):
-            value = regularizer.term(self.discriminator, judged)
-        return {} if value is None else {regularizer.name: Term(value, float(regularizer.interval))}
+    def _observed(self, real: Tensor, fake: Tensor, step: int) -> Terms:
+        """Values to log; the loss and the augments move their state."""
+        boundary = self.loss.threshold
+        accuracy_real = (real > (fake.mean() if boundary is None else boundary)).float().mean()
+        accuracy_fake = (fake < (real.mean() if boundary is None else boundary)).float().mean()
+        found = {
+            "logit/real": real.mean(),
+            "logit/fake": fake.mean(),
+            "accuracy/real": accuracy_real,
+            "accuracy/fake": accuracy_fake,
+            **self.loss.observe(real, fake),
+        }
+        for augment in _all(self.augments, Augment):
+            found.update(augment.observe(real, boundary, step))
+        for regularizer in self._regularizers():
+            found.update(regularizer.observed())
+        return {name: Term(value, 0.0) for name, value in found.items()}
 
-    def _lazy_penalty(self, regularizer: Regularizer, judged: Judged) -> Terms:
-        return self._penalty(regularizer, _detached(judged))
+    def _critic_term(self, regularizer: Regularizer, scored: Scored) -> Terms:
+        if "discriminator" not in regularizer.phases:
+            return {}
+        with torch.autocast(scored.judged.real.device.type, enabled=False):
+            value = regularizer.discriminator_term(scored)
+        weight = regularizer.share_of_loss or float(regularizer.interval)
+        return {} if value is None else {regularizer.name: Term(value, weight)}
 
-    def phases(self) -> list[Phase[Judged]]:
-        """The critic's phases: its main step, and one for each lazy regularizer."""
-        lazy = [r for r in self._regularizers() if r.phase == "discriminator" and r.interval > 1]
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def phases(self) -> list[Phase[tuple[Judged, int]]]:
+        """The critic's phases, which take what it judges and the step: its main one, and one for each lazy
+        regularizer."""
+        lazy = [r for r in self._regularizers() if "discriminator" in r.phases and r.interval > 1]
         correction = 1.0 / (1.0 + sum(1.0 / r.interval for r in lazy))  # k / (k + 1) for a single one
-        self.optimizer = make_adam(self.discriminator, self.learning_rate, self.betas, correction)
-        phases = [Phase(name="discriminator", optimizer=self.optimizer, terms=self.discriminator_terms)]
-        for regularizer in lazy:
-            phases.append(
-                Phase(
-                    name=f"discriminator-{regularizer.name}",
-                    optimizer=self.optimizer,
-                    terms=functools.partial(self._lazy_penalty, regularizer),
-                    interval=regularizer.interval,
-                )
+        self.optimizer = make_adam(self, self.learning_rate, self.betas, correction)
+        main: Phase[tuple[Judged, int]] = Phase(
+            name="discriminator",
+            optimizer=self.optimizer,
+            terms=lambda scene: self.discriminator_terms(*scene),
+            after=self._after_step,
+        )
+        return [main] + [
+            dataclasses.replace(
+                main,
+                name=f"discriminator-{regularizer.name}",
+                terms=functools.partial(self._lazy_terms, regularizer),
+                interval=regularizer.interval,
             )
-        return phases
+            for regularizer in lazy
+        ]
+
+    def _lazy_terms(self, regularizer: Regularizer, scene: tuple[Judged, int]) -> Terms:
+        judged, step = scene
+        return self._critic_term(regularizer, self._scored(self.seen(_detached(judged), step), step))
+
+    def _after_step(self) -> None:
+        for regularizer in self._regularizers():
+            regularizer.after_step(self.discriminator)
 
     def term(self, fake: Tensor, real: Tensor, condition: Tensor | None = None) -> Tensor:
         """The generator's weighted adversarial loss (with its regularizers), to add to any objective.
@@ -178,14 +271,20 @@ class Adversary(nn.Module):
         values: dict[str, float] = {}
         for phase in self._phases:
             if phase.due(self._updates):
-                values.update({name: float(term.value.detach()) for name, term in phase.run(judged).items()})
+                found = phase.run((judged, self._updates))
+                values.update({name: float(term.value.detach()) for name, term in found.items()})
         self._updates += 1
         return values
 
 
+def _all(modules: nn.ModuleList, kind: type[Part]) -> list[Part]:
+    """The modules, typed."""
+    return list(modules)  # type: ignore[arg-type]
+
+
 def _detached(judged: Judged) -> Judged:
     condition = None if judged.condition is None else judged.condition.detach()
-    return Judged(judged.real.detach(), judged.fake.detach(), condition)
+    return dataclasses.replace(judged, real=judged.real.detach(), fake=judged.fake.detach(), condition=condition)
 
 
 @contextlib.contextmanager

@@ -6,14 +6,18 @@ line, in YAML and in Python.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advtasks.errors import UsageError, did_you_mean
 from advtasks.plugins import Provided, plugins, resolve
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,20 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
         if option not in free:
             raise UsageError(f"{choice.name!r} has no option {option!r}: {did_you_mean(option, free)}")
         try:
-            values[option] = TypeAdapter(annotations.get(option, Any)).validate_python(value)
+            values[option] = _converted(TypeAdapter(annotations.get(option, Any)), value)
         except ValidationError as error:
             raise UsageError(f"{choice.name}:{option}={value}: {error.errors()[0]['msg']}") from None
     return values
+
+
+def _converted(adapter: TypeAdapter[Any], value: str) -> Any:
+    """The value in the option's type; ``none`` is None where the option may be."""
+    from pydantic import ValidationError
+
+    if value == "none":
+        with contextlib.suppress(ValidationError):
+            return adapter.validate_python(None)
+    return adapter.validate_python(value)
 
 
 def build(kind: str, text: str, **given: Any) -> Any:

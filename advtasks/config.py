@@ -35,6 +35,13 @@ class AdversaryConfig(Options):
     """Of the generator's adversarial term: a number, or a schedule over the stage's steps 0@0,0.005@1000."""
     regularizers: tuple[str, ...] = ()
     """Names separated by commas or spaces, with options: r1:gamma=10:interval=16,spectral-norm."""
+    augments: tuple[str, ...] = ()
+    """What real and fake pass before the critic, named like regularizers: diffaugment, ada, instance-noise."""
+    conditioning: Literal["concat", "projection", "none"] = "concat"
+    """How the critic sees a task's condition: joined to the sample, by a projection head (classes, embeddings), or
+    not at all."""
+    pack: int = 1
+    """PacGAN: samples that the critic judges at once."""
     label_smoothing: float = 0.0
     """One-sided: the target of real pictures is 1 minus this."""
     steps_per_generator_step: int = 1
@@ -45,8 +52,12 @@ class AdversaryConfig(Options):
     """Of the critic's Adam."""
 
     def __post_init__(self) -> None:
-        names = tuple(part.strip() for item in self.regularizers for part in item.split(",") if part.strip())
-        object.__setattr__(self, "regularizers", names)
+        for field_name in ("regularizers", "augments"):
+            items = getattr(self, field_name)
+            names = tuple(part.strip() for item in items for part in item.split(",") if part.strip())
+            object.__setattr__(self, field_name, names)
+        if self.pack < 1:
+            raise UsageError("adversary.pack must be at least 1")
         if self.steps_per_generator_step < 1:
             raise UsageError("adversary.steps_per_generator_step must be at least 1")
 
@@ -101,6 +112,8 @@ class RunConfig(Options):
     """Of the main losses; penalties stay in fp32. auto is bf16 where the processor computes with it."""
     channels_last: bool = True
     """Memory layout of the networks."""
+    compile: bool = False
+    """Compile generator and critic; gradient penalties go through the critic as it is. Needs a C++ compiler."""
     workers: int = 0
     """Loader processes; 0 prepares batches in a thread, which is enough for cached pictures."""
     cache: Path | None = None
@@ -111,6 +124,11 @@ class RunConfig(Options):
     """Of the generator's Adam."""
     ema_half_life: float = 10_000.0
     """Half-life of the generator's moving average, in images; ramped up within each stage. 0 switches it off."""
+    ema_follows_rate: bool = False
+    """Shorten the half-life as the learning rate falls: slower weights need less averaging."""
+    monitor: Literal["warn", "rollback", "off"] = "warn"
+    """Watch critic, gradients and variety: say what goes wrong; rollback goes on from the last checkpoint at half the
+    learning rates when training diverges, up to three times."""
     log_every: int = 20
     """Steps between records in metrics.jsonl and progress lines."""
     validate_every: int = 500
@@ -132,6 +150,15 @@ class RunConfig(Options):
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    def stage_at(self, step: int) -> tuple[int, StageConfig, int] | None:
+        """Number, configuration and first step of the stage that `step` is in; None after the last."""
+        start = 0
+        for number, stage in enumerate(self.stages):
+            if step < start + stage.steps:
+                return number, stage, start
+            start += stage.steps
+        return None
 
 
 _LEAST = {

@@ -30,6 +30,10 @@ class TrainingError(AdvtasksError):
     """Training stopped: a loss or a weight is not finite, or a checkpoint cannot be used."""
 
 
+class Diverged(TrainingError):
+    """A loss, gradient or weight is not finite or far out of bounds."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that helps with a mistyped name: the close matches, or all that is known."""
     choices = sorted(known)

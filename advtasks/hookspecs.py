@@ -95,6 +95,10 @@ class HookSpecs:
         """Regularizers: :class:`advtasks.regularizers.Regularizer` objects."""
 
     @hookspec
+    def advtasks_augments(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """What real and fake samples pass before a critic: :class:`advtasks.augments.Augment` objects."""
+
+    @hookspec
     def advtasks_features(self) -> Sequence[Component]:  # type: ignore[empty-body]
         """Frozen feature networks for perceptual losses and metrics."""
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from torch import nn
 from torch.optim import Adam, Optimizer
 
+from advtasks.distributed import average_gradients
 from advtasks.task import Terms, total
 
 Scene = TypeVar("Scene")
@@ -27,19 +28,24 @@ class Phase(Generic[Scene]):
     optimizer: Optimizer
     terms: Callable[[Scene], Terms]
     interval: int = 1
+    after: Callable[[], None] | None = None
+    """Called after each optimiser step, for constraints on weights."""
 
     def due(self, step: int) -> bool:
         """Whether the phase runs at `step`, counted from 0: at the end of each interval."""
         return (step + 1) % self.interval == 0
 
     def run(self, scene: Scene, before_step: Callable[[Phase[Scene], Terms], None] | None = None) -> Terms:
-        """Compute the terms, go backward, call `before_step` (checks, gradient exchange), step. Gives the terms."""
+        """Compute the terms, go backward, average over ranks, call `before_step` (checks), step. Gives the terms."""
         terms = self.terms(scene)
         self.optimizer.zero_grad(set_to_none=True)
         total(terms).backward()
+        average_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         if before_step is not None:
             before_step(self, terms)
         self.optimizer.step()
+        if self.after is not None:
+            self.after()
         return terms
 
 

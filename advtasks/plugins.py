@@ -20,7 +20,17 @@ GROUP = "advtasks"
 ENVIRONMENT = "ADVTASKS_PLUGINS"
 """Unset: all plugins are loaded. Otherwise a comma-separated list of entry-point names to load beside ``core``."""
 
-KINDS = ("tasks", "verbs", "generators", "discriminators", "losses", "regularizers", "features", "trackers")
+KINDS = (
+    "tasks",
+    "verbs",
+    "generators",
+    "discriminators",
+    "losses",
+    "regularizers",
+    "augments",
+    "features",
+    "trackers",
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A task knows no optimiser, no device, no step counter and no adversary.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """What one critic sees: real and generated pictures (N, C, H, W) in [0, 1], and their condition or None.
+    """What one critic sees: real and generated samples, and what belongs to both.
 
-    The condition is a picture-shaped tensor (N, C', H, W) that critics join by channels.
+    Samples are pictures (N, C, H, W) in [0, 1], or points (N, C).
     """
 
     real: Tensor
     fake: Tensor
     condition: Tensor | None = None
+    """What row i of both depends on: a picture (N, C', H, W), class numbers (N,) int64, or an embedding (N, E)."""
+    identity: Tensor | None = None
+    """(N,) numbers of the real samples: rows of equal number are never mismatched with each other."""
+    code: Tensor | None = None
+    """What the generator was told and a critic should read off the fake (InfoGAN): (N,) int64 or (N, K) floats."""
+    latent: Tensor | None = None
+    """The noise (N, Z) that `fake` was made from."""
+    synthesize: Callable[[Tensor], Tensor] | None = None
+    """From a latent to a sample, row by row like `fake`; for regularizers that move in latent space."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,18 @@ class View:
     """A view that a task hands to an adversary of its own."""
 
     channels: int = 3
+    """Of the samples; for points their dimension."""
     condition_channels: int = 0
+    """Of a picture condition."""
+    classes: int = 0
+    """Of a class condition: how many there are."""
+    embedding: int = 0
+    """Of an embedding condition: its width."""
+
+    @property
+    def condition_width(self) -> int:
+        """Channels that the condition takes when it is concatenated to the sample."""
+        return self.condition_channels + self.classes + self.embedding
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,9 @@ class Task(nn.Module, abc.ABC):
     methods."""
     term_names: ClassVar[frozenset[str]] = frozenset()
     """The names that stages may give weights to."""
+    latent: ClassVar[str | None] = None
+    """The entry of a prepared batch that is the generator's noise, for tasks that have one: :meth:`prepare` draws it,
+    so one draw serves all phases, and regularizers such as path length may move it."""
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ _REQUIRED = (
     "torch",
     "torchvision",
     "albumentations",
+    "kornia",
     "numpy",
     "pillow",
     "pluggy",

@@ -1,7 +1,27 @@
-"""Critics. Each is called as ``critic(picture, condition=None)`` and shows ``features(picture, condition=None)``."""
+"""Critics. Each is called as ``critic(picture, condition=None)``, and shows its features in ``critic.output(...)``."""
 
+from advtasks.discriminators.autoencoder import AutoencodingDiscriminator, ConvolutionalAutoencoder, MLPAutoencoder
+from advtasks.discriminators.discriminator import CriticOutput, Discriminator, at_least_float32, criticize, pooled
+from advtasks.discriminators.mlp import MLPDiscriminator
 from advtasks.discriminators.patch import PatchDiscriminator
+from advtasks.discriminators.projection import ProjectionDiscriminator
+from advtasks.discriminators.resnet import ResNetDiscriminator
 from advtasks.discriminators.unet import UNetDiscriminator
 from advtasks.discriminators.vgg_style import VGGStyleDiscriminator
 
-__all__ = ["PatchDiscriminator", "UNetDiscriminator", "VGGStyleDiscriminator"]
+__all__ = [
+    "AutoencodingDiscriminator",
+    "ConvolutionalAutoencoder",
+    "CriticOutput",
+    "Discriminator",
+    "MLPAutoencoder",
+    "MLPDiscriminator",
+    "PatchDiscriminator",
+    "ProjectionDiscriminator",
+    "ResNetDiscriminator",
+    "UNetDiscriminator",
+    "VGGStyleDiscriminator",
+    "at_least_float32",
+    "criticize",
+    "pooled",
+]

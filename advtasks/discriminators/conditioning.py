@@ -1,12 +1,30 @@
-"""How critics join a picture and its condition."""
+"""How critics join a sample and its condition."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 
-def join(picture: Tensor, condition: Tensor | None) -> Tensor:
-    """Concatenate by channels (Mirza & Osindero 2014), and move [0, 1] to [-1, 1]."""
-    joined = picture if condition is None else torch.cat((picture, condition), dim=1)
-    return joined * 2 - 1
+def join(sample: Tensor, condition: Tensor | None, in_channels: int) -> Tensor:
+    """Concatenate by channels (Mirza & Osindero 2014), and move pictures from [0, 1] to [-1, 1].
+
+    Args:
+        sample: pictures (N, C, H, W), or points (N, C), which stay as they are.
+        condition: a picture (N, C', H, W); or class numbers (N,) or an embedding (N, E), repeated at every place.
+        in_channels: of the result; tells how many classes there are.
+    """
+    picture = sample.dim() == 4
+    joined = sample * 2 - 1 if picture else sample
+    if condition is None:
+        return joined
+    if condition.dim() == 4:
+        condition = condition * 2 - 1
+    else:
+        if not condition.is_floating_point():
+            condition = one_hot(condition, in_channels - sample.shape[1])
+        condition = condition.to(sample)
+        if picture:
+            condition = condition[:, :, None, None].expand(-1, -1, *sample.shape[2:])
+    return torch.cat((joined, condition), dim=1)

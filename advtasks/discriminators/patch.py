@@ -7,10 +7,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from advtasks.discriminators.conditioning import join
+from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.errors import UsageError
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(Discriminator):
     """C64-C128-C256-C512 with 4×4 convolutions; 3 `layers` see 70×70 pixels.
 
     Args:
@@ -31,6 +32,8 @@ class PatchDiscriminator(nn.Module):
         if not 1 <= layers <= 5:
             raise UsageError(f"patch: layers must be 1 to 5, got {layers}")
         widths = [min(features * 2**i, features * 8) for i in range(layers + 1)]
+        self.in_channels = in_channels
+        self.feature_width = widths[-1]
         self.blocks = nn.ModuleList([self._block(in_channels, widths[0], 2, "none")])
         for i in range(1, layers + 1):
             self.blocks.append(self._block(widths[i - 1], widths[i], 2 if i < layers else 1, norm))
@@ -45,16 +48,11 @@ class PatchDiscriminator(nn.Module):
             layers.append(nn.InstanceNorm2d(outputs))
         return nn.Sequential(*layers, nn.LeakyReLU(0.2))
 
-    def features(self, picture: Tensor, condition: Tensor | None = None) -> list[Tensor]:
-        """The activations of each block, shallow to deep."""
-        x = join(picture, condition)
-        found = []
+    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+        """Logits (N, 1, h, w), and the activations of each block."""
+        x = join(picture, condition, self.in_channels)
+        features = []
         for block in self.blocks:
             x = block(x)
-            found.append(x)
-        return found
-
-    def forward(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits (N, 1, h, w) for pictures (N, C, H, W) in [0, 1]."""
-        logits: Tensor = self.head(self.features(picture, condition)[-1])
-        return logits
+            features.append(x)
+        return CriticOutput(self.head(x), features)

@@ -9,9 +9,10 @@ from torch.nn.functional import interpolate, leaky_relu
 from torch.nn.utils import parametrizations
 
 from advtasks.discriminators.conditioning import join
+from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 
 
-class UNetDiscriminator(nn.Module):
+class UNetDiscriminator(Discriminator):
     """Three steps down, three up with additive skips: one logit a pixel. Any size from 8 pixels.
 
     The layer names are those of BasicSR's ``UNetDiscriminatorSN``, whose weights load directly.
@@ -28,6 +29,8 @@ class UNetDiscriminator(nn.Module):
             layer = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=False)
             return parametrizations.spectral_norm(layer)
 
+        self.in_channels = in_channels
+        self.feature_width = width
         self.conv0 = nn.Conv2d(in_channels, width, 3, 1, 1)
         self.conv1 = normalized(width, width * 2, 4, 2)
         self.conv2 = normalized(width * 2, width * 4, 4, 2)
@@ -40,24 +43,18 @@ class UNetDiscriminator(nn.Module):
         self.conv9 = nn.Conv2d(width, 1, 3, 1, 1)
         self.register_load_state_dict_pre_hook(_read_hook_style_names)
 
-    def features(self, picture: Tensor, condition: Tensor | None = None) -> list[Tensor]:
-        """The activations of each level, down and up, in the order of computation."""
-        x0 = leaky_relu(self.conv0(join(picture, condition)), 0.2)
+    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+        """Logits (N, 1, H, W), and the activations of each level, down and up, in the order of computation."""
+        x0 = leaky_relu(self.conv0(join(picture, condition, self.in_channels)), 0.2)
         x1 = leaky_relu(self.conv1(x0), 0.2)
         x2 = leaky_relu(self.conv2(x1), 0.2)
         x3 = leaky_relu(self.conv3(x2), 0.2)
         x4 = leaky_relu(self.conv4(_up(x3, x2)), 0.2) + x2
         x5 = leaky_relu(self.conv5(_up(x4, x1)), 0.2) + x1
         x6 = leaky_relu(self.conv6(_up(x5, x0)), 0.2) + x0
-        return [x0, x1, x2, x3, x4, x5, x6]
-
-    def forward(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits (N, 1, H, W) for pictures (N, C, H, W) in [0, 1]."""
-        x = self.features(picture, condition)[-1]
-        x = leaky_relu(self.conv7(x), 0.2)
+        x = leaky_relu(self.conv7(x6), 0.2)
         x = leaky_relu(self.conv8(x), 0.2)
-        logits: Tensor = self.conv9(x)
-        return logits
+        return CriticOutput(self.conv9(x), [x0, x1, x2, x3, x4, x5, x6])
 
 
 def _up(x: Tensor, like: Tensor) -> Tensor:

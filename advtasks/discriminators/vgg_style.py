@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from advtasks.discriminators.conditioning import join
+from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 
 
-class VGGStyleDiscriminator(nn.Module):
+class VGGStyleDiscriminator(Discriminator):
     """Five pairs of 3×3 and strided 4×4 convolutions, then two linear layers.
 
     The state-dict names are those of BasicSR's ``VGGStyleDiscriminator``; weights of its 128-pixel form fit. Other
@@ -25,7 +26,8 @@ class VGGStyleDiscriminator(nn.Module):
     def __init__(self, in_channels: int = 3, width: int = 64, norm: Literal["batch", "none"] = "batch") -> None:
         super().__init__()
         widths = [width, width * 2, width * 4, width * 8, width * 8]
-        inputs = in_channels
+        self.in_channels = inputs = in_channels
+        self.feature_width = widths[-1]
         for i, outputs in enumerate(widths):
             first_norm = norm == "batch" and i > 0
             self.add_module(f"conv{i}_0", nn.Conv2d(inputs, outputs, 3, 1, 1, bias=not first_norm))
@@ -39,22 +41,17 @@ class VGGStyleDiscriminator(nn.Module):
         self.linear1 = nn.Linear(widths[-1] * 16, 100)
         self.linear2 = nn.Linear(100, 1)
 
-    def features(self, picture: Tensor, condition: Tensor | None = None) -> list[Tensor]:
-        """The activations after each of the ten convolutions."""
-        x = join(picture, condition)
+    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+        """Logits (N, 1), and the activations after each of the ten convolutions."""
+        x = join(picture, condition, self.in_channels)
         layers = dict(self.named_children())
-        found = []
+        features = []
         for i in range(5):
             for j in range(2):
                 x = layers[f"conv{i}_{j}"](x)
                 if f"bn{i}_{j}" in layers:
                     x = layers[f"bn{i}_{j}"](x)
                 x = leaky_relu(x, 0.2)
-                found.append(x)
-        return found
-
-    def forward(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits (N, 1) for pictures (N, C, H, W) in [0, 1]."""
-        deepest = self.pool(self.features(picture, condition)[-1])
-        logits: Tensor = self.linear2(leaky_relu(self.linear1(deepest.flatten(1)), 0.2))
-        return logits
+                features.append(x)
+        hidden = leaky_relu(self.linear1(self.pool(x).flatten(1)), 0.2)
+        return CriticOutput(self.linear2(hidden), features)

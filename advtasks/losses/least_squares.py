@@ -22,6 +22,11 @@ class LeastSquares(AdversarialLoss):
     c: float = 1.0
     label_smoothing: float = 0.0
 
+    @property
+    def threshold(self) -> float | None:
+        """Half-way between the targets."""
+        return (self.a + self.b) / 2
+
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Squared distance of real to b and fake to a, halved."""
         target = self.b - self.label_smoothing * (self.b - self.a)

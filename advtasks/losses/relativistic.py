@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from advtasks.distributed import batch_mean
 from advtasks.losses.adversarial_loss import AdversarialLoss, require_real
 
 Comparison = Literal["logistic", "hinge", "least-squares"]
@@ -25,13 +26,19 @@ _COMPARE: dict[Comparison, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RelativisticPaired(AdversarialLoss):
-    """``D = E h(C(r)-C(f))``, ``G = E h(C(f)-C(r))`` over the pairs of the batch (section 4.1; RpGAN in R3GAN).
+    """``D = E h(C(r)-C(f))``, ``G = E h(C(f)-C(r))`` over the pairs of the batch (section 4.1: the
+    relativistic standard GAN, RSGAN; RpGAN in R3GAN).
 
     log 2 for both at a constant critic, in the logistic form; unchanged by a constant added to all logits.
     """
 
     needs_real: ClassVar[bool] = True
     comparison: Comparison = "logistic"
+
+    @property
+    def threshold(self) -> float | None:
+        """None: only differences of logits have a meaning."""
+        return None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Real above its fake partner."""
@@ -46,16 +53,24 @@ class RelativisticPaired(AdversarialLoss):
 class RelativisticAverage(AdversarialLoss):
     """``D = E h(C(r) - E C(f)) + E h(E C(r) - C(f))``, ``G`` with real and fake swapped (section 4.2).
 
-    ESRGAN halves it. Twice the paired form for a batch of one; unchanged by a constant added to all logits.
+    ESRGAN halves it. Twice the paired form for a batch of one; unchanged by a constant added to all logits. The means
+    run over the batch of all ranks.
     """
 
     needs_real: ClassVar[bool] = True
+    batch_statistics: ClassVar[bool] = True
     comparison: Comparison = "logistic"
+
+    @property
+    def threshold(self) -> float | None:
+        """None: only differences of logits have a meaning."""
+        return None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Real above the mean fake, fake below the mean real."""
         compare = _COMPARE[self.comparison]
-        return compare(real_logits - fake_logits.mean()).mean() + compare(real_logits.mean() - fake_logits).mean()
+        above_fake = compare(real_logits - batch_mean(fake_logits)).mean()
+        return above_fake + compare(batch_mean(real_logits) - fake_logits).mean()
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
         """The critic's loss with the roles swapped."""

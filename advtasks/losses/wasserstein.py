@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -13,9 +14,16 @@ from advtasks.losses.adversarial_loss import AdversarialLoss
 class Wasserstein(AdversarialLoss):
     """``D = E C(f) - E C(r)``, ``G = -E C(f)`` (Arjovsky et al. 2017, eq. 2).
 
-    Minus the critic's loss estimates the Wasserstein-1 distance only if the critic is 1-Lipschitz: add ``wgan-gp``
-    or ``spectral-norm``.
+    Minus the critic's loss estimates the Wasserstein-1 distance only if the critic is 1-Lipschitz: add ``wgan-gp``,
+    ``wgan-lp``, ``spectral-norm`` or ``weight-clipping``.
     """
+
+    lipschitz: ClassVar[bool] = True
+
+    @property
+    def threshold(self) -> float | None:
+        """None: only differences of the critic's values have a meaning."""
+        return None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Difference of the mean values."""

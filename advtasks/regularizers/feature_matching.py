@@ -1,51 +1,59 @@
-"""Feature matching in the form of pix2pixHD."""
+"""Feature matching: of each picture with its partner (pix2pixHD), or of the means (improved techniques)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from advtasks.errors import UsageError
-from advtasks.regularizers.regularizer import Regularizer
-from advtasks.task import Judged
+from advtasks.discriminators import at_least_float32
+from advtasks.distributed import all_mean
+from advtasks.regularizers.regularizer import Regularizer, Scored
+
+Form = Literal["paired-l1", "mean-l1", "mean-squared"]
 
 
-def feature_matching(real_features: list[Tensor], fake_features: list[Tensor]) -> Tensor:
-    """Mean over layers of the mean absolute difference (Wang et al. 2018, eq. 4); real features carry no gradient."""
-    parts = [(fake - real.detach()).abs().mean() for real, fake in zip(real_features, fake_features, strict=True)]
+def feature_matching(
+    real_features: Sequence[Tensor], fake_features: Sequence[Tensor], form: Form = "paired-l1"
+) -> Tensor:
+    """Distance of features, mean over layers; real features carry no gradient. Equal batches give 0.
+
+    Args:
+        form: ``paired-l1``: mean absolute difference of each picture from its partner (Wang et al. 2018, eq. 4);
+            ``mean-squared``: ``‖E h(r) - E h(f)‖²`` (Salimans et al. 2016, section 3.1), divided by the number of
+            features so that layers weigh alike; ``mean-l1``: its absolute form. Means run over all ranks.
+    """
+    parts = []
+    for real, fake in zip(real_features, fake_features, strict=True):
+        one, other = at_least_float32(fake), at_least_float32(real.detach())
+        if form != "paired-l1":
+            one, other = all_mean(one.mean(0)), all_mean(other.mean(0))
+        difference = one - other
+        parts.append((difference.square() if form == "mean-squared" else difference.abs()).mean())
     return torch.stack(parts).mean()
 
 
 class FeatureMatching(Regularizer):
-    """A generator term: the critic's features of generated pictures near those of real ones.
+    """A generator term: the critic's features of fakes near those of real samples; see :func:`feature_matching`.
 
-    The critic must have ``features(picture, condition)``, a list of tensors; all critics of advtasks do.
+    When to use: ``paired-l1`` where each fake has a real partner (translation, super-resolution); ``mean-squared``
+    for noise to image, where it fights mode collapse at the price of sharpness.
     """
 
     name: ClassVar[str] = "feature-matching"
-    phase: ClassVar[Literal["discriminator", "generator"]] = "generator"
+    batch_statistics: ClassVar[bool] = True
+    phases: ClassVar = ("generator",)
+    uses_outputs: ClassVar[bool] = True
+    uses_real_output: ClassVar[bool] = True
+    uses_features: ClassVar[bool] = True
 
-    def __init__(self, weight: float = 10.0) -> None:
+    def __init__(self, weight: float = 10.0, form: Form = "paired-l1") -> None:
         super().__init__()
         self.weight = weight
+        self.form: Form = form
 
-    def apply_to(self, discriminator: nn.Module) -> None:
-        """Check that the critic shows its features.
-
-        Raises:
-            UsageError: it does not.
-        """
-        if not hasattr(discriminator, "features"):
-            raise UsageError(
-                f"feature-matching needs a discriminator with a method features(picture, condition) -> "
-                f"list of tensors; {type(discriminator).__name__} has none"
-            )
-
-    def term(self, discriminator: nn.Module, judged: Judged) -> Tensor:
+    def generator_term(self, scored: Scored) -> Tensor:
         """The distance, weighted, relative to the adversarial weight."""
-        with torch.no_grad():
-            real = discriminator.features(judged.real, judged.condition)  # type: ignore[operator]
-        fake = discriminator.features(judged.fake, judged.condition)  # type: ignore[operator]
-        return self.weight * feature_matching(real, fake)
+        return self.weight * feature_matching(scored.real.features, scored.fake.features, self.form)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from advtasks import components
 from advtasks.adversary import Adversary
 from advtasks.config import RunConfig
+from advtasks.errors import UsageError
 from advtasks.task import Task
 from advtasks.training.randomness import seed_draws
 
@@ -21,16 +22,25 @@ def make_adversaries(task: Task, config: RunConfig) -> dict[str, Adversary]:
     adversaries = {}
     for name, view in task.views().items():
         seed_draws(config.seed, 0, f"adversary/{name}")
-        critic = components.build(
-            "discriminators", wanted.discriminator, in_channels=view.channels + view.condition_channels
-        )
+        if wanted.conditioning == "projection" and not (view.classes or view.embedding):
+            raise UsageError(
+                f"--adversary.conditioning projection needs classes or an embedding, and the view {name!r} of "
+                "this task shows none; use concat"
+            )
+        joined = view.condition_width if wanted.conditioning == "concat" else 0
+        channels = (view.channels + joined) * wanted.pack
         adversaries[name] = Adversary(
-            critic,
+            components.build("discriminators", wanted.discriminator, in_channels=channels),
             wanted.loss,
             weight=wanted.weight,
             regularizers=wanted.regularizers,
+            augments=wanted.augments,
+            conditioning=wanted.conditioning,
+            pack=wanted.pack,
+            view=view,
             label_smoothing=wanted.label_smoothing,
             learning_rate=wanted.learning_rate,
             betas=wanted.betas,
+            compile=config.compile,
         )
     return adversaries

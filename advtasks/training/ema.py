@@ -28,16 +28,17 @@ class MovingAverage:
         """Begin a new ramp: what is learned from now on replaces what was before."""
         self.images = 0
 
-    def decay(self, batch: int) -> float:
-        """The weight of the old value for a step of `batch` images: 0.5^(batch / half-life)."""
-        half_life = min(self.half_life, self.images * self.ramp)
+    def decay(self, batch: int, rate: float = 1.0) -> float:
+        """The weight of the old value for a step of `batch` images: 0.5^(batch / half-life), the half-life times
+        `rate`, the learning rate relative to its start: slower weights need less averaging."""
+        half_life = min(self.half_life * rate, self.images * self.ramp)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
     @torch.no_grad()
-    def update(self, network: nn.Module, batch: int) -> None:
+    def update(self, network: nn.Module, batch: int, rate: float = 1.0) -> None:
         """Follow `network` after a step on `batch` images."""
         self.images += batch
-        weight = 1.0 - self.decay(batch)
+        weight = 1.0 - self.decay(batch, rate)
         own: list[Tensor] = list(self.network.parameters())
         theirs: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(own, theirs, weight)

@@ -20,20 +20,23 @@ from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
 from advtasks.devices import autocast, choose_device, choose_precision
-from advtasks.errors import TrainingError
+from advtasks.errors import Diverged, TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.phase import Phase, make_adam
 from advtasks.task import Batch, Judged, Splits, Task, Terms
 from advtasks.trackers import Tracker
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
+from advtasks.training.guard import ROLL_BACKS, Guard
 from advtasks.training.interrupt import Interrupt, Interrupted
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
-from advtasks.training.progress import Console, duration
+from advtasks.training.progress import Console
 from advtasks.training.randomness import seed_draws
+from advtasks.training.recorder import Recorder
 from advtasks.training.scene import Scene, StageResult
 from advtasks.training.schedules import factor
 from advtasks.training.stopwatch import Stopwatch
+from advtasks.training.views import on_view, shown
 
 SHOWN = 4
 """Validation examples whose pictures are kept, for previews and the report."""
@@ -64,7 +67,7 @@ class Trainer:
         on_stage_end: Callable[[StageConfig, Evaluation, Trainer], None] = lambda stage, result, trainer: None,
     ) -> None:
         self.config, self.splits = config, splits
-        self.checkpoints, self.trackers, self.console = checkpoints, trackers, console
+        self.checkpoints, self.console, self.recorder = checkpoints, console, Recorder(trackers, console)
         self.on_validation, self.on_stage_end = on_validation, on_stage_end
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
@@ -74,13 +77,15 @@ class Trainer:
         self.task = self._placed(task)
         seed_draws(config.seed, 0, "generator")
         self.generator = self._placed(task.generator())
+        self.trained = torch.compile(self.generator) if config.compile else self.generator
         self.ema = MovingAverage(self.generator, config.ema_half_life)
         self.adversaries = adversaries
         for adversary in self.adversaries.values():
             self._placed(adversary).autocast = self.autocast
         self.step, self.seconds = 0, 0.0
         self.results: list[StageResult] = []
-        self.meters = Meters()
+        self.meters, self.guard = Meters(), Guard(config, self.recorder)
+        self.rate_scale, self.roll_backs = 1.0, 0
         self._pending_optimizers: dict[str, Any] = {}
         self._pending_images = 0
 
@@ -97,16 +102,18 @@ class Trainer:
             Interrupted: the user asked to stop; a checkpoint has been written.
         """
         with Interrupt() as interrupt:
-            start = 0
-            for number, stage in enumerate(self.config.stages):
-                if self.step < start + stage.steps:
-                    self._run_stage(number, stage, start, interrupt)
-                start += stage.steps
+            while (place := self.config.stage_at(self.step)) is not None:
+                try:
+                    self._run_stage(*place, interrupt)
+                except Diverged as error:
+                    self._roll_back(error)
 
     def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
         self._begin_stage(stage)
         if self.step > start:
             self._load_optimizers()
+        else:
+            self.guard.monitor.restart()
         batch = stage.batch or self.config.batch
         stream = batches(
             self.splits.train,
@@ -147,7 +154,7 @@ class Trainer:
         self.phases: list[Phase[Scene]] = []
         for view, adversary in adversaries.items():
             for phase in adversary.phases():
-                self.phases.append(self._on_view(view, phase, len(adversaries) > 1))
+                self.phases.append(on_view(view, phase, self._show, len(adversaries) > 1))
                 name = f"discriminator/{view}" if len(adversaries) > 1 else "discriminator"
                 self.optimizers[name] = phase.optimizer
         self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
@@ -163,20 +170,9 @@ class Trainer:
         self.generator.train()
         self.task.train()
 
-    def _on_view(self, view: str, phase: Phase[Judged], several: bool) -> Phase[Scene]:
-        """A critic's phase, fed with its view of the scene; its terms bear the view's name where there are several."""
-
-        def terms(scene: Scene) -> Terms:
-            judged = self.task.judged(scene.batch, self._output(scene, grad=False))[view]
-            found = phase.terms(judged)
-            return {f"{name}/{view}": term for name, term in found.items()} if several else found
-
-        return Phase(
-            name=f"{phase.name}/{view}" if several else phase.name,
-            optimizer=phase.optimizer,
-            terms=terms,
-            interval=phase.interval,
-        )
+    def _show(self, scene: Scene, grad: bool = False) -> dict[str, Judged]:
+        """What the critics see of a scene, by view."""
+        return shown(self.task, scene.batch, self._output(scene, grad), self._generate)
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -192,30 +188,37 @@ class Trainer:
         rate = factor(stage.schedule, stage_step, stage.steps)
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = self.base_rates[name] * rate
+                group["lr"] = self.base_rates[name] * rate * self.rate_scale
         for phase in self.phases:
             if phase.due(stage_step):
                 seed_draws(self.config.seed, self.step, phase.name)
                 self.meters.add(phase.run(scene, self._check))
         if self.generator_phase.due(stage_step):
-            self.ema.update(self.generator, next(iter(batch.values())).shape[0])
+            images = next(iter(batch.values())).shape[0]
+            self.ema.update(self.generator, images, rate if self.config.ema_follows_rate else 1.0)
 
     def _output(self, scene: Scene, grad: bool) -> Tensor:
         if scene.output is not None:
             return scene.output
-        with torch.set_grad_enabled(grad), self.autocast():
-            return self.task.generate(self.generator, scene.batch)
+        with torch.set_grad_enabled(grad):
+            return self._generate(scene.batch)
+
+    def _generate(self, batch: Batch) -> Tensor:
+        with self.autocast():
+            return self.task.generate(self.trained, batch)
 
     def _generator_terms(self, scene: Scene, stage: StageConfig, adversaries: dict[str, Adversary]) -> Terms:
         output = self._output(scene, grad=True)
         with self.autocast():
             terms = self.task.objective(scene.batch, output, stage.weights)
         if adversaries:
-            judged = self.task.judged(scene.batch, output)
+            judged = shown(self.task, scene.batch, output, self._generate)
             for view, adversary in adversaries.items():
                 found = adversary.generator_terms(judged[view], scene.stage_step)
-                several = len(adversaries) > 1
-                terms.update({f"{name}/{view}" if several else name: term for name, term in found.items()})
+                ending = f"/{view}" if len(adversaries) > 1 else ""
+                if self.guard.watching(self.step):
+                    found.update(self.guard.variety(judged[view]))
+                terms.update({f"{name}{ending}": term for name, term in found.items()})
         return terms
 
     def _check(self, phase: Phase[Scene], terms: Terms) -> None:
@@ -224,13 +227,14 @@ class Trainer:
             for name, term in terms.items():
                 if not math.isfinite(term.value.detach().item()):
                     raise self._not_finite(name)
+        if self.guard.watching(self.step):
+            self.meters.add(self.guard.gradients(phase))
 
-    def _not_finite(self, term: str) -> TrainingError:
+    def _not_finite(self, term: str) -> Diverged:
         networks: dict[str, nn.Module] = {"generator": self.generator, **self.adversaries}
         return not_finite(term, self.step, networks, self.checkpoints.describe_latest())
 
     def _log(self, stage: StageConfig, start: int, images: int, seconds: float) -> None:
-        speed = images / seconds
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
@@ -238,43 +242,15 @@ class Trainer:
                 raise self._not_finite(name)
         self.seconds += seconds
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
-        record = {
-            "kind": "train",
-            "step": self.step,
-            "stage": stage.name,
-            **means,
-            **rates,
-            "images_per_s": speed,
-        }
-        self._record(record)
-        left = (start + stage.steps - self.step) * (stage.batch or self.config.batch) / speed
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
-        self.console.show(
-            f"step {self.step}  {stage.name} {self.step - start}/{stage.steps}  {speed:.1f} images/s  "
-            f"{duration(left)} left in stage  {numbers}",
-            last=self.step == start + stage.steps,
-        )
-
-    def _record(self, record: dict[str, Any]) -> None:
-        for tracker in self.trackers:
-            try:
-                tracker.record(record)
-            except OSError as error:
-                self.console.say(f"warning: step {self.step} could not be recorded ({error}); training goes on")
+        batch = stage.batch or self.config.batch
+        self.recorder.train(self.step, stage, self.step - start, {**means, **rates}, images / seconds, batch)
+        self.guard.look(self.step, stage, means)
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
         result = evaluate(self.task, self.ema.network, examples, keep_pictures=SHOWN)
-        record = {
-            "kind": "validation",
-            "step": self.step,
-            "stage": stage.name,
-            **result.means,
-            "n": len(examples),
-        }
-        self._record(record)
-        shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in self.task.metrics)
-        self.console.say(f"step {self.step}  validation on {len(examples)}: {shown}")
+        self.guard.look_at_critics(self.step, stage, self.adversaries)
+        self.recorder.validation(self.step, stage.name, result, self.task.metrics, len(examples))
         self.on_validation(self.step, result)
         return result
 
@@ -298,6 +274,9 @@ class Trainer:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "results": [vars(result) for result in self.results],
             "meters": {"sums": self.meters.sums, "counts": self.meters.counts},
+            "monitor": self.guard.monitor.state(),
+            "roll_backs": self.roll_backs,
+            "rate_scale": self.rate_scale,
         }
 
     def save(self, required: bool = False) -> None:
@@ -320,11 +299,14 @@ class Trainer:
     def resume(self) -> bool:
         """Load the newest checkpoint that is whole. False if there is none: the run starts from its beginning."""
         state = self.checkpoints.latest(self.console.say)
-        if state is None:
-            self._rewind_trackers()
-            return False
-        if state["data"] != self.splits.fingerprint:
-            self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
+        if state is not None:
+            if state["data"] != self.splits.fingerprint:
+                self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
+            self._load(state)
+        self.recorder.rewind(self.step)
+        return state is not None
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         self.generator.load_state_dict(state["generator"])
         self.ema.network.load_state_dict(state["ema"])
@@ -335,12 +317,27 @@ class Trainer:
         self.results = [StageResult(**result) for result in state["results"]]
         self.meters.sums = {name: value.to(self.device) for name, value in state["meters"]["sums"].items()}
         self.meters.counts = state["meters"]["counts"]
-        self._rewind_trackers()
-        return True
+        self.guard.monitor.load(state["monitor"])
+        self.roll_backs, self.rate_scale = state["roll_backs"], state["rate_scale"]
 
-    def _rewind_trackers(self) -> None:
-        for tracker in self.trackers:
-            tracker.rewind(self.step)
+    def _roll_back(self, error: Diverged) -> None:
+        """Go on from the newest good checkpoint at half the learning rates, where the run allows it.
+
+        Raises:
+            Diverged: it does not, it did so too often, or there is no checkpoint.
+        """
+        done = self.roll_backs
+        state = None
+        if self.config.monitor == "rollback" and done < ROLL_BACKS:
+            state = self.checkpoints.latest(self.console.say)
+        if state is None:
+            raise error
+        failed = self.step
+        self._load(state)
+        self.roll_backs, self.rate_scale = done + 1, 0.5 ** (done + 1)
+        self.recorder.rewind(self.step)
+        text = f"step {failed} diverged ({error}). Rolled back to step {self.step} ({done + 1} of {ROLL_BACKS} times)"
+        self.recorder.warn(self.step, "", f"{text}; learning rates times {self.rate_scale:g}")
 
     def _load_optimizers(self) -> None:
         """Within a stage, go on with the checkpoint's optimisers and moving-average ramp."""

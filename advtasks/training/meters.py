@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advtasks.errors import TrainingError
+from advtasks.errors import Diverged
 from advtasks.task import Terms
 
 
@@ -46,11 +46,11 @@ def first_bad_parameter(networks: dict[str, nn.Module]) -> str | None:
     return None
 
 
-def not_finite(term: str, step: int, networks: dict[str, nn.Module], last_good: str) -> TrainingError:
+def not_finite(term: str, step: int, networks: dict[str, nn.Module], last_good: str) -> Diverged:
     """The error for a loss that is not finite, naming term, layer and way out."""
     layer = first_bad_parameter(networks)
     cause = f"first layer with values that are not finite: {layer}" if layer else "all weights are still finite"
-    return TrainingError(
+    return Diverged(
         f"the loss term {term!r} is not finite at step {step}; {cause}. Training stopped. {last_good} "
         "Ways out: a lower --stages.N.learning-rate, --precision fp32, a gradient penalty "
         "(--adversary.regularizers r1), or check the data."

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import copy
+import functools
 
-import torch
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from advtasks.adversary import Adversary
 from advtasks.data.loader import Batch, Position
 from advtasks.errors import UsageError
-from advtasks.task import Task
+from advtasks.task import Task, total
+from advtasks.training.views import shown
 
 
-@torch.no_grad()
 def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, Adversary], data: Dataset[Batch]) -> None:
-    """Generate and judge, without a trace in the networks.
+    """Generate and judge once, every term and its gradient, without a trace in the networks.
 
     Raises:
-        UsageError: a critic cannot judge pictures of this size.
+        UsageError: a critic cannot judge samples of this size, or a term lacks what it needs.
     """
     device = next(generator.parameters()).device
-    samples = default_collate([data[Position(0, 0)], data[Position(0, 1)]])
+    count = max([2, *(2 * adversary.pack for adversary in adversaries.values())])
+    samples = default_collate([data[Position(0, number)] for number in range(count)])
     batch = task.prepare({name: tensor.to(device) for name, tensor in samples.items()})
-    judged = task.judged(batch, task.generate(copy.deepcopy(generator), batch))
+    generator = copy.deepcopy(generator)
+    generate = functools.partial(task.generate, generator)
+    judged = shown(task, batch, generate(batch), generate)
     for view, adversary in adversaries.items():
+        trial = copy.deepcopy(adversary)
+        trial.compiled = None
         try:
-            copy.deepcopy(adversary).criticize(judged[view].real, judged[view].condition)
+            for phase in trial.phases():
+                total(phase.terms((judged[view], 0))).backward()
+            terms = trial.generator_terms(judged[view], 0)
+            if terms:
+                total(terms).backward(retain_graph=True)
         except RuntimeError as error:
             shape = "x".join(map(str, judged[view].real.shape[1:]))
             raise UsageError(

@@ -13,7 +13,7 @@ from advtasks.atomic import write_text
 from advtasks.config import RunConfig, read_yaml, to_plain, to_yaml
 from advtasks.errors import UsageError
 
-_PACKAGES = ("advtasks", "torch", "albumentations", "numpy", "pillow")
+_PACKAGES = ("advtasks", "torch", "albumentations", "kornia", "numpy", "pillow")
 
 
 def reserve(folder: Path | None, task: str, preset: str) -> Path:

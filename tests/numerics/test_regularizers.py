@@ -9,10 +9,13 @@ from torch import Tensor, nn
 from advtasks.adversary import Adversary
 from advtasks.discriminators import PatchDiscriminator
 from advtasks.errors import UsageError
+from advtasks.losses import NonSaturating
 from advtasks.regularizers import (
     R1,
     R2,
     FeatureMatching,
+    Scored,
+    feature_matching,
     input_gradient,
     r1_penalty,
     wasserstein_gradient_penalty,
@@ -62,7 +65,8 @@ def test_r1_reads_real_pictures_and_r2_generated_ones() -> None:
     judged = Judged(pictures(3, 1), pictures(3, 2))
     for regularizer, looked_at in ((R1(2.0), judged.real), (R2(2.0), judged.fake)):
         expected = looked_at.flatten(1).square().sum(1).mean()
-        torch.testing.assert_close(regularizer.term(module, judged), expected)
+        scored = Scored(module, judged, None, NonSaturating(), 0)
+        torch.testing.assert_close(regularizer.discriminator_term(scored), expected)
 
 
 def test_penalty_gradient_reaches_the_weights_as_finite_differences_say() -> None:
@@ -103,7 +107,7 @@ def test_lazy_penalty_weighs_as_much_as_one_at_every_step() -> None:
     phase = lazy.phases()[1]
     assert phase.name == "discriminator-r1"
     assert [step for step in range(32) if phase.due(step)] == [15, 31]
-    sometimes = phase.terms(judged)["r1"]
+    sometimes = phase.terms((judged, 0))["r1"]
     torch.testing.assert_close(sometimes.value, always.value)
     assert sometimes.weight == 16 * always.weight
     assert lazy.optimizer is not None
@@ -133,7 +137,8 @@ def test_feature_matching_is_zero_for_equal_pictures_and_trains_the_generator_on
     critic = PatchDiscriminator(3, features=4, layers=1, norm="none")
     picture = pictures(2).repeat(1, 1, 8, 8)
     term = FeatureMatching()
-    assert term.term(critic, Judged(picture, picture)).item() == 0
+    features = critic.output(picture).features
+    assert feature_matching(features, features).item() == 0
     fake = (picture + 0.1).requires_grad_(True)
     adversary = Adversary(critic, regularizers=[term])
     adversary.term(fake, picture).backward()

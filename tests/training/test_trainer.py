@@ -109,7 +109,7 @@ def config(**fields: Any) -> RunConfig:
         StageConfig(name="adversarial", steps=7, weights={"l1": 1.0}, adversary=True, learning_rate=5e-3),
     )
     adversary = AdversaryConfig(
-        discriminator="patch:features=4:layers=1:norm=batch",
+        discriminator="patch:features=4:layers=1:norm=instance",
         regularizers=("r1:interval=3", "spectral-norm"),
         weight=0.1,
     )

@@ -1,0 +1,93 @@
+"""Which parts of an adversary make no sense together, and why. Looked at once, when an adversary is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from advtasks.augments import Augment
+from advtasks.distributed import require_group
+from advtasks.errors import UsageError
+from advtasks.losses import AdversarialLoss
+from advtasks.regularizers import MatchingAwarePenalty, Regularizer
+from advtasks.regularizers.auxiliary_classifier import ClassHead
+from advtasks.task import View
+
+_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def check_combination(
+    critic: nn.Module,
+    loss: AdversarialLoss,
+    regularizers: Sequence[Regularizer],
+    augments: Sequence[Augment],
+    conditioning: str,
+    view: View,
+    pack: int,
+) -> None:
+    """Refuse what makes no sense.
+
+    Raises:
+        UsageError: with the reason and the way out.
+    """
+    names: list[str] = [item.name for item in regularizers] + [item.name for item in augments]
+    if len(set(names)) != len(names):
+        raise UsageError(f"regularizers and augments are named twice: {', '.join(names)}")
+    what = type(loss).__name__
+    if loss.batch_statistics:
+        require_group(what)
+    if loss.autoencoding and not getattr(critic, "autoencoding", False):
+        raise UsageError(
+            f"{what} reads energies of an autoencoding critic: choose the discriminator autoencoder (mlp-autoencoder "
+            f"for points) instead of {type(critic).__name__}"
+        )
+    if loss.lipschitz and not _is_bounded(critic, regularizers):
+        raise UsageError(
+            f"{what} has no bound for a free critic: add one of the regularizers wgan-gp, wgan-lp, max-gp, "
+            "spectral-norm, weight-clipping"
+        )
+    for regularizer in regularizers:
+        _check_regularizer(regularizer, critic, conditioning, view)
+    for augment in augments:
+        if augment.uses_threshold and loss.threshold is None:
+            raise UsageError(
+                f"{augment.name} counts how many real samples the critic calls real, and the logits of {what} have no "
+                f"such boundary: use a fixed probability, {augment.name}:p=0.2:target=none"
+            )
+    if pack > 1 and view.classes and conditioning != "none":
+        raise UsageError("pack: samples of different classes cannot share one class condition; use conditioning none")
+
+
+def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning: str, view: View) -> None:
+    name = regularizer.name
+    if regularizer.per_sample and any(isinstance(module, _BATCH_NORM) for module in critic.modules()):
+        raise UsageError(
+            f"{name} measures the critic's gradient for each sample by itself, and batch norm in "
+            f"{type(critic).__name__} mixes the samples of a batch: use norm=instance or norm=none, or the regularizer "
+            "virtual-batch-norm"
+        )
+    if isinstance(regularizer, ClassHead) and conditioning == "concat":
+        raise UsageError(
+            f"{name} lets the critic guess the class, and with conditioning concat it is told: use conditioning none "
+            "or projection"
+        )
+    if name in ("matching-aware", MatchingAwarePenalty.name) and (
+        conditioning == "none" or not (view.classes or view.embedding)
+    ):
+        raise UsageError(
+            f"{name} needs a critic that is given a class or an embedding as condition: a task that shows one, and "
+            "conditioning concat or projection"
+        )
+
+
+def _is_bounded(critic: nn.Module, regularizers: Sequence[Regularizer]) -> bool:
+    if any(regularizer.bounds_critic for regularizer in regularizers) or getattr(critic, "lipschitz", False):
+        return True
+    for module in critic.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            kinds = [type(item).__name__ for item in module.parametrizations["weight"]]  # type: ignore[index]
+            if "_SpectralNorm" in kinds:
+                return True
+    return False

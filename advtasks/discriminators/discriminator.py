@@ -1,0 +1,52 @@
+"""The shape of a critic that shows what it sees."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class CriticOutput:
+    """What a critic computed in one pass."""
+
+    logits: Tensor
+    """Any shape that starts with N; larger means more real."""
+    features: list[Tensor]
+    """Activations, shallow to deep, each (N, C_i, ...). Empty for critics that show none."""
+
+
+class Discriminator(nn.Module, abc.ABC):
+    """A critic with features. Plain modules that give logits are critics, too, for whatever needs no features."""
+
+    feature_width: int
+    """Channels of the deepest features; heads such as AC-GAN's are made for it."""
+
+    @abc.abstractmethod
+    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+        """Logits and features in one pass, for pictures (N, C, H, W) in [0, 1]."""
+
+    def forward(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The logits alone."""
+        return self.output(picture, condition).logits
+
+
+def criticize(critic: nn.Module, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+    """One pass through any critic; logits are float32 (float64 stays)."""
+    if isinstance(critic, Discriminator):
+        output = critic.output(picture, condition)
+    else:
+        output = CriticOutput(critic(picture) if condition is None else critic(picture, condition), [])
+    return CriticOutput(at_least_float32(output.logits), output.features)
+
+
+def at_least_float32(value: Tensor) -> Tensor:
+    """In float32, or in float64 if it was."""
+    return value.float() if value.element_size() < 4 else value
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Mean over all places: (N, C) from (N, C, ...)."""
+    return features.flatten(2).mean(2) if features.dim() > 2 else features

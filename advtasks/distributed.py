@@ -1,0 +1,108 @@
+"""The few collective operations that a loss or a phase needs. On one process all of them are the identity.
+
+Every rank holds a part of the batch, of equal size, and gradients are averaged over ranks after each backward
+(:func:`average_gradients`). With that convention a mean over the whole batch is :func:`batch_mean`, and everything
+computed from it equals what one process would compute on the whole batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from advtasks.errors import UsageError
+
+
+def world_size() -> int:
+    """The number of ranks."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def require_group(what: str) -> None:
+    """Refuse statistics over the batch where a launcher started several processes that do not talk to each other.
+
+    Raises:
+        UsageError: ``WORLD_SIZE`` is above 1 and there is no process group.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and world_size() == 1:
+        raise UsageError(
+            f"{what} needs a mean over all ranks, but WORLD_SIZE is {os.environ['WORLD_SIZE']} and there is no "
+            "process group: call torch.distributed.init_process_group() first, or start one process"
+        )
+
+
+class _AllMean(torch.autograd.Function):
+    """The mean over ranks. It is its own adjoint, so it can be differentiated as often as one likes."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        result = value.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(result)
+        return result / dist.get_world_size()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        result: Tensor = _AllMean.apply(gradients[0])
+        return result
+
+
+def all_mean(value: Tensor) -> Tensor:
+    """The mean over ranks of a tensor of equal shape on each, differentiable."""
+    if world_size() == 1:
+        return value
+    result: Tensor = _AllMean.apply(value)
+    return result
+
+
+def batch_mean(value: Tensor) -> Tensor:
+    """The mean over all elements of the batch on all ranks, a scalar, differentiable."""
+    return all_mean(value.mean())
+
+
+def gather(value: Tensor) -> Tensor:
+    """The whole batch (ranks · N, ...) from each rank's part (N, ...), differentiable."""
+    ranks = world_size()
+    if ranks == 1:
+        return value
+    places = value.new_zeros(ranks, *value.shape)
+    mine = nn.functional.one_hot(torch.tensor(dist.get_rank()), ranks).to(value)
+    places = places + mine.view(-1, *[1] * value.dim()) * value
+    return (all_mean(places) * ranks).flatten(0, 1)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over ranks, in one exchange. A missing gradient counts as zeros, so that
+    every rank exchanges the same list, whatever its terms touched."""
+    if world_size() == 1:
+        return
+    parameters = list(parameters)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
+        group = [gradient for gradient in gradients if gradient.dtype == dtype]
+        flat = torch.cat([gradient.reshape(-1) for gradient in group])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for gradient, mean in zip(group, flat.split([g.numel() for g in group]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+
+
+def draw_rows(draw: Callable[..., Tensor], rows: int, *shape: int, device: torch.device | None = None) -> Tensor:
+    """Random rows (rows, \\*shape), the rank's part of what one process would draw for the whole batch.
+
+    Args:
+        draw: ``torch.rand`` or ``torch.randn``, taking a shape. Ranks must share their seed, as the trainer's do.
+    """
+    ranks = world_size()
+    if ranks == 1:
+        return draw(rows, *shape, device=device)
+    everyone = draw(rows * ranks, *shape, device=device)
+    first = dist.get_rank() * rows
+    return everyone[first : first + rows]

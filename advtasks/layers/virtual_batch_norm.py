@@ -1,0 +1,49 @@
+"""Virtual batch normalisation (Salimans et al. 2016, section 3.5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class VirtualBatchNorm(nn.Module):
+    """Batch norm with the statistics of a fixed reference batch and the sample itself, so that a sample's output does
+    not depend on the others of its batch.
+
+    First :attr:`reference` is switched on and the network sees the reference batch: each layer keeps the moments of
+    what reaches it. Then it is switched off and the samples follow: sample x is normalised with
+    ``(n · reference moments + moments of x) / (n + 1)``, n the size of the reference batch.
+
+    Args:
+        channels: of x (N, C, ...).
+        epsilon: added to the variance.
+    """
+
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.epsilon = epsilon
+        self.reference = False
+        self._moments: tuple[Tensor, Tensor, int] | None = None
+
+    def forget(self) -> None:
+        """Drop the moments, which hold the graph of the reference pass."""
+        self._moments = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+        mean, square = flat.mean(2), flat.square().mean(2)
+        if self.reference:
+            self._moments = mean.mean(0), square.mean(0), x.shape[0]
+            mean, square = mean.mean(0, keepdim=True), square.mean(0, keepdim=True)
+        else:
+            if self._moments is None:
+                raise RuntimeError("virtual batch norm has seen no reference batch")
+            reference_mean, reference_square, count = self._moments
+            mean = (count * reference_mean + mean) / (count + 1)
+            square = (count * reference_square + square) / (count + 1)
+        scale = self.weight * (square - mean.square() + self.epsilon).rsqrt()
+        result = (flat - mean[:, :, None]) * scale[:, :, None] + self.bias[None, :, None]
+        return result.view_as(x)

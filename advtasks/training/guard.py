@@ -1,0 +1,67 @@
+"""Between the training loop and its monitor: what is measured when, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from advtasks.adversary import Adversary
+from advtasks.config import RunConfig, StageConfig
+from advtasks.errors import Diverged
+from advtasks.phase import Phase
+from advtasks.task import Judged, Term, Terms
+from advtasks.training.monitor import Monitor, batch_diversity, gradient_norm, largest_singular_values
+from advtasks.training.recorder import Recorder
+from advtasks.training.scene import Scene
+
+ROLL_BACKS = 3
+"""The most that a run rolls back by itself."""
+
+
+class Guard:
+    """Watches a run as ``--monitor`` says.
+
+    What costs time is measured in the last step before each record; singular values at validations.
+    """
+
+    def __init__(self, config: RunConfig, recorder: Recorder) -> None:
+        self.config, self.recorder = config, recorder
+        self.monitor = Monitor()
+
+    def watching(self, step: int) -> bool:
+        """Whether the step is the last one before a record."""
+        return self.config.monitor != "off" and (step + 1) % self.config.log_every == 0
+
+    def variety(self, judged: Judged) -> Terms:
+        """How much the fakes differ, for the log."""
+        return {"diversity": Term(batch_diversity(judged.real, judged.fake.detach()), 0.0)}
+
+    def gradients(self, phase: Phase[Scene]) -> Terms:
+        """The gradient norm of a phase that has gone backward, for the log."""
+        parameters = phase.optimizer.param_groups[0]["params"]
+        return {f"gradient-norm/{phase.name}": Term(gradient_norm(parameters), 0.0)}
+
+    def look(self, step: int, stage: StageConfig, values: Mapping[str, float]) -> None:
+        """Say what the monitor sees in the record of a step.
+
+        Raises:
+            Diverged: a gradient is far beyond anything before, and the run may roll back.
+        """
+        if self.config.monitor == "off":
+            return
+        far = self.monitor.diverged(values)
+        for text in ([far] if far else []) + self.monitor.look(values):
+            self.recorder.warn(step, stage.name, text)
+        if far and self.config.monitor == "rollback":
+            raise Diverged(far)
+
+    def look_at_critics(self, step: int, stage: StageConfig, adversaries: Mapping[str, Adversary]) -> None:
+        """Record the largest singular value of each critic, and say where it has grown out of bounds."""
+        if self.config.monitor == "off" or not stage.adversary:
+            return
+        for view, adversary in adversaries.items():
+            found = largest_singular_values(adversary.discriminator)
+            if found:
+                layer, value = max(found.items(), key=lambda item: item[1])
+                self.recorder.singular_value(step, stage, view, layer, value)
+                for text in self.monitor.look_at_singular_value(view, layer, value):
+                    self.recorder.warn(step, stage.name, text)

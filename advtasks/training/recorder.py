@@ -1,0 +1,62 @@
+"""Where a trainer's numbers go: the trackers, and a line for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from advtasks.config import StageConfig
+from advtasks.evaluation.runner import Evaluation
+from advtasks.task import Metric
+from advtasks.trackers import Tracker
+from advtasks.training.progress import Console, duration
+
+
+class Recorder:
+    """Trackers and console of one run."""
+
+    def __init__(self, trackers: Sequence[Tracker], console: Console) -> None:
+        self.trackers, self.console = trackers, console
+
+    def train(
+        self, step: int, stage: StageConfig, done: int, means: dict[str, float], speed: float, batch: int
+    ) -> None:
+        """Training numbers since the last record: terms and rates by name, images per second."""
+        self._record({"kind": "train", "step": step, "stage": stage.name, **means, "images_per_s": speed})
+        left = (stage.steps - done) * batch / speed
+        quiet = ("learning_rate/", "gradient-norm/", "accuracy/")
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items() if not name.startswith(quiet))
+        self.console.show(
+            f"step {step}  {stage.name} {done}/{stage.steps}  {speed:.1f} images/s  "
+            f"{duration(left)} left in stage  {numbers}",
+            last=done == stage.steps,
+        )
+
+    def validation(self, step: int, stage: str, result: Evaluation, metrics: Sequence[Metric], count: int) -> None:
+        """What a validation measured."""
+        self._record({"kind": "validation", "step": step, "stage": stage, **result.means, "n": count})
+        shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in metrics)
+        self.console.say(f"step {step}  validation on {count}: {shown}")
+
+    def singular_value(self, step: int, stage: StageConfig, view: str, layer: str, value: float) -> None:
+        """The largest spectral norm among a critic's layers."""
+        self._record(
+            {"kind": "critic", "step": step, "stage": stage.name, "view": view, "layer": layer, "singular-value": value}
+        )
+
+    def warn(self, step: int, stage: str, text: str) -> None:
+        """Something that the user should see, now and in the report."""
+        self._record({"kind": "warning", "step": step, "stage": stage, "text": text})
+        self.console.say(f"step {step}  monitor: {text}")
+
+    def rewind(self, step: int) -> None:
+        """Forget what was recorded after `step`."""
+        for tracker in self.trackers:
+            tracker.rewind(step)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        for tracker in self.trackers:
+            try:
+                tracker.record(record)
+            except OSError as error:
+                self.console.say(f"warning: step {record['step']} could not be recorded ({error}); training goes on")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advtasks.adversary import Adversary
-    from advtasks.discriminators import PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator
+    from advtasks.discriminators import MLPDiscriminator, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator
     from advtasks.inference.engine import ImageModel
     from advtasks.task import Judged, Task, Term, View
 
@@ -18,6 +18,7 @@ _HOMES = {
     "Adversary": "advtasks.adversary",
     "ImageModel": "advtasks.inference.engine",
     "Judged": "advtasks.task",
+    "MLPDiscriminator": "advtasks.discriminators",
     "PatchDiscriminator": "advtasks.discriminators",
     "Task": "advtasks.task",
     "Term": "advtasks.task",
@@ -30,6 +31,7 @@ __all__ = [
     "Adversary",
     "ImageModel",
     "Judged",
+    "MLPDiscriminator",
     "PatchDiscriminator",
     "Task",
     "Term",

@@ -40,6 +40,8 @@ class TaskSpec:
     recognize: str | None = None
     """``module:function`` that takes a folder and returns an :class:`advtasks.data.layout.Layout` or None.
     ``advtasks data check`` asks it. Its module must not import torch."""
+    needs_data: bool = True
+    """Whether it trains on a folder, ``--data``."""
     api_version: int = API_VERSION
 
 

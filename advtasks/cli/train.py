@@ -112,16 +112,15 @@ def _tasks() -> str:
 
 def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     """Everything up to the first step, without writing a run folder."""
-    if config.data is None:
-        raise UsageError("--data is missing: the folder of pictures to train on")
-
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
     from advtasks.training.progress import Console
-    from advtasks.training.run import check_stages
+    from advtasks.training.run import check_data, check_stages
 
-    task = resolve(plugins().find("tasks", task_name).spec.task)(config)
+    spec = plugins().find("tasks", task_name).spec
+    check_data(spec, config)
+    task = resolve(spec.task)(config)
     check_stages(task, config)
     adversaries = make_adversaries(task, config)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))

@@ -17,10 +17,16 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run is in its data: which item, and the seed of everything random about this sample."""
+    """Where a run is in its data: which item, as which sample of the run."""
 
     index: int
-    seed: int
+    sample: int
+    run_seed: int = 0
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random about this sample; computed when it is asked for, which takes 20 µs."""
+        return int(np.random.SeedSequence((self.run_seed, self.sample)).generate_state(1, np.uint32)[0])
 
 
 def positions(length: int, seed: int, start: int = 0) -> Iterator[Position]:
@@ -33,9 +39,7 @@ def positions(length: int, seed: int, start: int = 0) -> Iterator[Position]:
     while True:
         order = np.random.default_rng((seed, epoch)).permutation(length)
         for place in range(offset, length):
-            sample = epoch * length + place
-            mixed = np.random.SeedSequence((seed, sample)).generate_state(1, np.uint32)[0]
-            yield Position(int(order[place]), int(mixed))
+            yield Position(int(order[place]), epoch * length + place, seed)
         epoch, offset = epoch + 1, 0
 
 

@@ -16,7 +16,7 @@ def top_k(fake: Tensor, real: Tensor | None, share: float) -> tuple[Tensor, Tens
     fake = gather(fake)
     real = None if real is None else gather(real)
     count = max(round(share * fake.shape[0]), 1)
-    best = fake.detach().flatten(1).mean(1).topk(count).indices
+    best = fake.detach().reshape(len(fake), -1).mean(1).topk(count).indices
     return fake[best], None if real is None else real[best]
 
 

@@ -38,8 +38,15 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, Adversary]
             if terms:
                 total(terms).backward(retain_graph=True)
         except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
+            if twice and ("twice" in reason or "derivative" in reason):
+                raise UsageError(
+                    f"{', '.join(map(str, twice))} differentiate the critic {type(adversary.discriminator).__name__} "
+                    f"twice, and it cannot be ({reason}): use r1-first-order, or a critic without that operation"
+                ) from error
             shape = "x".join(map(str, judged[view].real.shape[1:]))
             raise UsageError(
                 f"the critic {type(adversary.discriminator).__name__} cannot judge {view} pictures of {shape} "
-                f"({str(error).splitlines()[0]}); use larger patches or another --adversary.discriminator"
+                f"({reason}); use larger patches or another --adversary.discriminator"
             ) from error

@@ -16,6 +16,7 @@ from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.errors import UsageError, did_you_mean
 from advtasks.evaluation.runner import Evaluation, evaluate
+from advtasks.hookspecs import TaskSpec
 from advtasks.plugins import plugins, resolve
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
@@ -54,10 +55,9 @@ class _Run:
     """The parts of one run."""
 
     def __init__(self, task_name: str, config: RunConfig, folder: Path, console: Console) -> None:
-        if config.data is None:
-            raise UsageError("--data is missing: the folder of pictures to train on")
-        self.name, self.config, self.folder, self.console = task_name, config, folder, console
         provided = plugins().find("tasks", task_name)
+        check_data(provided.spec, config)
+        self.name, self.config, self.folder, self.console = task_name, config, folder, console
         self.task: Task = resolve(provided.spec.task)(config)
         check_stages(self.task, config)
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
@@ -171,6 +171,16 @@ class _Run:
         verb = self.manifest["verb"]
         self.console.say(f"try it   advtasks {verb} PICTURE -o OUT --model {self.folder}")
         return bundle
+
+
+def check_data(spec: TaskSpec, config: RunConfig) -> None:
+    """A task that trains on a folder has one.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if config.data is None and spec.needs_data:
+        raise UsageError("--data is missing: the folder of pictures to train on")
 
 
 def check_stages(task: Task, config: RunConfig) -> None:

@@ -65,10 +65,14 @@ def batch_mean(value: Tensor) -> Tensor:
 
 
 def gather(value: Tensor) -> Tensor:
-    """The whole batch (ranks · N, ...) from each rank's part (N, ...), differentiable."""
+    """The whole batch (ranks · N, ...) from each rank's part (N, ...), differentiable for floats."""
     ranks = world_size()
     if ranks == 1:
         return value
+    if not value.is_floating_point():
+        parts = [torch.empty_like(value) for _ in range(ranks)]
+        dist.all_gather(parts, value.contiguous())
+        return torch.cat(parts)
     places = value.new_zeros(ranks, *value.shape)
     mine = nn.functional.one_hot(torch.tensor(dist.get_rank()), ranks).to(value)
     places = places + mine.view(-1, *[1] * value.dim()) * value

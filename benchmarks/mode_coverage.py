@@ -1,6 +1,6 @@
 """Which adversary loses modes? Trains the points task and writes a table, scatter plots and JSON.
 
-Usage: python benchmarks/mode_coverage.py gate            the presets, three seeds each: 8/8 and 25/25, 75 % in 3 minutes
+Usage: python benchmarks/mode_coverage.py gate            the presets, three seeds each
        python benchmarks/mode_coverage.py matrix [STEPS]  losses x regularizers on the grid, one seed
        python benchmarks/mode_coverage.py page            docs/mode_coverage.md and its plots from the JSON
 
@@ -86,8 +86,8 @@ def matrix(steps: int) -> None:
     for loss in LOSSES:
         critic = "mlp-autoencoder:width=128:code=1" if loss in ("began", "ebgan") else "mlp"
         for label, regularizers in SETS.items():
-            flags = ["points:grid", "--steps", str(steps), "--adversary.loss", loss, "--adversary.discriminator", critic,
-                     "--adversary.regularizers", *regularizers]  # fmt: skip
+            flags = ["points:grid", "--steps", str(steps), "--adversary.loss", loss]
+            flags += ["--adversary.discriminator", critic, "--adversary.regularizers", *regularizers]
             row = run(f"{loss}--{label.replace(',', '-')}", *flags)
             rows.append({**row, "loss": loss, "regularizers": label})
             print(rows[-1], flush=True)
@@ -121,7 +121,7 @@ def page() -> None:
     start, end = "<!-- table: benchmarks/mode_coverage.py page -->", "<!-- end of table -->"
     before, rest = text.split(start)
     after = rest.split(end)[1]
-    caption = (
+    caption = f"\nModes of 25 and samples of high quality after {steps} steps; 25 and at least 50 % in bold.\n\n"
         f"\nModes of 25 and share of samples of high quality after {steps} steps; 25 and at least 50 % in bold.\n\n"
     )
     (ROOT / "docs" / "mode_coverage.md").write_text(before + start + caption + "\n".join(lines) + "\n" + end + after)

@@ -93,7 +93,7 @@ class MatchingAware(Regularizer):
         self.without_partner = (~found).float().mean()
         # one value for each row, so that rows can be left out without asking the device how many they are
         each = torch.vmap(scored.loss.discriminator)(scored.real.logits, wrong)
-        return (each * found).sum() / gather(found).float().mean().clamp(min=1 / len(pool)) / len(found)
+        return (each * found).sum() / gather(found.float()).mean().clamp(min=1 / len(pool)) / len(found)
 
 
 class MatchingAwarePenalty(Regularizer):

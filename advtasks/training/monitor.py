@@ -41,6 +41,8 @@ def batch_diversity(real: Tensor, fake: Tensor) -> Tensor:
 def largest_singular_values(network: nn.Module, iterations: int = 15) -> dict[str, float]:
     """The spectral norm of each layer's weight as it is used, by power iteration from a fixed start."""
     found = {}
+    training = network.training
+    network.eval()  # in training mode, looking at a spectrally normalised weight moves its estimate
     for name, layer in network.named_modules():
         if isinstance(layer, WEIGHTED):
             matrix = as_matrix(layer).float()
@@ -48,6 +50,7 @@ def largest_singular_values(network: nn.Module, iterations: int = 15) -> dict[st
             for _ in range(iterations):
                 vector = nn.functional.normalize(matrix.T @ (matrix @ vector), dim=0)
             found[name] = (matrix @ vector).norm().item()
+    network.train(training)
     return found
 
 

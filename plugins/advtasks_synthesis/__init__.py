@@ -1,4 +1,4 @@
-"""Synthesis from noise: for now the task ``points``, mixtures in the plane, and the verb ``sample``. Descriptions only."""
+"""Synthesis from noise: the task ``points``, mixtures in the plane, and the verb ``sample``. Descriptions only."""
 
 from __future__ import annotations
 

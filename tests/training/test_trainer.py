@@ -343,3 +343,60 @@ def test_mistakes_in_stages_are_found_before_training() -> None:
         settings = config(stages=stages)
         with pytest.raises(UsageError, match=message):
             check_stages(Toy(settings), settings)
+
+
+def test_the_average_shortens_as_the_learning_rate_falls(tmp_path: Path) -> None:
+    average = MovingAverage(nn.Linear(1, 1), half_life=100.0, ramp=1e9)
+    average.images = 1
+    assert average.decay(10, rate=1.0) == pytest.approx(0.5**0.1)
+    assert average.decay(10, rate=0.1) == pytest.approx(0.5)
+    stages = (StageConfig(name="plain", steps=6, weights={"l1": 1.0}, learning_rate=1e-2, schedule="linear"),)
+    runs = [
+        trainer(tmp_path / str(follow), config(ema_half_life=2.0, ema_follows_rate=follow, stages=stages, batch=20))
+        for follow in (False, True)
+    ]
+    for run in runs:
+        run.train()
+    assert same(runs[0].state()["generator"], runs[1].state()["generator"])
+    assert not same(runs[0].state()["ema"], runs[1].state()["ema"])
+
+
+def test_two_time_scales_are_two_optimizers_with_their_own_rates(tmp_path: Path) -> None:
+    base = config()
+    settings = dataclasses.replace(
+        base, adversary=dataclasses.replace(base.adversary, learning_rate=2e-3, regularizers=())
+    )
+    run = trainer(tmp_path, settings)
+    run.train()
+    last = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "train"][-1]
+    assert last["learning_rate/generator"] == pytest.approx(5e-3)
+    assert last["learning_rate/discriminator"] == pytest.approx(2e-3)
+
+
+def test_resume_holds_the_state_of_stateful_parts(tmp_path: Path) -> None:
+    """ADA's p, LeCam's averages, historical means, top-k's share, spectral vectors: bit for bit."""
+    base = config()
+    adversary = dataclasses.replace(
+        base.adversary,
+        regularizers=("lecam", "historical-averaging", "top-k:every=2", "spectral-penalty:interval=2"),
+        augments=("ada:interval=1:speed=50", "instance-noise:steps=6", "diffaugment"),
+    )
+    settings = dataclasses.replace(base, adversary=adversary)
+    whole = trainer(tmp_path / "whole", settings)
+    whole.train()
+    first = trainer(tmp_path / "parts", settings)
+    step = first._training_step
+
+    def until_killed(*arguments: Any) -> None:
+        if first.step == 9:
+            raise KeyboardInterrupt
+        step(*arguments)
+
+    first._training_step = until_killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    second = trainer(tmp_path / "parts", settings)
+    assert second.resume()
+    assert second.step == 8
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +27,7 @@ from advtasks.combinations import check_combination
 from advtasks.discriminators import CriticOutput, ProjectionDiscriminator, criticize
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
-from advtasks.phase import Phase, make_adam
+from advtasks.phase import Phase, frozen, make_adam
 from advtasks.regularizers import Regularizer, Scored
 from advtasks.schedule import Schedule
 from advtasks.task import Judged, Term, Terms, View
@@ -97,7 +97,6 @@ class Adversary(nn.Module):
         self.regularizers, self.augments = nn.ModuleList(built), nn.ModuleList(made)
         self.learning_rate, self.betas = learning_rate, betas
         self.autocast: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-        """The precision of the main terms. Penalties stay outside it, in float32."""
         self.optimizer: Adam | None = None
         self.compiled: Callable[..., CriticOutput] | None = None
         """What runs the main terms instead of the critic itself."""
@@ -112,6 +111,14 @@ class Adversary(nn.Module):
     def set_extra_state(self, state: int) -> None:
         """Go on counting updates."""
         self._updates = state
+
+    def set_precision(self, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Run the main terms within `autocast()`; penalties stay outside it, in float32."""
+        self.autocast = autocast
+
+    def without_compilation(self) -> None:
+        """Run everything through the plain critic."""
+        self.compiled = None
 
     @property
     def _output(self) -> Callable[..., CriticOutput]:
@@ -150,7 +157,7 @@ class Adversary(nn.Module):
         if weight == 0:
             return {}
         regularizers = self._regularizers()
-        with _frozen(self):
+        with frozen(self):
             judged = self.seen(judged, step)
             plain = scored = self._scored(judged, step)
             for regularizer in regularizers:
@@ -285,16 +292,3 @@ def _all(modules: nn.ModuleList, kind: type[Part]) -> list[Part]:
 def _detached(judged: Judged) -> Judged:
     condition = None if judged.condition is None else judged.condition.detach()
     return dataclasses.replace(judged, real=judged.real.detach(), fake=judged.fake.detach(), condition=condition)
-
-
-@contextlib.contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Parameters without gradient, so that a generator step neither computes nor stores the critic's gradients."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)

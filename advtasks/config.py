@@ -42,6 +42,8 @@ class AdversaryConfig(Options):
     not at all."""
     pack: int = 1
     """PacGAN: samples that the critic judges at once."""
+    critics: int = 1
+    """MIX+GAN: critics with learned weights for each view."""
     label_smoothing: float = 0.0
     """One-sided: the target of real pictures is 1 minus this."""
     steps_per_generator_step: int = 1
@@ -56,10 +58,9 @@ class AdversaryConfig(Options):
             items = getattr(self, field_name)
             names = tuple(part.strip() for item in items for part in item.split(",") if part.strip())
             object.__setattr__(self, field_name, names)
-        if self.pack < 1:
-            raise UsageError("adversary.pack must be at least 1")
-        if self.steps_per_generator_step < 1:
-            raise UsageError("adversary.steps_per_generator_step must be at least 1")
+        for name in ("pack", "critics", "steps_per_generator_step"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"adversary.{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

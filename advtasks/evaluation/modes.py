@@ -16,7 +16,7 @@ class ModeCoverage:
     modes: float
     """Modes with at least one sample of high quality."""
     high_quality: float
-    """Share of samples within 3 sigma of the nearest mode; in the plane a perfect sampler has 1 - exp(-4.5) = 0.9889."""
+    """Share of samples within 3 sigma of the nearest mode; in the plane a perfect sampler has 0.9889."""
     reverse_kl: float
     """KL divergence of the histogram of nearest modes from the uniform one, over the samples of high quality, in nats;
     infinite if there are none."""

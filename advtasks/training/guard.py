@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
 from advtasks.errors import Diverged
+from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase
 from advtasks.task import Judged, Term, Terms
 from advtasks.training.monitor import Monitor, batch_diversity, gradient_norm, largest_singular_values
@@ -54,7 +54,7 @@ class Guard:
         if far and self.config.monitor == "rollback":
             raise Diverged(far)
 
-    def look_at_critics(self, step: int, stage: StageConfig, adversaries: Mapping[str, Adversary]) -> None:
+    def look_at_critics(self, step: int, stage: StageConfig, adversaries: Mapping[str, AnyAdversary]) -> None:
         """Record the largest singular value of each critic, and say where it has grown out of bounds."""
         if self.config.monitor == "off" or not stage.adversary:
             return

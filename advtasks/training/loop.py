@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
 from advtasks.devices import autocast, choose_device, choose_precision
 from advtasks.errors import Diverged, TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
+from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase, make_adam
 from advtasks.task import Batch, Judged, Splits, Task, Terms
 from advtasks.trackers import Tracker
@@ -59,7 +59,7 @@ class Trainer:
         task: Task,
         config: RunConfig,
         splits: Splits,
-        adversaries: dict[str, Adversary],
+        adversaries: dict[str, AnyAdversary],
         checkpoints: Checkpoints,
         trackers: Sequence[Tracker],
         console: Console,
@@ -81,7 +81,7 @@ class Trainer:
         self.ema = MovingAverage(self.generator, config.ema_half_life)
         self.adversaries = adversaries
         for adversary in self.adversaries.values():
-            self._placed(adversary).autocast = self.autocast
+            self._placed(adversary).set_precision(self.autocast)
         self.step, self.seconds = 0, 0.0
         self.results: list[StageResult] = []
         self.meters, self.guard = Meters(), Guard(config, self.recorder)
@@ -207,7 +207,7 @@ class Trainer:
         with self.autocast():
             return self.task.generate(self.trained, batch)
 
-    def _generator_terms(self, scene: Scene, stage: StageConfig, adversaries: dict[str, Adversary]) -> Terms:
+    def _generator_terms(self, scene: Scene, stage: StageConfig, adversaries: dict[str, AnyAdversary]) -> Terms:
         output = self._output(scene, grad=True)
         with self.autocast():
             terms = self.task.objective(scene.batch, output, stage.weights)

@@ -8,14 +8,14 @@ import functools
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
-from advtasks.adversary import Adversary
 from advtasks.data.loader import Batch, Position
 from advtasks.errors import UsageError
+from advtasks.mixture import AnyAdversary
 from advtasks.task import Task, total
 from advtasks.training.views import shown
 
 
-def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, Adversary], data: Dataset[Batch]) -> None:
+def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversary], data: Dataset[Batch]) -> None:
     """Generate and judge once, every term and its gradient, without a trace in the networks.
 
     Raises:
@@ -30,7 +30,7 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, Adversary]
     judged = shown(task, batch, generate(batch), generate)
     for view, adversary in adversaries.items():
         trial = copy.deepcopy(adversary)
-        trial.compiled = None
+        trial.without_compilation()
         try:
             for phase in trial.phases():
                 total(phase.terms((judged[view], 0))).backward()

@@ -179,6 +179,7 @@ def test_lecam_by_hand() -> None:
     paper = (1.5**2 + 3.5**2) / 2 + (3.0**2 + 2.0**2) / 2
     assert lecam(real, fake, anchor_real, anchor_fake).item() == pytest.approx(paper)
     low = torch.tensor([-2.0, 3.0])  # below the fakes' anchor: the code's relu leaves it out
+    assert lecam(low, fake, anchor_real, anchor_fake).item() == pytest.approx((1.5**2 + 3.5**2) / 2 + 6.5)
     assert lecam(low, fake, anchor_real, anchor_fake, "official").item() == pytest.approx(3.5**2 / 2 + 6.5)
     term = LeCam(weight=1.0, decay=0.9, start=1)
     outputs = (CriticOutput(real, []), CriticOutput(fake, []))

@@ -1,0 +1,169 @@
+"""Injects bugs that shipped in other libraries, one at a time, and checks that the numerical suite notices each.
+
+Usage: python tests/mutations.py [NAME ...]
+
+Every mutation is one replacement in a copy of the package; the tests named with it must then fail. A mutation that no
+test notices, or whose text is no longer there, makes the script exit with 1. Not part of the test run: it takes about
+five minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One bug: in `file` `old` becomes `new`; `tests` are those that should notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+ROWS = "tests/numerics/test_every_row.py"
+VALUES = "tests/numerics/test_regularizer_values.py tests/numerics/test_regularizers.py"
+RANKS = "tests/numerics/test_ranks.py"
+LOSSES = "tests/numerics/test_losses.py"
+ENERGIES = "tests/numerics/test_energy_losses.py"
+F_GAN = "tests/numerics/test_f_divergences.py -k not(learns)"
+AUGMENTS = "tests/numerics/test_augments.py"
+
+MUTATIONS = [
+    Mutation("one norm over the whole batch (B1, B2)", "regularizers/input_gradient.py",
+             "(squared_norm(gradient) + 1e-24).sqrt()", "(gradient.square().sum() + 1e-24).sqrt().expand(len(gradient))",
+             VALUES),
+    Mutation("pulling-away normalises over the batch (B3)", "regularizers/pulling_away.py",
+             "normalize(gather(codes.flatten(1)), dim=1)", "normalize(gather(codes.flatten(1)), dim=0)", ENERGIES),
+    Mutation("pulling-away keeps the diagonal (B3)", "regularizers/pulling_away.py",
+             "(squares.sum() - squares.diagonal().sum()) / (count * (count - 1))", "squares.sum() / count**2", ENERGIES),
+    Mutation("mutual information without a graph (B4)", "regularizers/auxiliary_classifier.py",
+             "return self.weight * cross_entropy(found, code)",
+             "return torch.tensor(self.weight * cross_entropy(found, code).item())", ROWS),
+    Mutation("log of a sigmoid with an epsilon (B6)", "losses/minimax.py",
+             "return softplus(-fake_logits).mean()", "return -(fake_logits.sigmoid() + 1e-8).log().mean()", LOSSES),
+    Mutation("DRAGAN's official noise under the paper's name (B8)", "regularizers/lipschitz.py",
+             'if form == "paper":', 'if form != "paper":', VALUES),
+    Mutation("LeCam with a relu that the paper lacks (B9)", "regularizers/lecam.py",
+             'if form == "official":', "if form:", VALUES),
+    Mutation("penalties under autocast (B10)", "adversary.py",
+             "autocast(scored.judged.real.device.type, enabled=False)",
+             "autocast(scored.judged.real.device.type, torch.bfloat16, enabled=self.autocast is not contextlib.nullcontext)",
+             ROWS),
+    Mutation("the interval is ignored (B11)", "phase.py",
+             "return (step + 1) % self.interval == 0", "return True", "tests/numerics/test_regularizers.py"),
+    Mutation("margin of the batch mean (B12)", "losses/energy_based.py",
+             "relu(self.margin + fake_logits).mean()", "relu(self.margin + fake_logits.mean())", ENERGIES),
+    Mutation("critic's loss halved (B13)", "losses/wasserstein.py",
+             "return fake_logits.mean() - real_logits.mean()", "return 0.5 * (fake_logits.mean() - real_logits.mean())",
+             LOSSES),
+    Mutation("a sum over the batch (B14)", "regularizers/lipschitz.py",
+             "return weight * (slopes - 1).square().mean()", "return weight * (slopes - 1).square().sum()", VALUES),
+    Mutation("least squares through a sigmoid (B15)", "losses/least_squares.py",
+             "0.5 * (fake_logits - self.c).square().mean()", "0.5 * (fake_logits.sigmoid() - self.c).square().mean()",
+             LOSSES),
+    Mutation("the adversarial term without a gradient (D1)", "adversary.py",
+             "fake, real, real_logits = output(judged.fake, scored.condition), None, None",
+             "fake, real, real_logits = output(judged.fake.detach(), scored.condition), None, None", ROWS),
+    Mutation("the critic is not frozen", "phase.py",
+             "parameter.requires_grad_(False)", "parameter.requires_grad_(True)", ROWS),
+    Mutation("the critic's phase reaches the generator", "adversary.py",
+             "judged = self.seen(_detached(judged), step)\n        scored = self._scored(judged, step)\n        with",
+             "judged = self.seen(judged, step)\n        scored = self._scored(judged, step)\n        with", ROWS),
+    Mutation("R1 without the half", "regularizers/zero_centred.py",
+             "return 0.5 * gamma * squared_norm", "return gamma * squared_norm", VALUES),
+    Mutation("a lazy penalty of weight 1", "adversary.py",
+             "regularizer.share_of_loss or float(regularizer.interval)", "regularizer.share_of_loss or 1.0",
+             "tests/numerics/test_regularizers.py"),
+    Mutation("relativistic means of one rank", "losses/relativistic.py",
+             "above_fake = compare(real_logits - batch_mean(fake_logits)).mean()",
+             "above_fake = compare(real_logits - fake_logits.mean()).mean()", RANKS),
+    Mutation("LeCam's averages of one rank", "regularizers/lecam.py",
+             "torch.stack((batch_mean(real), batch_mean(fake)))", "torch.stack((real.mean(), fake.mean()))", RANKS),
+    Mutation("a mean over ranks without its gradient", "distributed.py",
+             "result: Tensor = _AllMean.apply(gradients[0])", "result: Tensor = gradients[0]", RANKS),
+    Mutation("each rank draws for itself", "distributed.py",
+             "return everyone[first : first + rows]", "return everyone[:rows]", RANKS),
+    Mutation("BEGAN's k moves before backward", "losses/boundary_equilibrium.py",
+             "self.k.clone() * fake_logits", "self.k * fake_logits", ROWS),
+    Mutation("BEGAN's balance the wrong way round", "losses/boundary_equilibrium.py",
+             "balance = self.gamma * real - fake", "balance = self.gamma * fake - real", ENERGIES),
+    Mutation("reverse KL with a falling activation", "losses/f_divergence.py",
+             "return -(-logits).exp()\n\n    def conjugate(self, logits: Tensor) -> Tensor:\n        \"\"\"See the class.\"\"\"\n"
+             "        return logits - 1",
+             "return -(logits).exp()\n\n    def conjugate(self, logits: Tensor) -> Tensor:\n        \"\"\"See the class.\"\"\"\n"
+             "        return -logits - 1", F_GAN),
+    Mutation("wrong conditions by rolling the batch", "regularizers/matching.py",
+             "return torch.where(admissible, chance, -1.0).argmax(1), admissible.any(1)",
+             "return torch.arange(len(pool), device=pool.device).roll(1)[: len(condition)], admissible.any(1)", VALUES),
+    Mutation("the unrolled step is not differentiated", "regularizers/unrolled.py",
+             "value - learning_rate * all_mean(gradient)", "value - learning_rate * all_mean(gradient.detach())", VALUES),
+    Mutation("only real pictures are augmented", "augments/augment.py",
+             "fake=self.transform(judged.fake, draws)", "fake=judged.fake", ROWS),
+    Mutation("ADA's p moves the wrong way", "augments/controller.py",
+             "(overfit - self.target).sign()", "(self.target - overfit).sign()", AUGMENTS),
+    Mutation("path length without its average", "regularizers/path_length.py",
+             "average.lerp_(batch_mean(lengths).to(average), 1 - self.decay)", "average.mul_(1)", VALUES),
+    Mutation("minibatch statistics over everything", "layers/minibatch.py",
+             "members = x.unflatten(0, (-1, group))", "members = x.unflatten(0, (1, -1)); group = count",
+             "tests/numerics/test_layers.py"),
+    Mutation("spectral norm of a transposed convolution as it is stored", "regularizers/spectral.py",
+             "(weight.transpose(0, 1) if isinstance(layer, TRANSPOSED) else weight).flatten(1)", "weight.flatten(1)",
+             VALUES),
+]  # fmt: skip
+
+
+def survives(mutation: Mutation) -> str | None:
+    """Why the mutation was not noticed, or None if a test failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for part in ("advtasks", "plugins", "tests", "pyproject.toml"):
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy / part)
+        target = copy / "advtasks" / mutation.file
+        text = target.read_text()
+        if text.count(mutation.old) == 0:
+            return f"the text to replace is not in {mutation.file}"
+        target.write_text(text.replace(mutation.old, mutation.new))
+        files, _, keyword = mutation.tests.partition(" -k ")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *files.split()]
+        command += ["-k", keyword.replace("not(", "not ").rstrip(")")] if keyword else []
+        environment = {**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'plugins'}"}
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return "every test passed"
+        if done.returncode != 1:
+            return f"pytest could not run: {done.stdout[-300:]}{done.stderr[-300:]}"
+        return None
+
+
+def main(names: list[str]) -> int:
+    """Run the mutations, or those whose name holds one of `names`."""
+    chosen = [m for m in MUTATIONS if not names or any(name in m.name for name in names)]
+    missed = 0
+    for mutation in chosen:
+        reason = survives(mutation)
+        missed += reason is not None
+        print(
+            f"{'NOT NOTICED' if reason else 'noticed    '}  {mutation.name}{f': {reason}' if reason else ''}",
+            flush=True,
+        )
+    print(f"{len(chosen) - missed} of {len(chosen)} noticed")
+    return 1 if missed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,9 @@ class BoundaryEquilibrium(nn.Module, AdversarialLoss):
     Logged: k, and the convergence measure ``M = L(r) + |γ L(r) - L(f)|`` (section 3.4.1), which falls as training
     succeeds. At equilibrium E L(f) = γ E L(r). k is a buffer, so checkpoints hold it.
 
+    When to use: smooth pictures from an autoencoding critic; lower `gamma` for sharper and fewer kinds.
+    Healthy: ``began/k`` settles between 0 and 0.3, ``began/convergence`` falls.
+
     Args:
         gamma: diversity ratio γ in (0, 1]; lower gives cleaner and less varied samples.
         rate: λ, the gain of the controller.

@@ -16,6 +16,9 @@ class EnergyBased(AdversarialLoss):
     """``D = E L(r) + E relu(m - L(f))``, ``G = E L(f)`` (eq. 1 and 2), the margin for each sample by itself.
 
     L = minus the logit of an autoencoding critic. With ``pulling-away`` the generator keeps its codes apart.
+
+    When to use: autoencoding critics without a controller; set the margin above the energy of real samples.
+    Healthy: ``logit/real`` near 0, ``logit/fake`` between minus the margin and 0.
     """
 
     autoencoding: ClassVar[bool] = True

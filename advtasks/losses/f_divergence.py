@@ -61,7 +61,10 @@ class FDivergence(AdversarialLoss, abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class TotalVariation(FDivergence):
-    """f(u) = ½|u-1|; T = ½ tanh V; f*(t) = t."""
+    """f(u) = ½|u-1|; T = ½ tanh V; f*(t) = t.
+
+    When to use: bounded and robust; saturates.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -74,7 +77,10 @@ class TotalVariation(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class KullbackLeibler(FDivergence):
-    """f(u) = u log u; T = V; f*(t) = exp(t-1). The exponential overflows float32 at logits above 89."""
+    """f(u) = u log u; T = V; f*(t) = exp(t-1). The exponential overflows float32 at logits above 89.
+
+    When to use: covering all modes matters more than sharpness. Keep the critic bounded (``r1``).
+    """
 
     @property
     def threshold(self) -> float | None:
@@ -92,7 +98,10 @@ class KullbackLeibler(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseKullbackLeibler(FDivergence):
-    """f(u) = -log u; T = -exp(-V); f*(t) = -1 - log(-t) = V - 1."""
+    """f(u) = -log u; T = -exp(-V); f*(t) = -1 - log(-t) = V - 1.
+
+    When to use: sharp samples matter more than covering all modes.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -105,7 +114,10 @@ class ReverseKullbackLeibler(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class Pearson(FDivergence):
-    """f(u) = (u-1)²; T = V; f*(t) = t²/4 + t."""
+    """f(u) = (u-1)²; T = V; f*(t) = t²/4 + t.
+
+    When to use: as least squares, with an unbounded critic; heavy tails of p/q make it noisy.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -118,7 +130,10 @@ class Pearson(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class Neyman(FDivergence):
-    """f(u) = (1-u)²/u; T = 1 - exp(-V); f*(t) = 2 - 2√(1-t) = 2 - 2 exp(-V/2)."""
+    """f(u) = (1-u)²/u; T = 1 - exp(-V); f*(t) = 2 - 2√(1-t) = 2 - 2 exp(-V/2).
+
+    When to use: hardly ever for training; its critic's loss explodes where q misses p.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -131,7 +146,10 @@ class Neyman(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredHellinger(FDivergence):
-    """f(u) = (√u-1)²; T = 1 - exp(-V); f*(t) = t/(1-t) = exp(V) - 1."""
+    """f(u) = (√u-1)²; T = 1 - exp(-V); f*(t) = t/(1-t) = exp(V) - 1.
+
+    When to use: bounded between the two Kullback-Leibler divergences.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -147,6 +165,8 @@ class Jeffrey(FDivergence):
     """f(u) = (u-1) log u; T = V; f*(t) = w + 1/w + t - 2 with w + log w = 1 - t (Lambert's W of exp(1-t)).
 
     Solved for log w by Newton's method, which converges from the right for every t; W itself would overflow.
+
+    When to use: KL and reverse KL at once.
     """
 
     def activation(self, logits: Tensor) -> Tensor:
@@ -165,7 +185,10 @@ class Jeffrey(FDivergence):
 @dataclass(frozen=True, kw_only=True)
 class JensenShannon(FDivergence):
     """f(u) = u log u - (u+1) log((1+u)/2), twice the Jensen-Shannon divergence; T = log 2 - s(-V);
-    f*(t) = -log(2 - exp t) = s(V) - log 2."""
+    f*(t) = -log(2 - exp t) = s(V) - log 2.
+
+    When to use: the original game's divergence in a bound that is 0 for equal distributions.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -179,7 +202,10 @@ class JensenShannon(FDivergence):
 @dataclass(frozen=True, kw_only=True)
 class WeightedJensenShannon(FDivergence):
     """f(u) = πu log u - (1-π+πu) log(1-π+πu); T = -π log π - s(-V);
-    f*(t) = (1-π) log((1-π) / (1 - π exp(t/π))), where π exp(t/π) = σ(V)^{1/π}."""
+    f*(t) = (1-π) log((1-π) / (1 - π exp(t/π))), where π exp(t/π) = σ(V)^{1/π}.
+
+    When to use: between KL (small π) and reverse KL (large π).
+    """
 
     pi: float = 0.3
     """The weight of the real distribution, between 0 and 1."""
@@ -208,7 +234,10 @@ class WeightedJensenShannon(FDivergence):
 @dataclass(frozen=True, kw_only=True)
 class OriginalGAN(FDivergence):
     """f(u) = u log u - (u+1) log(u+1), the Jensen-Shannon divergence less log 4; T = -s(-V); f*(t) = -log(1 - exp t)
-    = s(V). Its critic's loss is the minimax loss."""
+    = s(V). Its critic's loss is the minimax loss.
+
+    When to use: to compare with ``minimax``, of which it is another form.
+    """
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""
@@ -225,6 +254,8 @@ class Alpha(FDivergence):
 
     T = 1/(1-α) - s(-V) for α < 1, T = V for α > 1. Below -1/(α-1), where u would be negative, the conjugate over
     u >= 0 is the constant -1/α; there T stays V, so that real samples keep their gradient.
+
+    When to use: to move between the other divergences by one number.
     """
 
     alpha: float = 1.5

@@ -12,7 +12,11 @@ from advtasks.losses.adversarial_loss import AdversarialLoss
 
 @dataclass(frozen=True, kw_only=True)
 class Hinge(AdversarialLoss):
-    """``D = E relu(1-C(r)) + E relu(1+C(f))``, ``G = -E C(f)`` (Lim & Ye 2017, eq. 19)."""
+    """``D = E relu(1-C(r)) + E relu(1+C(f))``, ``G = -E C(f)`` (Lim & Ye 2017, eq. 19).
+
+    When to use: with ``spectral-norm`` (SNGAN, SAGAN, BigGAN) and for large batches.
+    Healthy: ``discriminator`` between 0.5 and 1.9 (2: no idea, 0: every margin met and nothing left to learn).
+    """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Zero once every margin is met; the best value is 2 (1 - total variation)."""

@@ -15,6 +15,9 @@ class LeastSquares(AdversarialLoss):
 
     With b-c = 1 and b-a = 2 the generator lowers the Pearson χ² divergence (eq. 8). With `label_smoothing` ε the
     real target is ``b - ε (b - a)``.
+
+    When to use: translation (pix2pixHD, CycleGAN); gentle gradients for fakes that pass already.
+    Healthy: ``discriminator`` between 0.1 and 0.25 (0.25: the critic has no idea), ``logit/real`` below b.
     """
 
     a: float = 0.0

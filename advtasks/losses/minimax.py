@@ -18,6 +18,9 @@ class Minimax(AdversarialLoss):
     """``D = E s(-C(r)) + E s(C(f))``, ``G = -E s(C(f))`` (Goodfellow et al. 2014, eq. 1).
 
     With `label_smoothing` ε the real part is ``E (1-ε) s(-C(r)) + ε s(C(r))``.
+
+    When to use: to study the original game; its generator stops learning where the critic is sure.
+    Healthy: ``discriminator`` between 0.5 and 1.39 (2 log 2: the critic has no idea), accuracies between 0.5 and 0.9.
     """
 
     label_smoothing: float = 0.0
@@ -36,7 +39,11 @@ class Minimax(AdversarialLoss):
 
 @dataclass(frozen=True, kw_only=True)
 class NonSaturating(Minimax):
-    """The same critic, ``G = E s(-C(f))`` (Goodfellow et al. 2014, section 3). Also known as vanilla GAN loss."""
+    """The same critic, ``G = E s(-C(f))`` (Goodfellow et al. 2014, section 3). Also known as vanilla GAN loss.
+
+    When to use: the customary start, with ``r1`` or ``spectral-norm``.
+    Healthy: ``discriminator`` between 0.5 and 1.39, ``adversarial`` between 0.5 and 3; far above, the critic has won.
+    """
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
         """``-E log D(f)``: its gradient at logit z is -σ(-z)/N, whatever z."""

@@ -18,6 +18,9 @@ class NeuralNetDistance(AdversarialLoss):
     It generalises from about p log p / ε² samples for critics of p parameters (theorem 3.1), where the Wasserstein
     distance would need exponentially many; so a small value says that no such critic tells the two apart, not that
     the distributions are close. F must be bounded: constrain the critic as for ``wasserstein``.
+
+    When to use: to measure and to study, with a critic that is held out.
+    Healthy: ``adversarial`` (the distance) falls towards the one between two halves of the real data.
     """
 
     needs_real: ClassVar[bool] = True

@@ -16,6 +16,9 @@ class Wasserstein(AdversarialLoss):
 
     Minus the critic's loss estimates the Wasserstein-1 distance only if the critic is 1-Lipschitz: add ``wgan-gp``,
     ``wgan-lp``, ``spectral-norm`` or ``weight-clipping``.
+
+    When to use: where the loss should measure progress; several critic steps for each generator step.
+    Healthy: minus ``discriminator`` (the distance) rises at first and then falls; its sign stays.
     """
 
     lipschitz: ClassVar[bool] = True

@@ -40,7 +40,7 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
-            if twice and ("twice" in reason or "derivative" in reason):
+            if twice and any(word in reason for word in ("twice", "double backward", "derivative")):
                 raise UsageError(
                     f"{', '.join(map(str, twice))} differentiate the critic {type(adversary.discriminator).__name__} "
                     f"twice, and it cannot be ({reason}): use r1-first-order, or a critic without that operation"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from advtasks import Adversary, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator, components
 from advtasks.errors import UsageError
+from advtasks.regularizers import r1_penalty
 from advtasks.schedule import Schedule
 from advtasks.task import Judged
 
@@ -132,3 +133,22 @@ def test_refusals_say_what_to_do() -> None:
         Adversary(nn.Identity(), regularizers=["r1", "r1:gamma=2"])
     with pytest.raises(UsageError, match="layers must be 1 to 5"):
         components.build("discriminators", "patch:layers=9", in_channels=3)
+
+
+def test_a_compiled_critic_gives_the_same_terms_and_penalties_keep_their_second_derivative(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compiled(function, backend="aot_eager"))
+    fake, real = pair(16)
+    values = []
+    for compile in (False, True):
+        torch.manual_seed(0)
+        critic = PatchDiscriminator(3, features=4, layers=1, norm="none")
+        adversary = Adversary(critic, "hinge", regularizers=["r1", "feature-matching"], compile=compile)
+        assert (adversary.compiled is not None) == compile
+        values.append([*adversary.update(fake, real).values(), adversary.term(fake, real).item()])
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    penalty = r1_penalty(compiled(PatchDiscriminator(3, features=4, layers=1), backend="aot_eager"), real)
+    with pytest.raises(RuntimeError, match="double backward"):  # why penalties take the plain twin
+        penalty.backward()

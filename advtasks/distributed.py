@@ -74,7 +74,7 @@ def gather(value: Tensor) -> Tensor:
         dist.all_gather(parts, value.contiguous())
         return torch.cat(parts)
     places = value.new_zeros(ranks, *value.shape)
-    mine = nn.functional.one_hot(torch.tensor(dist.get_rank()), ranks).to(value)
+    mine = (torch.arange(ranks, device=value.device) == dist.get_rank()).to(value)
     places = places + mine.view(-1, *[1] * value.dim()) * value
     return (all_mean(places) * ranks).flatten(0, 1)
 

@@ -65,6 +65,8 @@ class VerbSpec:
 
     name: str
     summary: str
+    usage: str = "PICTURE -o OUT"
+    """What it takes besides ``--model``, shown at the end of a training."""
     run: str
     """``module:function`` taking the list of arguments behind the verb and returning an exit code."""
 

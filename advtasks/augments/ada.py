@@ -9,12 +9,12 @@ import torch
 from kornia.geometry.transform import homography_warp
 from torch import Tensor
 
-from advtasks.augments.augment import Augment, Draws
-from advtasks.augments.controller import OverfittingController
-from advtasks.distributed import draw_rows, world_size
+from advtasks.augments.augment import Draws
+from advtasks.augments.controller import ControlledAugment
+from advtasks.distributed import draw_rows
 
 
-class AdaptiveAugment(Augment):
+class AdaptiveAugment(ControlledAugment):
     """The pipeline ``bgc`` (appendix B): flips, quarter turns, whole-pixel moves; scaling, rotation, anisotropic
     scaling, fractional moves; brightness, contrast, luma flip, hue, saturation: each with probability p, which follows
     the critic's overfitting (:class:`~advtasks.augments.controller.OverfittingController`).
@@ -36,19 +36,7 @@ class AdaptiveAugment(Augment):
         speed: float = 500_000.0,
         most: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.controller = OverfittingController(p, target, interval, speed, most)
-
-    @property
-    def uses_threshold(self) -> bool:  # type: ignore[override]
-        """Only while p is controlled."""
-        return self.controller.target is not None
-
-    def observe(self, real_logits: Tensor, threshold: float | None, step: int) -> dict[str, Tensor]:
-        """Move p."""
-        images = len(real_logits) * world_size()
-        found = self.controller.observe(real_logits, threshold or 0.0, step, images)
-        return {f"ada/{name}": value for name, value in found.items()}
+        super().__init__(p, target, interval, speed, most)
 
     def draw(self, sample: Tensor, step: int) -> Draws:
         """A matrix from places of the result to places of the sample (N, 3, 3), in [-1, 1] with square pixels taken
@@ -70,7 +58,7 @@ class AdaptiveAugment(Augment):
 
         # from result to sample: the inverses of the paper's steps, in reverse order
         matrix = _move(sometimes(0, normal[:, 0] * 0.25, 0), sometimes(0, normal[:, 1] * 0.25, 0))
-        matrix = _scale(torch.tensor(aspect, device=device).expand(count), 1) @ matrix
+        matrix = _scale(torch.full((count,), aspect, device=device), 1) @ matrix
         matrix = _rotate(sometimes(1, turn(uniform[:, 0]), 0, rotation)) @ matrix
         stretch = sometimes(2, (0.2 * math.log(2) * normal[:, 2]).exp(), 1)
         matrix = _scale(stretch, 1 / stretch) @ matrix
@@ -78,7 +66,7 @@ class AdaptiveAugment(Augment):
         zoom = sometimes(4, (0.2 * math.log(2) * normal[:, 3]).exp(), 1)
         matrix = _scale(1 / zoom, 1 / zoom) @ matrix
         matrix = _rotate(sometimes(5, (uniform[:, 2] * 4).floor() * (math.pi / 2), 0)) @ matrix
-        matrix = _scale(torch.tensor(1 / aspect, device=device).expand(count), 1) @ matrix
+        matrix = _scale(torch.full((count,), 1 / aspect, device=device), 1) @ matrix
         shift = whole(uniform[:, 3], width), whole(uniform[:, 4], height)
         matrix = _move(sometimes(6, shift[0], 0), sometimes(6, shift[1], 0)) @ matrix
         flip = sometimes(7, torch.where(uniform[:, 5] < 0.5, -1.0, 1.0), 1)
@@ -134,7 +122,8 @@ def _color(*, brightness: Tensor, contrast: Tensor, luma_flip: Tensor, hue: Tens
     """(N, 3, 4): brightness, contrast, reflection at the grey plane, rotation around the grey axis, distance to it."""
     grey = torch.full((3, 3), 1 / 3, device=brightness.device)  # projection on the grey axis
     identity = torch.eye(3, device=brightness.device)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=brightness.device) / math.sqrt(3)
+    upper = identity.roll(2, 1)  # ones at (0, 2), (1, 0), (2, 1)
+    cross = (upper - upper.T) / math.sqrt(3)  # the generator of rotations around the grey axis
     each = lambda value: value[:, None, None]  # noqa: E731
     linear = each(contrast) * identity
     linear = (identity - 2 * grey * each(luma_flip)) @ linear

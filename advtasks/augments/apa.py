@@ -6,15 +6,13 @@ import dataclasses
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from advtasks.augments.augment import Augment
-from advtasks.augments.controller import OverfittingController
-from advtasks.distributed import draw_rows, world_size
+from advtasks.augments.controller import ControlledAugment
+from advtasks.distributed import draw_rows
 from advtasks.task import Judged
 
 
-class AdaptivePseudoAugment(Augment):
+class AdaptivePseudoAugment(ControlledAugment):
     """In the critic's phase each real sample is replaced by its fake with probability p, which follows the critic's
     overfitting as in :class:`~advtasks.augments.ada.AdaptiveAugment` (section 3.2).
 
@@ -32,19 +30,7 @@ class AdaptivePseudoAugment(Augment):
         speed: float = 500_000.0,
         most: float = 0.8,
     ) -> None:
-        super().__init__()
-        self.controller = OverfittingController(p, target, interval, speed, most)
-
-    @property
-    def uses_threshold(self) -> bool:  # type: ignore[override]
-        """Only while p is controlled."""
-        return self.controller.target is not None
-
-    def observe(self, real_logits: Tensor, threshold: float | None, step: int) -> dict[str, Tensor]:
-        """Move p."""
-        images = len(real_logits) * world_size()
-        found = self.controller.observe(real_logits, threshold or 0.0, step, images)
-        return {f"apa/{name}": value for name, value in found.items()}
+        super().__init__(p, target, interval, speed, most)
 
     def forward(self, judged: Judged, step: int) -> Judged:
         """Replace reals where the critic learns; the generator's phase (whose fakes have a graph) sees them as they

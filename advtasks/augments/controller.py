@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advtasks.distributed import batch_mean
+from advtasks.augments.augment import Augment
+from advtasks.distributed import batch_mean, world_size
 from advtasks.errors import UsageError
 
 
@@ -46,3 +47,22 @@ class OverfittingController(nn.Module):
             self.p.add_(move).clamp_(0, self.most)
             self.signs.zero_()
         return {"p": self.p.clone(), "overfitting": overfit}
+
+
+class ControlledAugment(Augment):
+    """An augmentation whose probability is that of a controller; arguments as there."""
+
+    def __init__(self, p: float, target: float | None, interval: int, speed: float, most: float) -> None:
+        super().__init__()
+        self.controller = OverfittingController(p, target, interval, speed, most)
+
+    @property
+    def uses_threshold(self) -> bool:  # type: ignore[override]
+        """Only while p is controlled."""
+        return self.controller.target is not None
+
+    def observe(self, real_logits: Tensor, threshold: float | None, step: int) -> dict[str, Tensor]:
+        """Move p."""
+        images = len(real_logits) * world_size()
+        found = self.controller.observe(real_logits, threshold or 0.0, step, images)
+        return {f"{self.name}/{name}": value for name, value in found.items()}

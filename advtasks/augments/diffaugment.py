@@ -62,20 +62,23 @@ class DiffAugment(Augment):
         """Translation and cutout."""
         uniform, changed = draws["uniform"], draws["changed"]
         height, width = condition.shape[2:]
-        side = torch.tensor([width, height], device=condition.device)
         if "translation" in self.policy:
-            shift = ((uniform[:, 3:5] * 2 - 1) * self.shift * side).round()
-            moved = translate(condition.float() - 0.5, shift.to(condition), padding_mode="zeros") + 0.5
+            x, y = (((uniform[:, i] * 2 - 1) * self.shift * side).round() for i, side in ((3, width), (4, height)))
+            shift = torch.stack((x, y), 1).to(condition)
+            moved = translate(condition.float() - 0.5, shift, padding_mode="zeros") + 0.5
             condition = _where(changed[:, 1], moved, condition)
         if "cutout" in self.policy:
-            size = (self.hole * side + 0.5).floor()
-            start = (uniform[:, 5:7] * (side + 1 - size % 2)).floor() - size.div(2, rounding_mode="floor")
-            x, y = (torch.arange(n, device=condition.device)[None] for n in (width, height))
-            inside_x = (x >= start[:, :1]) & (x < start[:, :1] + size[0])
-            inside_y = (y >= start[:, 1:]) & (y < start[:, 1:] + size[1])
-            hole = (inside_y[:, None, :, None] & inside_x[:, None, None, :]) & changed[:, 2, None, None, None]
+            columns, rows = self._inside(uniform[:, 5], width), self._inside(uniform[:, 6], height)
+            hole = rows[:, None, :, None] & columns[:, None, None, :] & changed[:, 2, None, None, None]
             condition = torch.where(hole, 0.5, condition)
         return condition
+
+    def _inside(self, uniform: Tensor, side: int) -> Tensor:
+        """Which places of a side lie in the hole, (N, side)."""
+        size = int(self.hole * side + 0.5)
+        start = (uniform * (side + 1 - size % 2)).floor() - size // 2
+        places = torch.arange(side, device=uniform.device)[None]
+        return (places >= start[:, None]) & (places < start[:, None] + size)
 
     @staticmethod
     def _color(sample: Tensor, uniform: Tensor) -> Tensor:

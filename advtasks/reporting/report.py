@@ -33,13 +33,15 @@ def write_report(run: Path) -> Path:
     if not (run / "results.json").is_file():
         raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    records = read_records(run / "metrics.jsonl")
     page = Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(run.resolve().name),
         table=_table(results),
+        warnings=_warnings(records),
         protocol=_protocols(results["metrics"]),
         count=results["validation_pictures"],
         comparisons=_comparisons(run, results),
-        data=json.dumps({"records": read_records(run / "metrics.jsonl"), "metrics": results["metrics"],
+        data=json.dumps({"records": records, "metrics": results["metrics"],
                          "baseline": _finite(results["baseline"])}).replace("</", "<\\/"),
         config=html.escape((run / "run.yaml").read_text(encoding="utf-8")),
     )  # fmt: skip
@@ -53,6 +55,12 @@ def _finite(values: Any) -> Any:
     if isinstance(values, dict):
         return {key: _finite(value) for key, value in values.items()}
     return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def _warnings(records: list[dict[str, Any]]) -> str:
+    """What the monitor said."""
+    said = [f"<li>Step {r['step']}: {html.escape(r['text'])}</li>" for r in records if r["kind"] == "warning"]
+    return f"<h2>What the monitor saw</h2><ul>{''.join(said)}</ul>" if said else ""
 
 
 def _protocols(metrics: list[dict[str, Any]]) -> str:

@@ -38,5 +38,5 @@ def result_table(results: dict[str, Any]) -> str:
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *aligned]))
     lines.insert(1, "─" * len(lines[0]))
-    lines.append(f"mean over {results['validation_pictures']} pictures; * best")
+    lines.append(f"mean over {results['validation_pictures']} held out; * best")
     return "\n".join(lines)

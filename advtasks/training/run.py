@@ -169,7 +169,8 @@ class _Run:
         self.console.say(f"trained in {duration(self.trainer.seconds)} (validation and start-up not counted)")
         self.console.say(f"bundle   {bundle}\nreport   {report}")
         verb = self.manifest["verb"]
-        self.console.say(f"try it   advtasks {verb} PICTURE -o OUT --model {self.folder}")
+        usage = plugins().find("verbs", verb).spec.usage
+        self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
         return bundle
 
 

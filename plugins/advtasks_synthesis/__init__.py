@@ -26,6 +26,7 @@ def advtasks_verbs() -> list[VerbSpec]:
     return [
         VerbSpec(
             name="sample",
+            usage="-o OUT --seeds 0-3",
             summary="draw samples from a trained generator of the points task",
             run="advtasks_synthesis.sample_command:main",
         )

@@ -35,3 +35,43 @@ def test_tiles_on_a_gpu_equal_the_whole_picture(tmp_path: Path) -> None:
         whole = network(picture.cuda()).cpu()
         tiled = run_tiled(lambda t: network(t.cuda()), picture, scale=4, radius=network.receptive_radius, tile=16)
     torch.testing.assert_close(tiled, whole, rtol=1e-3, atol=1e-4)
+
+
+REGULARIZERS = ["r1", "r2", "wgan-gp", "zero-gp", "dragan", "r1-first-order", "lecam", "cr", "bcr", "orthogonal",
+                "spectral-norm", "spectral-penalty", "historical-averaging", "feature-matching", "top-k:least=0.5:decay=0.5:every=1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+def test_a_step_never_waits_for_the_gpu(regularizer: str) -> None:
+    from advtasks import Adversary, Judged, PatchDiscriminator
+
+    critic = PatchDiscriminator(3, features=8, layers=1, norm="none")
+    augments = ["diffaugment", "ada:p=0.5", "instance-noise"]
+    adversary = Adversary(critic, "non-saturating", regularizers=[regularizer], augments=augments).cuda()
+    phases = adversary.phases()
+    real, fake = (torch.rand(4, 3, 32, 32, device="cuda") for _ in range(2))
+    for step in range(4):
+        if step == 2:  # the first steps may allocate and choose kernels
+            torch.cuda.synchronize()
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            for phase in phases:
+                phase.run((Judged(real, fake), step))
+            leaf = fake.clone().requires_grad_(True)
+            terms = adversary.generator_terms(Judged(real, leaf), step)
+            sum(term.value * term.weight for term in terms.values()).backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("loss", ["relativistic-average", "f-jeffrey", "hinge"])
+def test_terms_on_a_gpu_equal_those_on_the_cpu(loss: str) -> None:
+    from advtasks import Adversary, Judged, PatchDiscriminator
+
+    torch.manual_seed(0)
+    adversary = Adversary(PatchDiscriminator(3, features=8, layers=1, norm="none"), loss, regularizers=["r1", "r2"])
+    judged = Judged(torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32))
+    expected = adversary.discriminator_terms(judged)
+    found = adversary.cuda().discriminator_terms(Judged(judged.real.cuda(), judged.fake.cuda()))
+    for name, term in expected.items():
+        torch.testing.assert_close(found[name].value.cpu(), term.value, rtol=1e-3, atol=1e-4)

@@ -47,6 +47,7 @@ class Points(Task):
     """From noise, and the mode where the run is conditional, to points. It has no objective of its own."""
 
     latent: ClassVar[str | None] = "noise"
+    picture_names: ClassVar[tuple[str, ...]] = ("output", "real")
     metrics: ClassVar[Sequence[Metric]] = (
         Metric("modes", "modes", True, "modes with at least one sample within 3 sigma"),
         Metric("high_quality", "high quality", True, "share of samples within 3 sigma of the nearest mode"),
@@ -126,7 +127,9 @@ class Points(Task):
             right = torch.cdist(points, self.mixture.centers).argmin(1) == label
             metrics["accuracy"] = right.float().mean().item()
             metrics["spread"] = (away[right].square().mean().sqrt() / self.mixture.sigma).item()
-        return Evaluated(metrics, {"output": scatter(points, self.mixture)})
+        real, _ = self.mixture.draw(len(points), draws)
+        pictures = {"output": scatter(points, self.mixture), "real": scatter(real, self.mixture)}
+        return Evaluated(metrics, pictures)
 
     def manifest(self) -> dict[str, Any]:
         """What ``advtasks sample`` needs."""

@@ -11,7 +11,7 @@ from advtasks.augments import Augment
 from advtasks.distributed import require_group
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
-from advtasks.regularizers import MatchingAwarePenalty, Regularizer
+from advtasks.regularizers import Information, MatchingAware, MatchingAwarePenalty, Regularizer
 from advtasks.regularizers.auxiliary_classifier import ClassHead
 from advtasks.task import View
 
@@ -56,8 +56,11 @@ def check_combination(
                 f"{augment.name} counts how many real samples the critic calls real, and the logits of {what} have no "
                 f"such boundary: use a fixed probability, {augment.name}:p=0.2:target=none"
             )
-    if pack > 1 and view.classes and conditioning != "none":
-        raise UsageError("pack: samples of different classes cannot share one class condition; use conditioning none")
+    if pack > 1:
+        _check_packing(regularizers, conditioning, view)
+    moved = "augments" if augments else "packing" if pack > 1 else None
+    if moved and "zcr" in names:
+        raise UsageError(f"zcr compares fakes as they are generated, and {moved} would change one of each pair only")
 
 
 def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning: str, view: View) -> None:
@@ -73,13 +76,21 @@ def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning
             f"{name} lets the critic guess the class, and with conditioning concat it is told: use conditioning none "
             "or projection"
         )
-    if name in ("matching-aware", MatchingAwarePenalty.name) and (
+    if isinstance(regularizer, (MatchingAware, MatchingAwarePenalty)) and (
         conditioning == "none" or not (view.classes or view.embedding)
     ):
         raise UsageError(
             f"{name} needs a critic that is given a class or an embedding as condition: a task that shows one, and "
             "conditioning concat or projection"
         )
+
+
+def _check_packing(regularizers: Sequence[Regularizer], conditioning: str, view: View) -> None:
+    if view.classes and conditioning != "none":
+        raise UsageError("pack: samples of different classes cannot share one class condition; use conditioning none")
+    for regularizer in regularizers:
+        if isinstance(regularizer, (ClassHead, Information, MatchingAware)):
+            raise UsageError(f"{regularizer.name} reads each sample by itself, and pack joins several; use one of both")
 
 
 def _is_bounded(critic: nn.Module, regularizers: Sequence[Regularizer]) -> bool:

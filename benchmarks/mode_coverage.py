@@ -2,6 +2,7 @@
 
 Usage: python benchmarks/mode_coverage.py gate            the presets, three seeds each
        python benchmarks/mode_coverage.py matrix [STEPS]  losses x regularizers on the grid, one seed
+       python benchmarks/mode_coverage.py long            six losses, without and with a penalty, at the presets' length
        python benchmarks/mode_coverage.py page            docs/mode_coverage.md and its plots from the JSON
 
 Every run is ``advtasks train points`` in a process of its own, on one thread.
@@ -31,6 +32,7 @@ LOSSES = (
     "relativistic-average", "relativistic-paired-least-squares", "f-kl", "f-reverse-kl", "f-hellinger",
     "f-jensen-shannon", "began",
 )  # fmt: skip
+LONG = ("non-saturating", "least-squares", "hinge", "wasserstein", "relativistic-paired", "relativistic-average")
 SETS = {
     "none": (),
     "r1": ("r1:gamma=0.02",),
@@ -94,8 +96,36 @@ def matrix(steps: int) -> None:
             save("mode_coverage_matrix", rows)
 
 
+def long() -> None:
+    """Fewer pairs at the length of the preset, where samples have become sharp."""
+    rows = []
+    for label in ("r1,r2", "none"):
+        for loss in LONG:
+            name = "wgan-gp" if loss == "wasserstein" else label
+            if loss == "wasserstein" and label == "none":
+                continue
+            flags = ["points:grid", "--adversary.loss", loss, "--adversary.regularizers", *SETS[name]]
+            row = run(f"long-{loss}--{name.replace(',', '-')}", *flags)
+            rows.append({**row, "loss": loss, "regularizers": name})
+            print(rows[-1], flush=True)
+            save("mode_coverage_long", rows)
+
+
+def long_table() -> list[str]:
+    """The rows of the long runs."""
+    runs = json.loads((RESULTS / "mode_coverage_long.json").read_text())["runs"]
+    lines = ["| loss | without | with a penalty |", "|---|---|---|"]
+    for loss in LONG:
+        found = {
+            row["regularizers"]: f"{row['modes']:.0f}, {row['high_quality']:.0%}" for row in runs if row["loss"] == loss
+        }
+        penalty = next((f"{text} ({name})" for name, text in found.items() if name != "none"), "")
+        lines.append(f"| {loss} | {found.get('none', 'refused')} | {penalty} |")
+    return lines
+
+
 def page() -> None:
-    """The table of the docs, and one picture of all scatter plots."""
+    """The tables of the docs, and one picture of all scatter plots."""
     runs = json.loads((RESULTS / "mode_coverage_matrix.json").read_text())["runs"]
     found = {(row["loss"], row["regularizers"]): row for row in runs}
     losses = list(dict.fromkeys(row["loss"] for row in runs))
@@ -122,7 +152,11 @@ def page() -> None:
     before, rest = text.split(start)
     after = rest.split(end)[1]
     caption = f"\nModes of 25 and samples of high quality after {steps} steps; all 25 in bold.\n\n"
-    (ROOT / "docs" / "mode_coverage.md").write_text(before + start + caption + "\n".join(lines) + "\n" + end + after)
+    whole = before + start + caption + "\n".join(lines) + "\n" + end + after
+    start, end = "<!-- table: long runs -->", "<!-- end of long runs -->"
+    before, rest = whole.split(start)
+    whole = before + start + "\n" + "\n".join(long_table()) + "\n" + end + rest.split(end)[1]
+    (ROOT / "docs" / "mode_coverage.md").write_text(whole)
 
 
 if __name__ == "__main__":
@@ -131,6 +165,8 @@ if __name__ == "__main__":
             gate()
         case ["matrix", *rest]:
             matrix(int(rest[0]) if rest else 3000)
+        case ["long"]:
+            long()
         case ["page"]:
             page()
         case _:

@@ -82,6 +82,51 @@ def test_a_conditional_run_with_a_class_head_reaches_the_modes_asked_for(advtask
     assert abs(np.arctan2(mean[1], mean[0]) - 3 * np.pi / 4) < 0.2
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--adversary.regularizers", "path-length:every=2", "zcr", "pulling-away"),
+        (
+            "--conditional",
+            "--adversary.conditioning",
+            "none",
+            "--adversary.regularizers",
+            "info-gan:categories=8",
+            "tac-gan",
+        ),
+        ("--conditional", "--adversary.regularizers", "matching-aware", "r1:interval=2"),
+        (
+            "--adversary.regularizers",
+            "unrolled:steps=2",
+            "--adversary.augments",
+            "apa:p=0.1:target=none,instance-noise",
+        ),
+        ("--adversary.pack", "2", "--adversary.loss", "hinge", "--adversary.regularizers", "lecam", "top-k:every=2"),
+        ("--adversary.critics", "2", "--adversary.regularizers", "r1:interval=2"),
+        ("--adversary.loss", "began", "--adversary.discriminator", "mlp-autoencoder"),
+    ],
+    ids=lambda flags: flags[-1],
+)
+def test_the_trainer_resumes_with_parts_that_need_more_than_pictures(
+    flags: tuple[str, ...], advtasks: Run, tmp_path: Path
+) -> None:
+    """Latents, codes, classes, packs, several critics: the run stops in the middle and goes on bit for bit."""
+    bundles = []
+    for name in ("whole", "parts"):
+        run = tmp_path / name
+        arguments = ["train", "points", "--steps", "12", "--checkpoint-every", "4", *SHORT, "--samples", "50", *flags]
+        code, _, err = advtasks(*arguments, "--out", run)
+        assert code == 0, err
+        if name == "parts":
+            for path in [*run.glob("checkpoints/step-00000012.*"), run / "bundle.safetensors"]:
+                path.unlink()
+            code, _, err = advtasks("train", "--resume", run)
+            assert code == 0, err
+            assert "going on at step 8" in err
+        bundles.append((run / "bundle.safetensors").read_bytes())
+    assert bundles[0] == bundles[1]
+
+
 def test_the_recommended_adversary_catches_the_ring(advtasks: Run, tmp_path: Path) -> None:
     """The whole proof, three seeds and the grid, is benchmarks/mode_coverage.py gate."""
     code, _, err = advtasks("train", "points", "--steps", "1200", "--out", tmp_path / "run", "--device", "cpu")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def indented(text: str | None) -> str:
     return "\n".join(lines)
 
 
+def formulas(text: str) -> list[str]:
+    """What the plain functions say that a docstring points to (``see `r1_penalty` ``): their first paragraphs."""
+    found = []
+    for name in re.findall(r"see\s+`([\w.]+)`", text):
+        module, _, function = name.rpartition(".")
+        item = getattr(importlib.import_module(module or "advtasks.regularizers"), function, None)
+        if item is not None:
+            found += [f"`{function}`: {indented(item.__doc__).split(chr(10) * 2)[0]}", ""]
+    return found
+
+
 def options(kind: str, name: str) -> str:
     """The options of a component with their defaults."""
     spec = components.provided(kind)[name].spec
@@ -87,7 +99,8 @@ def family(kind: str) -> str:
             ]
         else:
             told[build] = name
-            lines += [indented(resolve(build).__doc__), ""]
+            text = indented(resolve(build).__doc__)
+            lines += [text, "", *formulas(text)]
         if text := options(kind, name):
             lines += [f"Options: {text}", ""]
         plot = Path(__file__).parent / "images" / "modes" / f"{name}--r1-r2.png"

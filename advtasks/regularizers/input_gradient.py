@@ -43,8 +43,11 @@ def input_gradients(
         condition = precise(condition)
         if of_condition:
             leaves.append(condition.requires_grad_(True))
+    total = values(critic, leaf, condition).sum()
     try:
-        return torch.autograd.grad(values(critic, leaf, condition).sum(), leaves, create_graph=True)
+        return torch.autograd.grad(total, leaves, create_graph=True)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise UsageError(
             f"a gradient penalty differentiates the critic twice, and this one cannot be: {error}. Use r1-first-order, "

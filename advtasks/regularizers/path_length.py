@@ -27,8 +27,10 @@ def path_lengths(synthesize: Callable[[Tensor], Tensor], latent: Tensor) -> Tens
 class PathLength(Regularizer):
     """A generator term: ``E (‖J_wᵀ y‖ - a)²``, a the moving average of the lengths (eq. 4); see :func:`path_lengths`.
 
-    When to use: generators that take noise, for a smooth latent space. The average is a buffer. Steps of the
-    generator between terms: `every`, with the weight multiplied by it.
+    When to use: generators that take noise, for a smooth latent space. The average is a buffer.
+
+    Args:
+        every: generator steps from one term to the next, with the weight multiplied by it.
     """
 
     name: ClassVar[str] = "path-length"
@@ -39,10 +41,20 @@ class PathLength(Regularizer):
         super().__init__()
         self.weight, self.decay, self.every = weight, decay, every
         self.register_buffer("average", torch.zeros(()))
+        self._generator_steps = 0
+
+    def get_extra_state(self) -> int:
+        """The number of generator steps."""
+        return self._generator_steps
+
+    def set_extra_state(self, state: int) -> None:
+        """Go on counting."""
+        self._generator_steps = state
 
     def generator_term(self, scored: Scored) -> Tensor | None:
         """Move the average, then the term, weighted."""
-        if (scored.step + 1) % self.every:
+        self._generator_steps += 1
+        if self._generator_steps % self.every:
             return None
         latent, synthesize = scored.latent()
         lengths = path_lengths(synthesize, latent)

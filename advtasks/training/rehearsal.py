@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 
+import torch
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
@@ -37,6 +38,8 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
             terms = trial.generator_terms(judged[view], 0)
             if terms:
                 total(terms).backward(retain_graph=True)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]

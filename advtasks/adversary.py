@@ -25,12 +25,13 @@ from advtasks import components
 from advtasks.augments import Augment, pack
 from advtasks.combinations import check_combination
 from advtasks.discriminators import CriticOutput, ProjectionDiscriminator, criticize
+from advtasks.distributed import world_size
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
 from advtasks.phase import Phase, frozen, make_adam
 from advtasks.regularizers import Regularizer, Scored
 from advtasks.schedule import Schedule
-from advtasks.task import Judged, Term, Terms, View
+from advtasks.task import Judged, Term, Terms, View, read
 
 Conditioning = Literal["concat", "projection", "none"]
 Part = TypeVar("Part")
@@ -103,6 +104,10 @@ class Adversary(nn.Module):
         if compile:
             self.compiled = torch.compile(functools.partial(criticize, discriminator))
         self._updates = 0
+        self._phases: list[Phase[tuple[Judged, int]]] | None = None
+        placed = next(discriminator.parameters(), None)
+        if placed is not None:  # heads and buffers that were made here join the critic where it is
+            self.to(placed.device, placed.dtype if placed.element_size() >= 4 else None)
 
     def get_extra_state(self) -> int:
         """The number of updates, for schedules and lazy intervals."""
@@ -116,9 +121,10 @@ class Adversary(nn.Module):
         """Run the main terms within `autocast()`; penalties stay outside it, in float32."""
         self.autocast = autocast
 
-    def without_compilation(self) -> None:
-        """Run everything through the plain critic."""
+    def prepare_for_rehearsal(self) -> None:
+        """Run everything through the plain critic, with every term on."""
         self.compiled = None
+        self.weight = Schedule.of(1.0)
 
     @property
     def _output(self) -> Callable[..., CriticOutput]:
@@ -127,12 +133,11 @@ class Adversary(nn.Module):
     def _regularizers(self) -> list[Regularizer]:
         return _all(self.regularizers, Regularizer)
 
-    # --- what the critic sees ------------------------------------------------------------------------------------
-
     def seen(self, judged: Judged, step: int) -> Judged:
         """`judged` as the critic sees it: augmented and packed."""
+        paired = any(regularizer.paired for regularizer in self._regularizers())
         for augment in _all(self.augments, Augment):
-            judged = augment(judged, step)
+            judged = augment(judged, step, paired)
         return pack(judged, self.pack)
 
     def condition(self, judged: Judged) -> Tensor | None:
@@ -146,8 +151,6 @@ class Adversary(nn.Module):
     def _scored(self, judged: Judged, step: int) -> Scored:
         return Scored(self.discriminator, judged, self.condition(judged), self.loss, step)
 
-    # --- terms ---------------------------------------------------------------------------------------------------
-
     def generator_terms(self, judged: Judged, step: int = 0) -> Terms:
         """The adversarial term and the generator's regularizers, with their weights at `step` of the stage.
 
@@ -157,11 +160,12 @@ class Adversary(nn.Module):
         if weight == 0:
             return {}
         regularizers = self._regularizers()
+        judged = self.seen(judged, step)
+        plain = scored = self._scored(judged, step)
+        for regularizer in regularizers:
+            regularizer.prepare(scored)
+            scored = dataclasses.replace(scored, critic=regularizer.critic_for_generator(scored))
         with frozen(self):
-            judged = self.seen(judged, step)
-            plain = scored = self._scored(judged, step)
-            for regularizer in regularizers:
-                scored = dataclasses.replace(scored, critic=regularizer.critic_for_generator(scored))
             output, precision, real_graph = self._output, self.autocast, False
             if scored.critic is not plain.critic:  # one that depends on the fakes
                 output = functools.partial(criticize, scored.critic)
@@ -180,7 +184,8 @@ class Adversary(nn.Module):
             for regularizer in regularizers:
                 value = regularizer.generator_term(scored) if "generator" in regularizer.phases else None
                 if value is not None:
-                    terms[regularizer.name] = Term(value, weight)
+                    both = "discriminator" in regularizer.phases  # a name for each phase: they are logged apart
+                    terms[f"{regularizer.name}/generator" if both else regularizer.name] = Term(value, weight)
         return terms
 
     def discriminator_terms(self, judged: Judged, step: int = 0) -> Terms:
@@ -188,6 +193,8 @@ class Adversary(nn.Module):
         ``logit/real``, ``logit/fake``, ``accuracy/real``, ``accuracy/fake``."""
         judged = self.seen(_detached(judged), step)
         scored = self._scored(judged, step)
+        for regularizer in self._regularizers():
+            regularizer.prepare(scored)
         with self.autocast():
             real = self._output(judged.real, scored.condition)
             fake = self._output(judged.fake, scored.condition)
@@ -214,7 +221,7 @@ class Adversary(nn.Module):
             **self.loss.observe(real, fake),
         }
         for augment in _all(self.augments, Augment):
-            found.update(augment.observe(real, boundary, step))
+            found.update(augment.observe(real, boundary, step, len(real) * self.pack * world_size()))
         for regularizer in self._regularizers():
             found.update(regularizer.observed())
         return {name: Term(value, 0.0) for name, value in found.items()}
@@ -226,8 +233,6 @@ class Adversary(nn.Module):
             value = regularizer.discriminator_term(scored)
         weight = regularizer.share_of_loss or float(regularizer.interval)
         return {} if value is None else {regularizer.name: Term(value, weight)}
-
-    # --- training ------------------------------------------------------------------------------------------------
 
     def phases(self) -> list[Phase[tuple[Judged, int]]]:
         """The critic's phases, which take what it judges and the step: its main one, and one for each lazy
@@ -241,7 +246,7 @@ class Adversary(nn.Module):
             terms=lambda scene: self.discriminator_terms(*scene),
             after=self._after_step,
         )
-        return [main] + [
+        self._phases = [main] + [
             dataclasses.replace(
                 main,
                 name=f"discriminator-{regularizer.name}",
@@ -250,6 +255,7 @@ class Adversary(nn.Module):
             )
             for regularizer in lazy
         ]
+        return self._phases
 
     def _lazy_terms(self, regularizer: Regularizer, scene: tuple[Judged, int]) -> Terms:
         judged, step = scene
@@ -272,16 +278,13 @@ class Adversary(nn.Module):
 
     def update(self, fake: Tensor, real: Tensor, condition: Tensor | None = None) -> dict[str, float]:
         """One training step of the critic, lazy regularizers included. Gives its terms by name."""
-        if self.optimizer is None:
-            self._phases = self.phases()
         judged = Judged(real, fake, condition)
-        values: dict[str, float] = {}
-        for phase in self._phases:
+        terms: Terms = {}
+        for phase in self._phases or self.phases():
             if phase.due(self._updates):
-                found = phase.run((judged, self._updates))
-                values.update({name: float(term.value.detach()) for name, term in found.items()})
+                terms.update(phase.run((judged, self._updates)))
         self._updates += 1
-        return values
+        return read(terms)
 
 
 def _all(modules: nn.ModuleList, kind: type[Part]) -> list[Part]:

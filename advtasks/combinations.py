@@ -36,8 +36,8 @@ def check_combination(
     if len(set(names)) != len(names):
         raise UsageError(f"regularizers and augments are named twice: {', '.join(names)}")
     what = type(loss).__name__
-    if loss.batch_statistics:
-        require_group(what)
+    for name in [what] * loss.batch_statistics + [item.name for item in regularizers if item.batch_statistics]:
+        require_group(name)
     if loss.autoencoding and not getattr(critic, "autoencoding", False):
         raise UsageError(
             f"{what} reads energies of an autoencoding critic: choose the discriminator autoencoder (mlp-autoencoder "
@@ -50,6 +50,11 @@ def check_combination(
         )
     for regularizer in regularizers:
         _check_regularizer(regularizer, critic, conditioning, view)
+        if isinstance(regularizer, MatchingAware) and loss.batch_statistics:
+            raise UsageError(
+                f"matching-aware leaves out rows without a wrong partner, and {what} compares with a mean over the "
+                "batch; use a paired or plain loss"
+            )
     for augment in augments:
         if augment.uses_threshold and loss.threshold is None:
             raise UsageError(
@@ -68,13 +73,14 @@ def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning
     if regularizer.per_sample and any(isinstance(module, _BATCH_NORM) for module in critic.modules()):
         raise UsageError(
             f"{name} measures the critic's gradient for each sample by itself, and batch norm in "
-            f"{type(critic).__name__} mixes the samples of a batch: use norm=instance or norm=none, or the regularizer "
-            "virtual-batch-norm"
+            f"{type(critic).__name__} mixes the samples of a batch: use a critic with norm=instance or norm=none, or "
+            "the regularizer virtual-batch-norm"
         )
-    if isinstance(regularizer, ClassHead) and conditioning == "concat":
+    told = conditioning == "concat" and bool(view.classes)
+    if isinstance(regularizer, (ClassHead, Information)) and told:
         raise UsageError(
-            f"{name} lets the critic guess the class, and with conditioning concat it is told: use conditioning none "
-            "or projection"
+            f"{name} lets the critic guess the class or code, and with conditioning concat it is told: use "
+            "conditioning none or projection"
         )
     if isinstance(regularizer, (MatchingAware, MatchingAwarePenalty)) and (
         conditioning == "none" or not (view.classes or view.embedding)
@@ -86,8 +92,8 @@ def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning
 
 
 def _check_packing(regularizers: Sequence[Regularizer], conditioning: str, view: View) -> None:
-    if view.classes and conditioning != "none":
-        raise UsageError("pack: samples of different classes cannot share one class condition; use conditioning none")
+    if (view.classes and conditioning != "none") or conditioning == "projection":
+        raise UsageError("pack: samples of different conditions cannot share one; use conditioning none")
     for regularizer in regularizers:
         if isinstance(regularizer, (ClassHead, Information, MatchingAware)):
             raise UsageError(f"{regularizer.name} reads each sample by itself, and pack joins several; use one of both")

@@ -81,12 +81,11 @@ def gather(value: Tensor) -> Tensor:
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over ranks, in one exchange. A missing gradient counts as zeros, so that
-    every rank exchanges the same list, whatever its terms touched."""
+    """Replace each gradient by its mean over ranks, in one exchange. What has no gradient keeps none, as on one
+    process, where an optimiser skips it; terms never branch on data, so all ranks have the same list."""
     if world_size() == 1:
         return
-    parameters = list(parameters)
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
         group = [gradient for gradient in gradients if gradient.dtype == dtype]
         flat = torch.cat([gradient.reshape(-1) for gradient in group])
@@ -94,8 +93,6 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         flat /= dist.get_world_size()
         for gradient, mean in zip(group, flat.split([g.numel() for g in group]), strict=True):
             gradient.copy_(mean.view_as(gradient))
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
 
 
 def draw_rows(draw: Callable[..., Tensor], rows: int, *shape: int, device: torch.device | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from advtasks.adversary import Adversary
 from advtasks.errors import UsageError
 from advtasks.phase import Phase, make_adam
-from advtasks.task import Judged, Term, Terms
+from advtasks.task import Judged, Term, Terms, read
 
 
 def mixture_payoff(payoffs: Tensor, generator_logits: Tensor, critic_logits: Tensor) -> Tensor:
@@ -46,6 +46,7 @@ class MixtureAdversary(nn.Module):
         self.logits = nn.Parameter(torch.zeros(len(adversaries)))
         self.entropy = entropy
         self._updates = 0
+        self._phases: list[Phase[tuple[Judged, int]]] | None = None
 
     def _all(self) -> list[Adversary]:
         return list(self.adversaries)  # type: ignore[arg-type]
@@ -78,10 +79,10 @@ class MixtureAdversary(nn.Module):
         for adversary in self._all():
             adversary.set_precision(autocast)
 
-    def without_compilation(self) -> None:
-        """See :meth:`Adversary.without_compilation`."""
+    def prepare_for_rehearsal(self) -> None:
+        """See :meth:`Adversary.prepare_for_rehearsal`."""
         for adversary in self._all():
-            adversary.without_compilation()
+            adversary.prepare_for_rehearsal()
 
     def weights(self) -> Tensor:
         """α_v."""
@@ -113,7 +114,8 @@ class MixtureAdversary(nn.Module):
 
         def joined(phases: Sequence[Phase[tuple[Judged, int]]], main: bool) -> Phase[tuple[Judged, int]]:
             def terms(scene: tuple[Judged, int]) -> Terms:
-                found = self._mixed([phase.terms(scene) for phase in phases], self.weights())
+                weights = self.weights() if main else self.weights().detach()  # penalties do not choose critics
+                found = self._mixed([phase.terms(scene) for phase in phases], weights)
                 if main:
                     found["mixture-entropy"] = Term(entropy_regularizer(self.logits), self.entropy)
                     found["mixture/largest"] = Term(self.weights().detach().max(), 0.0)
@@ -126,7 +128,8 @@ class MixtureAdversary(nn.Module):
 
             return dataclasses.replace(phases[0], optimizer=optimizer, terms=terms, after=after)
 
-        return [joined(phases, main=number == 0) for number, phases in enumerate(zip(*each, strict=True))]
+        self._phases = [joined(phases, main=number == 0) for number, phases in enumerate(zip(*each, strict=True))]
+        return self._phases
 
     def term(
         self,
@@ -161,15 +164,16 @@ class MixtureAdversary(nn.Module):
         condition: Tensor | None = None,
         generator_logits: Tensor | None = None,
     ) -> dict[str, float]:
-        """One training step of all critics and their weights against the mixture of generators. Gives its terms."""
+        """One training step of all critics and their weights against the mixture of generators. Gives its terms.
+
+        The critics look at each generator in turn; parts with state (ADA, LeCam, BEGAN) move once for each of them.
+        """
         if isinstance(fakes, Tensor):
             fakes = [fakes]
-        if not hasattr(self, "_phases"):
-            self._phases = self.phases()
-        count = torch.zeros(len(fakes)) if generator_logits is None else generator_logits.detach()
-        weights = torch.softmax(count, 0).to(real.device)
-        values: dict[str, float] = {}
-        for phase in self._phases:
+        even = torch.zeros(len(fakes), device=real.device)
+        weights = torch.softmax(even if generator_logits is None else generator_logits.detach(), 0)
+        found: Terms = {}
+        for phase in self._phases or self.phases():
             if phase.due(self._updates):
                 shown = [Judged(real, fake, condition) for fake in fakes]
 
@@ -179,9 +183,9 @@ class MixtureAdversary(nn.Module):
                     return self._mixed([phase.terms((judged, self._updates)) for judged in scene], weights)
 
                 mixed: Phase[Sequence[Judged]] = dataclasses.replace(phase, terms=terms)  # type: ignore[arg-type, assignment]
-                values.update({name: float(term.value.detach()) for name, term in mixed.run(shown).items()})
+                found.update(mixed.run(shown))
         self._updates += 1
-        return values
+        return read(found)
 
 
 AnyAdversary = Adversary | MixtureAdversary

@@ -21,7 +21,7 @@ Scene = TypeVar("Scene")
 class Phase(Generic[Scene]):
     """Terms, the optimiser that lowers them, and how often.
 
-    Regularizers with an interval above 1 are phases of their own (lazy regularization, Karras et al. 2019,
+    Regularizers with an interval above 1 are phases of their own (lazy regularization, Karras et al. 2020,
     appendix B); their terms are already multiplied by the interval.
     """
 
@@ -53,7 +53,7 @@ class Phase(Generic[Scene]):
 def make_adam(module: nn.Module, learning_rate: float, betas: tuple[float, float], lazy: float = 1.0) -> Adam:
     """Fused Adam (Kingma & Ba 2015) over the trainable parameters.
 
-    `lazy` is the correction c for extra lazy steps: learning rate times c, betas to the power c (Karras et al. 2019,
+    `lazy` is the correction c for extra lazy steps: learning rate times c, betas to the power c (Karras et al. 2020,
     appendix B).
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]

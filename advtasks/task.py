@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -85,6 +86,14 @@ def total(terms: Terms) -> Tensor:
     for value in weighted[1:]:
         result = result + value
     return result
+
+
+def read(terms: Terms) -> dict[str, float]:
+    """The values of the terms on the host, in one transfer."""
+    if not terms:
+        return {}
+    values = torch.stack([term.value.detach().float() for term in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class AdaptivePseudoAugment(ControlledAugment):
     ) -> None:
         super().__init__(p, target, interval, speed, most)
 
-    def forward(self, judged: Judged, step: int) -> Judged:
+    def forward(self, judged: Judged, step: int, paired: bool = False) -> Judged:
         """Replace reals where the critic learns; the generator's phase (whose fakes have a graph) sees them as they
         are."""
         if judged.fake.requires_grad:

@@ -36,9 +36,9 @@ class Augment(nn.Module):
         """A picture condition, moved as the samples are; its colours stay."""
         return condition
 
-    def forward(self, judged: Judged, step: int) -> Judged:
-        """Real and fake, each with draws of its own; with one draw for both where they share a picture condition,
-        which has to move with them.
+    def forward(self, judged: Judged, step: int, paired: bool = False) -> Judged:
+        """Real and fake, each with draws of its own; with one draw for both where they are compared pair by pair, or
+        share a picture condition, which has to move with them.
 
         Raises:
             UsageError: the samples are no pictures.
@@ -50,10 +50,10 @@ class Augment(nn.Module):
         condition = judged.condition
         if condition is not None and condition.dim() == 4:
             condition = self.transform_condition(condition, draws)
-        else:
+        elif not paired:
             draws = self.draw(judged.fake, step)
         return dataclasses.replace(judged, real=real, fake=self.transform(judged.fake, draws), condition=condition)
 
-    def observe(self, real_logits: Tensor, threshold: float | None, step: int) -> dict[str, Tensor]:
-        """Look at the detached logits of real samples: move the state, and give values to log."""
+    def observe(self, real_logits: Tensor, threshold: float | None, step: int, images: int) -> dict[str, Tensor]:
+        """Look at the detached logits of `images` real samples (all ranks): move the state, and give values to log."""
         return {}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.augments.augment import Augment
-from advtasks.distributed import batch_mean, world_size
+from advtasks.distributed import batch_mean
 from advtasks.errors import UsageError
 
 
@@ -61,8 +61,7 @@ class ControlledAugment(Augment):
         """Only while p is controlled."""
         return self.controller.target is not None
 
-    def observe(self, real_logits: Tensor, threshold: float | None, step: int) -> dict[str, Tensor]:
+    def observe(self, real_logits: Tensor, threshold: float | None, step: int, images: int) -> dict[str, Tensor]:
         """Move p."""
-        images = len(real_logits) * world_size()
         found = self.controller.observe(real_logits, threshold or 0.0, step, images)
         return {f"{self.name}/{name}": value for name, value in found.items()}

@@ -37,7 +37,7 @@ class InstanceNoise(Augment):
         """σ_t."""
         return self.sigma * max(1 - step / self.steps, 0.0) if self.steps else self.sigma
 
-    def forward(self, judged: Judged, step: int) -> Judged:
+    def forward(self, judged: Judged, step: int, paired: bool = False) -> Judged:
         """Both with noise of their own."""
         level = self.level(step)
         if level == 0:

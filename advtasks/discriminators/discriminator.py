@@ -24,6 +24,11 @@ class Discriminator(nn.Module, abc.ABC):
     feature_width: int
     """Channels of the deepest features; heads such as AC-GAN's are made for it."""
 
+    autoencoding: bool = False
+    """Whether its logits are minus the energies of an autoencoder (``began``, ``ebgan``)."""
+    lipschitz: bool = False
+    """Whether it is bounded by construction, as ``wasserstein`` needs."""
+
     @abc.abstractmethod
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """Logits and features in one pass, for pictures (N, C, H, W) in [0, 1]."""

@@ -12,7 +12,8 @@ class VirtualBatchNorm(nn.Module):
 
     First :attr:`reference` is switched on and the network sees the reference batch: each layer keeps the moments of
     what reaches it. Then it is switched off and the samples follow: sample x is normalised with
-    ``(n · reference moments + moments of x) / (n + 1)``, n the size of the reference batch.
+    ``(n · reference moments + moments of x) / (n + 1)``, n the size of the reference batch. Moments are taken in
+    float32 at least.
 
     Args:
         channels: of x (N, C, ...).
@@ -33,17 +34,21 @@ class VirtualBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
-        mean, square = flat.mean(2), flat.square().mean(2)
+        flat = (x.float() if x.element_size() < 4 else x).reshape(*x.shape[:2], -1)
+        mean, variance = flat.mean(2), flat.var(2, unbiased=False)
         if self.reference:
-            self._moments = mean.mean(0), square.mean(0), x.shape[0]
-            mean, square = mean.mean(0, keepdim=True), square.mean(0, keepdim=True)
+            center = mean.mean(0)
+            spread = (variance + (mean - center).square()).mean(0)
+            self._moments = center, spread, x.shape[0]
+            mean, variance = center[None], spread[None]
         else:
             if self._moments is None:
                 raise RuntimeError("virtual batch norm has seen no reference batch")
-            reference_mean, reference_square, count = self._moments
-            mean = (count * reference_mean + mean) / (count + 1)
-            square = (count * reference_square + square) / (count + 1)
-        scale = self.weight * (square - mean.square() + self.epsilon).rsqrt()
+            center, spread, count = self._moments
+            both = (count * center + mean) / (count + 1)
+            around = variance + (mean - both).square()
+            variance = (count * (spread + (center - both).square()) + around) / (count + 1)
+            mean = both
+        scale = self.weight * (variance + self.epsilon).rsqrt()
         result = (flat - mean[:, :, None]) * scale[:, :, None] + self.bias[None, :, None]
-        return result.view_as(x)
+        return result.view_as(x).to(x.dtype)

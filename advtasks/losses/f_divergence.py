@@ -233,8 +233,8 @@ class WeightedJensenShannon(FDivergence):
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalGAN(FDivergence):
-    """f(u) = u log u - (u+1) log(u+1), the Jensen-Shannon divergence less log 4; T = -s(-V); f*(t) = -log(1 - exp t)
-    = s(V). Its critic's loss is the minimax loss.
+    """f(u) = u log u - (u+1) log(u+1), twice the Jensen-Shannon divergence less log 4; T = -s(-V);
+    f*(t) = -log(1 - exp t) = s(V). Its critic's loss is the minimax loss.
 
     When to use: to compare with ``minimax``, of which it is another form.
     """
@@ -268,7 +268,10 @@ class Alpha(FDivergence):
     @property
     def threshold(self) -> float | None:
         """Where T = f'(1) = 0."""
-        return 0.0 if self.alpha > 1 else -math.log(math.expm1(1 / (1 - self.alpha)))
+        if self.alpha > 1:
+            return 0.0
+        end = 1 / (1 - self.alpha)
+        return -(end + math.log(-math.expm1(-end)))  # -log(expm1(end)), which overflows near alpha = 1
 
     def activation(self, logits: Tensor) -> Tensor:
         """See the class."""

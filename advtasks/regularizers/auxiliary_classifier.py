@@ -48,7 +48,8 @@ class ClassHead(Regularizer):
 
     @staticmethod
     def _label(scored: Scored) -> Tensor:
-        assert scored.judged.condition is not None
+        if scored.judged.condition is None:
+            raise UsageError("a class head needs the labels as condition: term(fake, real, labels)")
         return scored.judged.condition
 
 
@@ -56,7 +57,8 @@ class AuxiliaryClassifier(ClassHead):
     """AC-GAN: critic CE(cls(r), y) + CE(cls(f), y), generator CE(cls(f), y) (Odena et al. 2017, eq. 2 and 3).
 
     When to use: few, well separated classes. It is known to collapse within classes; then use ``adc-gan`` or
-    ``tac-gan``, or ``--adversary.conditioning projection``. ``ac-gan`` in the log starts at 2 log K.
+    ``tac-gan``, or ``--adversary.conditioning projection``. In the log ``ac-gan`` starts at 2 log K, and
+    ``ac-gan/generator`` at log K.
 
     Args:
         weight: of all terms.

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
-from advtasks.regularizers.input_gradient import Critic, precise, values
+from advtasks.regularizers.input_gradient import Critic, full_precision, precise, values
 from advtasks.regularizers.regularizer import Regularizer, Scored
 
 
@@ -32,7 +32,8 @@ def flip_and_shift(pictures: Tensor, most: int = 4) -> Tensor:
 def consistency(critic: Critic, one: Tensor, other: Tensor, condition: Tensor | None = None) -> Tensor:
     """``E (C(x) - C(x'))²`` for two forms of the same samples (Zhang et al. 2020, eq. 4)."""
     both = None if condition is None else torch.cat((condition, condition))
-    first, second = values(critic, torch.cat((one, other)), both).chunk(2)
+    with full_precision(one):
+        first, second = values(critic, torch.cat((one, other)), both).chunk(2)
     return (first - second).square().mean()
 
 
@@ -43,6 +44,7 @@ class ConsistencyRegularization(Regularizer):
     """
 
     name: ClassVar[str] = "cr"
+    per_sample: ClassVar[bool] = True
 
     def __init__(self, weight: float = 10.0, interval: int = 1) -> None:
         super().__init__(interval)

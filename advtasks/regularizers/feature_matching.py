@@ -53,6 +53,7 @@ class FeatureMatching(Regularizer):
         super().__init__()
         self.weight = weight
         self.form: Form = form
+        self.paired = form == "paired-l1"
 
     def generator_term(self, scored: Scored) -> Tensor:
         """The distance, weighted, relative to the adversarial weight."""

@@ -7,6 +7,7 @@ batch. All of it is computed in float32 (or float64), outside autocast.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -21,6 +22,11 @@ def precise(value: Tensor) -> Tensor:
     """Detached, and at least float32."""
     value = value.detach()
     return value.float() if value.is_floating_point() and value.element_size() < 4 else value
+
+
+def full_precision(like: Tensor) -> AbstractContextManager[None]:
+    """Outside autocast, whatever the caller's loop does."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def values(critic: Critic, sample: Tensor, condition: Tensor | None) -> Tensor:
@@ -43,7 +49,8 @@ def input_gradients(
         condition = precise(condition)
         if of_condition:
             leaves.append(condition.requires_grad_(True))
-    total = values(critic, leaf, condition).sum()
+    with full_precision(leaf):
+        total = values(critic, leaf, condition).sum()
     try:
         return torch.autograd.grad(total, leaves, create_graph=True)
     except torch.OutOfMemoryError:

@@ -81,11 +81,6 @@ class MatchingAware(Regularizer):
         judged, condition = scored.judged, scored.condition
         if condition is None or condition.dim() == 4:
             raise UsageError("matching-aware needs a critic that is given a class or an embedding as condition")
-        if scored.loss.batch_statistics:
-            raise UsageError(
-                f"matching-aware leaves out rows without a wrong partner, and {type(scored.loss).__name__} compares "
-                "with a mean over the batch; use a paired or plain loss"
-            )
         identity = None if judged.identity is None else gather(judged.identity)
         pool = gather(condition)
         partner, found = mismatched_partners(condition, pool, judged.identity, identity, self.limit)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from advtasks.distributed import batch_mean, draw_rows
+from advtasks.regularizers.input_gradient import full_precision
 from advtasks.regularizers.regularizer import Regularizer, Scored
 
 
@@ -17,7 +18,8 @@ def path_lengths(synthesize: Callable[[Tensor], Tensor], latent: Tensor) -> Tens
     """``‖J_wᵀ y‖`` for each latent w, (N,), with its graph; y ~ N(0, I) divided by the root of the number of pixels, as
     in the authors' code, so that the value does not depend on the size."""
     leaf = latent.detach().requires_grad_(True)
-    fake = synthesize(leaf)
+    with full_precision(leaf):
+        fake = synthesize(leaf)
     pixels = math.prod(fake.shape[2:]) if fake.dim() > 2 else 1
     noise = draw_rows(torch.randn, *fake.shape, device=fake.device).to(fake) / math.sqrt(pixels)
     (product,) = torch.autograd.grad((fake * noise).sum(), leaf, create_graph=True)
@@ -53,10 +55,10 @@ class PathLength(Regularizer):
 
     def generator_term(self, scored: Scored) -> Tensor | None:
         """Move the average, then the term, weighted."""
+        latent, synthesize = scored.latent()
         self._generator_steps += 1
         if self._generator_steps % self.every:
             return None
-        latent, synthesize = scored.latent()
         lengths = path_lengths(synthesize, latent)
         average = self.get_buffer("average")
         with torch.no_grad():

@@ -84,6 +84,8 @@ class Regularizer(nn.Module):
     batch_statistics: ClassVar[bool] = False
     """Whether a term of a batch differs from the mean over its parts. What it takes from the batch runs over all
     ranks."""
+    paired: bool = False
+    """Whether it compares each fake with its real partner, so that both must be augmented alike."""
     bounds_critic: ClassVar[bool] = False
     """Whether it makes the critic Lipschitz, as ``wasserstein`` needs."""
     share_of_loss: float = 0.0
@@ -109,6 +111,9 @@ class Regularizer(nn.Module):
                 f"Discriminator); {type(discriminator).__name__} does not"
             )
         return discriminator
+
+    def prepare(self, scored: Scored) -> None:
+        """Called before the critic's first pass over a batch, in each phase."""
 
     def discriminator_term(self, scored: Scored) -> Tensor | None:
         """The critic's term, already weighted, a scalar; None for none."""

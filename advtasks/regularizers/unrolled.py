@@ -85,11 +85,13 @@ class Unrolled(Regularizer):
         if self.steps == 0:
             return scored.critic
         judged, condition = scored.judged, scored.condition
-        own = {f"critic.{name}": value for name, value in scored.critic.named_parameters()}
+        own = {f"critic.{name}": p for name, p in scored.critic.named_parameters() if p.requires_grad}
+        buffers = {f"critic.{name}": value.clone() for name, value in scored.critic.named_buffers()}
 
         def objective(parameters: dict[str, Tensor]) -> Tensor:
-            critic = _Unrolled(scored.critic, parameters)
+            critic = _Unrolled(scored.critic, {**parameters, **buffers})
             real = critic.output(judged.real, condition)
             return scored.loss.discriminator(real.logits, critic.output(judged.fake, condition).logits)
 
-        return _Unrolled(scored.critic, unrolled_parameters(objective, own, self.learning_rate, self.steps))
+        ahead = unrolled_parameters(objective, own, self.learning_rate, self.steps)
+        return _Unrolled(scored.critic, {**ahead, **buffers})

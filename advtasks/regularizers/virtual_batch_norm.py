@@ -10,7 +10,7 @@ from advtasks.discriminators import CriticOutput, Discriminator, criticize
 from advtasks.distributed import gather
 from advtasks.errors import UsageError
 from advtasks.layers import VirtualBatchNorm as Layer
-from advtasks.regularizers.regularizer import Regularizer
+from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
 
 _REPLACED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)
@@ -33,17 +33,27 @@ class VirtuallyNormalized(Discriminator):
         """Take the reference batch back."""
         self.reference = state
 
-    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
-        """The reference batch, then the pictures."""
+    def refer_to(self, picture: Tensor, condition: Tensor | None) -> None:
+        """Take the reference batch, if there is none yet."""
         if self.reference is None:
             kept = None if condition is None else gather(condition.detach())
             self.reference = gather(picture.detach().float()), kept
+
+    def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+        """The reference batch, then the pictures."""
+        if self.reference is None:
+            self.refer_to(picture, condition)
+        assert self.reference is not None
         pictures, conditions = self.reference
+        if pictures.device != picture.device:  # after a resume
+            pictures = pictures.to(picture.device)
+            conditions = None if conditions is None else conditions.to(picture.device)
+            self.reference = pictures, conditions
         layers = [layer for layer in self.critic.modules() if isinstance(layer, Layer)]
         for layer in layers:
             layer.reference = True
         try:
-            criticize(self.critic, pictures.to(picture), None if conditions is None else conditions.to(picture.device))
+            criticize(self.critic, pictures.to(picture), conditions)
         finally:
             for layer in layers:
                 layer.reference = False
@@ -81,4 +91,9 @@ class VirtualBatchNorm(Regularizer):
         for name, channels in found:
             parent, _, child = name.rpartition(".")
             setattr(discriminator.get_submodule(parent), child, Layer(channels))
-        return VirtuallyNormalized(discriminator)
+        self._critic = (VirtuallyNormalized(discriminator),)  # not registered twice
+        return self._critic[0]
+
+    def prepare(self, scored: Scored) -> None:
+        """The first real batch becomes the reference."""
+        self._critic[0].refer_to(scored.judged.real, scored.condition)

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from advtasks.distributed import draw_rows
-from advtasks.regularizers.input_gradient import Critic, between, input_gradient, precise, squared_norm, values
+from advtasks.regularizers.input_gradient import (
+    Critic,
+    between,
+    full_precision,
+    input_gradient,
+    precise,
+    squared_norm,
+    values,
+)
 from advtasks.regularizers.regularizer import Regularizer, Scored
 
 
@@ -41,7 +49,8 @@ def r1_first_order(
     noise = draw_rows(torch.randn, *real.shape, device=real.device).to(real)
     both = torch.cat((real + epsilon * noise, real))
     condition = None if condition is None else torch.cat((condition, condition))
-    moved, still = values(critic, both, condition).chunk(2)
+    with full_precision(real):
+        moved, still = values(critic, both, condition).chunk(2)
     return 0.5 * gamma * ((moved - still) / epsilon).square().mean()
 
 
@@ -105,6 +114,7 @@ class R1FirstOrder(Regularizer):
     """
 
     name: ClassVar[str] = "r1-first-order"
+    per_sample: ClassVar[bool] = True
 
     def __init__(self, gamma: float = 10.0, epsilon: float = 0.01, interval: int = 1) -> None:
         super().__init__(interval)

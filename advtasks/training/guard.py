@@ -33,6 +33,8 @@ class Guard:
 
     def variety(self, judged: Judged) -> Terms:
         """How much the fakes differ, for the log."""
+        if len(judged.real) < 2:
+            return {}
         return {"diversity": Term(batch_diversity(judged.real, judged.fake.detach()), 0.0)}
 
     def gradients(self, phase: Phase[Scene]) -> Terms:

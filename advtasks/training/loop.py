@@ -7,6 +7,7 @@ step), so a checkpoint of weights and optimisers resumes bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -49,8 +50,7 @@ class Trainer:
         task: moved to the device.
         splits: its data.
         adversaries: one for each view; none trains the plain task.
-        trackers: take a record every ``log_every`` steps and for each validation.
-        console: tells the user.
+        trackers, console: take a record every ``log_every`` steps and for each validation; tell the user.
         on_validation, on_stage_end: called with what was measured.
     """
 
@@ -85,7 +85,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.results: list[StageResult] = []
         self.meters, self.guard = Meters(), Guard(config, self.recorder)
-        self.rate_scale, self.roll_backs = 1.0, 0
+        self.rate_scale, self.roll_backs, self._rolled_to = 1.0, 0, -1
         self._pending_optimizers: dict[str, Any] = {}
         self._pending_images = 0
 
@@ -138,7 +138,9 @@ class Trainer:
     def _now_and_then(self, stage: StageConfig, finished: bool, interrupt: Interrupt) -> None:
         """Validation and checkpoints, each at its interval and at the end of a stage."""
         if finished:
-            self._finish_stage(stage)
+            result = self._validate(stage, self.splits.validation)
+            self.results.append(StageResult(stage.name, self.step, result.means, self.seconds))
+            self.on_stage_end(stage, result, self)
         elif self.step % self.config.validate_every == 0:
             self._validate(stage, self.splits.validation[: self.config.validation_pictures])
         if self.step % self.config.checkpoint_every == 0 or finished or interrupt.requested:
@@ -172,7 +174,7 @@ class Trainer:
 
     def _show(self, scene: Scene, grad: bool = False) -> dict[str, Judged]:
         """What the critics see of a scene, by view."""
-        return shown(self.task, scene.batch, self._output(scene, grad), self._generate)
+        return shown(self.task, scene.batch, self._output(scene, grad), self._synthesize)
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -203,6 +205,11 @@ class Trainer:
         with torch.set_grad_enabled(grad):
             return self._generate(scene.batch)
 
+    def _synthesize(self, batch: Batch) -> Tensor:
+        """For regularizers that move the noise: the plain network in float32, which can be differentiated twice."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.task.generate(self.generator, batch)
+
     def _generate(self, batch: Batch) -> Tensor:
         with self.autocast():
             return self.task.generate(self.trained, batch)
@@ -212,7 +219,7 @@ class Trainer:
         with self.autocast():
             terms = self.task.objective(scene.batch, output, stage.weights)
         if adversaries:
-            judged = shown(self.task, scene.batch, output, self._generate)
+            judged = shown(self.task, scene.batch, output, self._synthesize)
             for view, adversary in adversaries.items():
                 found = adversary.generator_terms(judged[view], scene.stage_step)
                 ending = f"/{view}" if len(adversaries) > 1 else ""
@@ -253,11 +260,6 @@ class Trainer:
         self.recorder.validation(self.step, stage.name, result, self.task.metrics, len(examples))
         self.on_validation(self.step, result)
         return result
-
-    def _finish_stage(self, stage: StageConfig) -> None:
-        result = self._validate(stage, self.splits.validation)
-        self.results.append(StageResult(stage.name, self.step, result.means, self.seconds))
-        self.on_stage_end(stage, result, self)
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -326,15 +328,16 @@ class Trainer:
         Raises:
             Diverged: it does not, it did so too often, or there is no checkpoint.
         """
-        done = self.roll_backs
-        state = None
+        failed, done, state = self.step, self.roll_backs, None
         if self.config.monitor == "rollback" and done < ROLL_BACKS:
-            state = self.checkpoints.latest(self.console.say)
+            state = self.checkpoints.to_roll_back_to(self._rolled_to, self.console.say)
         if state is None:
             raise error
-        failed = self.step
         self._load(state)
-        self.roll_backs, self.rate_scale = done + 1, 0.5 ** (done + 1)
+        self.roll_backs, self.rate_scale, self._rolled_to = done + 1, 0.5 ** (done + 1), self.step
+        kept = {**state, "roll_backs": self.roll_backs, "rate_scale": self.rate_scale}
+        with contextlib.suppress(OSError):  # a kill must not bring the old rates back
+            self.checkpoints.save(self.step, kept)
         self.recorder.rewind(self.step)
         text = f"step {failed} diverged ({error}). Rolled back to step {self.step} ({done + 1} of {ROLL_BACKS} times)"
         self.recorder.warn(self.step, "", f"{text}; learning rates times {self.rate_scale:g}")

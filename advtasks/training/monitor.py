@@ -41,7 +41,7 @@ def batch_diversity(real: Tensor, fake: Tensor) -> Tensor:
 def largest_singular_values(network: nn.Module, iterations: int = 15) -> dict[str, float]:
     """The spectral norm of each layer's weight as it is used, by power iteration from a fixed start."""
     found = {}
-    training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()  # in training mode, looking at a spectrally normalised weight moves its estimate
     for name, layer in network.named_modules():
         if isinstance(layer, WEIGHTED):
@@ -50,7 +50,8 @@ def largest_singular_values(network: nn.Module, iterations: int = 15) -> dict[st
             for _ in range(iterations):
                 vector = nn.functional.normalize(matrix.T @ (matrix @ vector), dim=0)
             found[name] = (matrix @ vector).norm().item()
-    network.train(training)
+    for module, training in modes:
+        module.training = training
     return found
 
 
@@ -86,7 +87,7 @@ class Monitor:
             if name.startswith("accuracy/real"):
                 said += self._critic(values, name.removeprefix("accuracy/real"))
             if name.startswith("diversity"):
-                said += self._collapse(values[name])
+                said += self._collapse(name, values[name])
         for name, value in values.items():
             if name.startswith(("diversity", "gradient-norm/")):
                 self.history[name] = [*self.history.get(name, []), value][-200:]
@@ -134,13 +135,14 @@ class Monitor:
             "fake right): raise --adversary.learning-rate or --adversary.steps-per-generator-step",
         )
 
-    def _collapse(self, diversity: float) -> list[str]:
-        best = max(self.history.get("diversity", [diversity]))
+    def _collapse(self, name: str, diversity: float) -> list[str]:
+        best = max(self.history.get(name, [diversity]))
+        view = name.removeprefix("diversity").replace("/", " of ")
         return self._after(
-            "collapse",
+            name,
             diversity < 0.1 or diversity < 0.2 * best,
-            f"the fakes of a batch differ {diversity:.0%} as much as real samples do ({best:.0%} before): modes are "
-            "lost. Use --adversary.loss relativistic-paired with --adversary.regularizers r1,r2, a critic with "
+            f"the fakes of a batch{view} differ {diversity:.0%} as much as real samples do ({best:.0%} before): modes "
+            "are lost. Use --adversary.loss relativistic-paired with --adversary.regularizers r1,r2, a critic with "
             "minibatch=stddev, --adversary.pack 2, or lower the generator's learning rate",
         )
 

@@ -31,7 +31,7 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
     judged = shown(task, batch, generate(batch), generate)
     for view, adversary in adversaries.items():
         trial = copy.deepcopy(adversary)
-        trial.without_compilation()
+        trial.prepare_for_rehearsal()
         try:
             for phase in trial.phases():
                 total(phase.terms((judged[view], 0))).backward()

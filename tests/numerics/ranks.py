@@ -19,6 +19,7 @@ ROWS = (
     + [("non-saturating", name, "") for name in REGULARIZERS]
     + [("relativistic-average", name, "") for name in ("top-k", "lecam", "feature-matching", "r1", "unrolled")]
     + [("non-saturating", "", name) for name in AUGMENTS]
+    + [("non-saturating", "r1:interval=2", ""), ("hinge", "wgan-gp:interval=3", "")]
     + [("hinge", "", "packed"), ("non-saturating", "stddev", ""), ("non-saturating", "discrimination", "")]
 )
 
@@ -58,6 +59,15 @@ def row(loss: str, regularizer: str, augment: str, rank: int, ranks: int) -> dic
         average_gradients(generator.parameters())
         for name, parameter in generator.named_parameters():
             found[f"{step}/generator/{name}"] = parameter.grad
+    phases = adversary.phases()  # whole steps, optimiser and lazy intervals included
+    for step in range(6):
+        judged = make_judged(generator, rows, condition_of(adversary))
+        for phase in phases:
+            if phase.due(step):
+                torch.manual_seed(300 + step)
+                phase.run((judged, step))
+    for name, parameter in adversary.named_parameters():
+        found[f"trained/{name}"] = parameter.detach().clone()
     for name, buffer in adversary.named_buffers():
         found[f"buffer/{name}"] = buffer.clone()
     return found

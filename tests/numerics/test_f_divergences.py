@@ -106,6 +106,12 @@ def test_alpha_below_one() -> None:
     assert bound.item() == pytest.approx(value.item(), rel=1e-4)
 
 
+def test_alpha_near_one_has_a_threshold() -> None:
+    assert Alpha(alpha=0.999).threshold == pytest.approx(-1000)
+    at = torch.tensor(Alpha(alpha=0.8).threshold, dtype=torch.float64)
+    assert Alpha(alpha=0.8).activation(at).item() == pytest.approx(0, abs=1e-12)
+
+
 def learned(loss: FDivergence, p: torch.distributions.Normal, q: torch.distributions.Normal) -> float:
     """The bound that a critic of two layers finds on 20,000 samples, measured on fresh ones."""
     torch.manual_seed(0)

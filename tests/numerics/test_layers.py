@@ -159,3 +159,22 @@ def test_spectral_norm_of_each_kind_of_layer(kind: nn.Module) -> None:
     apply_spectral_norm(fresh)
     fresh.load_state_dict(layer.state_dict())
     assert torch.equal(fresh.eval().weight, layer.weight)
+
+
+def test_virtual_batch_norm_of_half_precision_does_not_cancel() -> None:
+    torch.manual_seed(0)
+    layer = VirtualBatchNorm(3)
+    layer.reference = True
+    x = (5 + 0.1 * torch.randn(64, 3, 4, 4)).bfloat16()
+    wanted = nn.BatchNorm2d(3)(x.float())
+    found = layer(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=0.02, atol=0.02)
+
+
+def test_the_reference_is_real_whatever_comes_first() -> None:
+    critic = PatchDiscriminator(3, features=4, layers=1, norm="batch")
+    adversary = Adversary(critic, regularizers=["virtual-batch-norm"])
+    real, fake = torch.rand(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)
+    adversary.term(fake, real)
+    assert torch.equal(adversary.discriminator.get_extra_state()[0], real)

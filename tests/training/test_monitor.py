@@ -65,6 +65,20 @@ def test_views_are_told_apart() -> None:
     assert "critic of left" in said[0]
 
 
+def test_lost_modes_of_one_view_are_seen_beside_a_healthy_one() -> None:
+    monitor = Monitor()
+    monitor.look({"diversity/left": 1.0, "diversity/right": 1.0})
+    said = [t for _ in range(30) for t in monitor.look({"diversity/left": 0.15, "diversity/right": 1.0})]
+    assert len(said) == 1
+    assert "fakes of a batch of left differ 15%" in said[0]
+
+
+def test_a_batch_of_one_has_no_variety_to_speak_of(tmp_path: Path) -> None:
+    trainer(tmp_path, config(batch=1)).train()
+    records = read_records(tmp_path / "metrics.jsonl")
+    assert not any(r["kind"] == "warning" or "diversity" in r for r in records)
+
+
 def test_divergence_is_a_gradient_far_beyond_its_median() -> None:
     monitor = Monitor()
     for step in range(12):
@@ -178,6 +192,18 @@ def test_without_rollback_or_a_checkpoint_training_stops(tmp_path: Path, explodi
     early = trainer(tmp_path / "early", config(monitor="rollback", checkpoint_every=100), explode_at=1)
     with pytest.raises(TrainingError):
         early.train()
+
+
+def test_a_second_failure_from_the_same_checkpoint_takes_the_one_before(tmp_path: Path) -> None:
+    run = trainer(tmp_path, config(monitor="rollback"), explode_at=10)
+    with pytest.raises(TrainingError, match="not finite"):
+        run.train()
+    # failed at step 10: back to 10, then to 8, then to 6
+    assert run.roll_backs == 3
+    assert run._rolled_to == 6
+    again = trainer(tmp_path, config(monitor="rollback"))
+    assert again.resume()
+    assert (again.step, again.rate_scale, again.roll_backs) == (6, 0.125, 3), "a kill does not bring the old rates back"
 
 
 def test_a_rolled_back_run_resumes_bit_for_bit(tmp_path: Path, exploding: type[Exploding]) -> None:

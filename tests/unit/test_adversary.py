@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advtasks import Adversary, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator, components
+from advtasks import Adversary, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator, View, components
 from advtasks.errors import UsageError
 from advtasks.regularizers import r1_penalty
 from advtasks.schedule import Schedule
@@ -152,3 +152,55 @@ def test_a_compiled_critic_gives_the_same_terms_and_penalties_keep_their_second_
     penalty = r1_penalty(compiled(PatchDiscriminator(3, features=4, layers=1), backend="aot_eager"), real)
     with pytest.raises(RuntimeError, match="double backward"):  # why penalties take the plain twin
         penalty.backward()
+
+
+def test_paired_terms_see_both_pictures_augmented_alike() -> None:
+    torch.manual_seed(0)
+    critic = PatchDiscriminator(3, features=4, layers=1, norm="none")
+    adversary = Adversary(critic, regularizers=["feature-matching"], augments=["diffaugment"])
+    picture = torch.rand(4, 3, 16, 16)
+    terms = adversary.generator_terms(Judged(picture, picture.clone().requires_grad_(True)))
+    assert terms["feature-matching"].value.item() == 0
+    free = Adversary(critic, augments=["diffaugment"]).seen(Judged(picture, picture.clone()), 0)
+    assert not torch.equal(free.real, free.fake)
+
+
+def test_a_loop_of_ones_own_resumes_with_its_optimizer() -> None:
+    runs = []
+    for stop in (False, True):
+        torch.manual_seed(0)
+        adversary = Adversary(PatchDiscriminator(3, features=4, layers=1, norm="none"), regularizers=["r1:interval=2"])
+        fake, real = pair(16)
+        for step in range(6):
+            if stop and step == 3:
+                assert adversary.optimizer is not None
+                kept = adversary.state_dict(), adversary.optimizer.state_dict()
+                torch.manual_seed(1)
+                critic = PatchDiscriminator(3, features=4, layers=1, norm="none")
+                adversary = Adversary(critic, regularizers=["r1:interval=2"])
+                adversary.phases()
+                adversary.load_state_dict(kept[0])
+                assert adversary.optimizer is not None
+                adversary.optimizer.load_state_dict(kept[1])
+            adversary.update(fake, real)
+        runs.append([parameter.detach() for parameter in adversary.discriminator.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*runs, strict=True))
+
+
+def test_parts_join_the_critic_where_it_is() -> None:
+    critic = PatchDiscriminator(3, features=4, layers=1, norm="none").double()
+    adversary = Adversary(critic, regularizers=["ac-gan", "lecam"], conditioning="none", view=View(classes=2))
+    real = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    values = adversary.update(real, real, torch.tensor([0, 1]))
+    assert values["ac-gan"] > 0
+    assert "ac-gan/generator" in adversary.generator_terms(
+        Judged(real, real.requires_grad_(True), torch.tensor([0, 1]))
+    )
+
+
+def test_penalties_of_plain_functions_stay_in_float32() -> None:
+    torch.manual_seed(0)
+    critic, real = PatchDiscriminator(3, features=4, layers=1, norm="none"), torch.rand(2, 3, 16, 16)
+    plain = r1_penalty(critic, real)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(r1_penalty(critic, real), plain)

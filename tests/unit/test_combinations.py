@@ -36,6 +36,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"regularizers": ["r1"], "augments": ["diffaugment", "diffaugment"]}, "named twice"),
     ({"conditioning": "projection"}, "either a class or an embedding"),
     ({"conditioning": "concat", "pack": 2, "view": CLASSES}, "pack"),
+    ({"regularizers": ["info-gan:categories=3"], "view": CLASSES}, "guess the class or code"),
+    ({"conditioning": "projection", "pack": 2, "view": TEXT}, "cannot share one"),
     ({"conditioning": "none", "pack": 2, "view": CLASSES, "regularizers": ["ac-gan"]}, "reads each sample by itself"),
     ({"pack": 2, "regularizers": ["zcr"]}, "packing would change one of each pair"),
     ({"augments": ["diffaugment"], "regularizers": ["zcr"]}, "augments would change one of each pair"),
@@ -52,7 +54,9 @@ def test_refusals(arguments: dict[str, Any], message: str) -> None:
         Adversary(patch(), **arguments)
 
 
-@pytest.mark.parametrize("name", ["wgan-gp", "wgan-lp", "r1", "r2", "zero-gp", "dragan", "max-gp"])
+@pytest.mark.parametrize(
+    "name", ["wgan-gp", "wgan-lp", "r1", "r2", "zero-gp", "dragan", "max-gp", "r1-first-order", "cr"]
+)
 def test_gradients_of_single_samples_and_batch_norm(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} measures.*batch norm.*norm=instance"):
         Adversary(patch("batch"), regularizers=[name])
@@ -75,6 +79,8 @@ def test_a_critic_with_its_own_bound_needs_no_regularizer() -> None:
 def test_a_mean_over_ranks_needs_a_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     Adversary(patch(), "relativistic-paired")
+    with pytest.raises(UsageError, match="lecam needs a mean over all ranks"):
+        Adversary(patch(), regularizers=["lecam"])
     with pytest.raises(UsageError, match="WORLD_SIZE is 2 and there is no process group"):
         Adversary(patch(), "relativistic-average")
 
@@ -100,11 +106,8 @@ def test_terms_that_move_the_noise_need_it() -> None:
 
 
 def test_matching_aware_and_batch_means() -> None:
-    adversary = Adversary(
-        MLPDiscriminator(2 + 3), "relativistic-average", regularizers=["matching-aware"], view=CLASSES
-    )
     with pytest.raises(UsageError, match="compares with a mean over the batch"):
-        adversary.update(torch.randn(3, 2), torch.randn(3, 2), torch.tensor([0, 1, 2]))
+        Adversary(MLPDiscriminator(2 + 3), "relativistic-average", regularizers=["matching-aware"], view=CLASSES)
 
 
 def test_features_are_needed_where_they_are_read() -> None:

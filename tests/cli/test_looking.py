@@ -78,18 +78,22 @@ def test_help_imports_no_torch_and_names_the_options(verb: list[str]) -> None:
     assert "``" not in found.stdout
 
 
+def processor_time(*arguments: str) -> float:
+    """Seconds of processor time that a fresh Python takes, the best of three."""
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+        after = os.times()
+        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return min(spent)
+
+
 def test_help_answers_within_its_budget() -> None:
-    """0.3 s of processor time, the best of three, so that a busy machine does not decide."""
+    """0.3 s of processor time; on a machine that is slow just now, what its libraries alone would take, three times."""
+    libraries = processor_time("-c", "import tyro, yaml, pluggy")
     for verb in ([], ["train", "sr"]):
-        spent = []
-        for _ in range(3):
-            before = os.times()
-            subprocess.run(
-                [sys.executable, "-m", "advtasks.cli.main", *verb, "--help"], capture_output=True, check=True
-            )
-            after = os.times()
-            spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
-        assert min(spent) <= 0.3, (verb, spent)
+        assert processor_time("-m", "advtasks.cli.main", *verb, "--help") <= max(0.3, 3 * libraries), verb
 
 
 def test_importing_the_package_costs_nothing() -> None:

@@ -35,7 +35,9 @@ class Recorder:
     def validation(self, step: int, stage: str, result: Evaluation, metrics: Sequence[Metric], count: int) -> None:
         """What a validation measured."""
         self._record({"kind": "validation", "step": step, "stage": stage, **result.means, "n": count})
-        shown = "  ".join(f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in metrics)
+        shown = "  ".join(
+            f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in metrics if result.means
+        )
         self.console.say(f"step {step}  validation on {count}: {shown}")
 
     def singular_value(self, step: int, stage: StageConfig, view: str, layer: str, value: float) -> None:

@@ -1,0 +1,116 @@
+"""A refactoring that claims to change nothing shows the losses of before: ``golden.json`` holds them.
+
+    python tests/training/test_golden.py     writes the file anew, after a change that is meant to move numbers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from advtasks_sr.presets import QUICK
+from advtasks_sr.task import SuperResolution
+from advtasks_synthesis.points import Points
+from advtasks_synthesis.presets import RING
+from torch.utils.data import Dataset
+
+from advtasks.config import AdversaryConfig, RunConfig, StageConfig
+from advtasks.data.cache import PictureCache
+from advtasks.data.loader import Position
+from advtasks.task import Batch, Splits, Task
+from advtasks.trackers import JsonLines, read_records
+from advtasks.training.adversaries import make_adversaries
+from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.loop import Trainer
+from advtasks.training.progress import Console
+
+STORED = Path(__file__).with_name("golden.json")
+COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 100,
+                          "validate_every": 100, "seed": 3}  # fmt: skip
+
+
+class Bytes(Dataset[Batch]):
+    """Random patches for super-resolution."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, position: Position) -> Batch:
+        draws = torch.Generator().manual_seed(position.seed)
+        return {
+            "low": torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=draws),
+            "high": torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=draws),
+        }
+
+
+def _super_resolution() -> tuple[RunConfig, Task, Splits]:
+    stages = (
+        StageConfig(name="pixel", steps=3, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(name="adversarial", steps=5, weights={"l1": 1.0, "perceptual": 0.5}, adversary=True, learning_rate=5e-4),
+    )
+    adversary = AdversaryConfig(
+        discriminator="patch:features=8:layers=1:norm=none",
+        loss="relativistic-average",
+        weight=0.1,
+        regularizers=("spectral-norm", "r1:interval=2"),
+        augments=("diffaugment",),
+    )
+    config = dataclasses.replace(
+        QUICK, generator="srresnet:features=8:blocks=2", batch=4, patch=16, stages=stages, adversary=adversary, **COMMON
+    )
+    return config, SuperResolution(config), Splits(Bytes(), [])
+
+
+def _points() -> tuple[RunConfig, Task, Splits]:
+    adversary = dataclasses.replace(
+        RING.adversary, regularizers=("r1:gamma=0.02", "wgan-gp", "lecam:weight=0.1"), loss="hinge", steps_per_generator_step=2
+    )
+    config = dataclasses.replace(RING, batch=32, adversary=adversary, steps=8, **COMMON)
+    task = Points(config)
+    return config, task, Splits(task.splits(PictureCache(Path(tempfile.mkdtemp()))).train, [])
+
+
+RUNS = {"sr": _super_resolution, "points": _points}
+
+
+def losses(name: str, folder: Path) -> list[dict[str, float]]:
+    """The records of a short run, without times."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        config, task, splits = RUNS[name]()
+        adversaries = make_adversaries(task, config)
+        checkpoints = Checkpoints(folder / "checkpoints", 1)
+        trainer = Trainer(task, config, splits, adversaries, checkpoints, [JsonLines(folder)], Console(io.StringIO()))
+        trainer.train()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    kept = [record for record in read_records(folder / "metrics.jsonl") if record["kind"] == "train"]
+    return [
+        {key: value for key, value in record.items() if isinstance(value, float) and "/s" not in key and "_per_s" not in key}
+        for record in kept
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_the_losses_are_those_of_before(name: str, tmp_path: Path) -> None:
+    stored = json.loads(STORED.read_text())[name]
+    found = losses(name, tmp_path)
+    assert len(found) == len(stored)
+    for step, (now, before) in enumerate(zip(found, stored, strict=True), 1):
+        assert now.keys() >= before.keys()
+        for key, value in before.items():  # processors sum in different orders: bits may differ, losses may not
+            assert math.isclose(now[key], value, rel_tol=2e-4, abs_tol=1e-6), f"step {step}: {key} {now[key]} {value}"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        STORED.write_text(json.dumps({name: losses(name, Path(place) / name) for name in sorted(RUNS)}, indent=1) + "\n")
+    sys.exit()

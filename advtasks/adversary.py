@@ -19,17 +19,20 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from advtasks import components
 from advtasks.augments import Augment, pack
 from advtasks.combinations import check_combination
-from advtasks.discriminators import CriticOutput, ProjectionDiscriminator, criticize
+from advtasks.discriminators import ProjectionDiscriminator, criticize
 from advtasks.distributed import world_size
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
-from advtasks.phase import Phase, frozen, make_adam
-from advtasks.regularizers import Regularizer, Scored
+from advtasks.main_path import MainPath
+from advtasks.optimizers import make_optimizer
+from advtasks.phase import Phase, frozen
+from advtasks.regularizers import Regularizer, Scored, critic_term
 from advtasks.schedule import Schedule
 from advtasks.task import Judged, Term, Terms, View, read
 
@@ -53,10 +56,14 @@ class Adversary(nn.Module):
         pack: m of PacGAN (Lin et al. 2018): the critic sees m samples at once, joined by channels.
         view: what the task shows: the number of classes or the width of an embedding, for heads.
         label_smoothing: one-sided: the target of real pictures is 1 - label_smoothing (Salimans et al. 2016, 3.4).
-        learning_rate, betas: of the critic's Adam, made at the first :meth:`update` or :meth:`phases`. A rate of its
+        optimizer: name of the critic's optimiser with options, for example ``"adamw:weight_decay=0.01"``.
+        learning_rate, betas: of that optimiser, made at the first :meth:`update` or :meth:`phases`. A rate of its
             own is the two time-scale update rule (Heusel et al. 2017).
+        clip_norm: the critic's gradients together are shortened to this norm; 0 leaves them.
         compile: run the main terms through a compiled critic, and penalties through the plain one, which shares its
             weights: a compiled critic has no second derivative.
+        accumulate: pieces in which main terms and penalties of single samples run over a batch: the memory of one
+            piece, the result of the whole batch (:mod:`advtasks.pieces`).
 
     Raises:
         UsageError: an unknown name or option, or a combination that makes no sense.
@@ -74,9 +81,12 @@ class Adversary(nn.Module):
         pack: int = 1,
         view: View | None = None,
         label_smoothing: float = 0.0,
+        optimizer: str = "adam",
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.99),
+        clip_norm: float = 0.0,
         compile: bool = False,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         view = view or View()
@@ -96,13 +106,12 @@ class Adversary(nn.Module):
         check_combination(discriminator, self.loss, built, made, conditioning, view, pack)
         self.discriminator = discriminator
         self.regularizers, self.augments = nn.ModuleList(built), nn.ModuleList(made)
-        self.learning_rate, self.betas = learning_rate, betas
+        self.optimizer_name, self.learning_rate, self.betas = optimizer, learning_rate, betas
+        self.clip_norm = clip_norm
         self.autocast: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-        self.optimizer: Adam | None = None
-        self.compiled: Callable[..., CriticOutput] | None = None
-        """What runs the main terms instead of the critic itself."""
-        if compile:
-            self.compiled = torch.compile(functools.partial(criticize, discriminator))
+        self.scaler: GradScaler | None = None
+        self.optimizer: Optimizer | None = None
+        self.main = MainPath(discriminator, compile, accumulate)
         self._updates = 0
         self._phases: list[Phase[tuple[Judged, int]]] | None = None
         placed = next(discriminator.parameters(), None)
@@ -117,18 +126,17 @@ class Adversary(nn.Module):
         """Go on counting updates."""
         self._updates = state
 
-    def set_precision(self, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
-        """Run the main terms within `autocast()`; penalties stay outside it, in float32."""
-        self.autocast = autocast
+    def set_precision(
+        self, autocast: Callable[[], AbstractContextManager[Any]], scaler: GradScaler | None = None
+    ) -> None:
+        """Run the main terms within `autocast()`, with a loss scaler of its own for float16; penalties stay outside
+        it, in float32."""
+        self.autocast, self.scaler = autocast, scaler
 
     def prepare_for_rehearsal(self) -> None:
         """Run everything through the plain critic, with every term on."""
-        self.compiled = None
+        self.main = MainPath(self.discriminator)
         self.weight = Schedule.of(1.0)
-
-    @property
-    def _output(self) -> Callable[..., CriticOutput]:
-        return self.compiled or functools.partial(criticize, self.discriminator)
 
     def _regularizers(self) -> list[Regularizer]:
         return _all(self.regularizers, Regularizer)
@@ -166,9 +174,9 @@ class Adversary(nn.Module):
             regularizer.prepare(scored)
             scored = dataclasses.replace(scored, critic=regularizer.critic_for_generator(scored))
         with frozen(self):
-            output, precision, real_graph = self._output, self.autocast, False
+            output, precision, real_graph = functools.partial(self.main, freeze=self), self.autocast, False
             if scored.critic is not plain.critic:  # one that depends on the fakes
-                output = functools.partial(criticize, scored.critic)
+                output = functools.partial(MainPath(scored.critic), freeze=self)
                 precision, real_graph = contextlib.nullcontext, True
             with precision():
                 fake, real, real_logits = output(judged.fake, scored.condition), None, None
@@ -191,13 +199,12 @@ class Adversary(nn.Module):
     def discriminator_terms(self, judged: Judged, step: int = 0) -> Terms:
         """The critic's loss on detached samples, its regularizers of interval 1, and what it thinks (weight 0):
         ``logit/real``, ``logit/fake``, ``accuracy/real``, ``accuracy/fake``."""
-        judged = self.seen(_detached(judged), step)
+        judged = self.seen(judged.detached(), step)
         scored = self._scored(judged, step)
         for regularizer in self._regularizers():
             regularizer.prepare(scored)
         with self.autocast():
-            real = self._output(judged.real, scored.condition)
-            fake = self._output(judged.fake, scored.condition)
+            real, fake = (self.main(sample, scored.condition) for sample in (judged.real, judged.fake))
             value = self.loss.discriminator(real.logits, fake.logits)
         scored = dataclasses.replace(scored, outputs=(real, fake))
         regularizers = self._regularizers()
@@ -230,7 +237,7 @@ class Adversary(nn.Module):
         if "discriminator" not in regularizer.phases:
             return {}
         with torch.autocast(scored.judged.real.device.type, enabled=False):
-            value = regularizer.discriminator_term(scored)
+            value = critic_term(regularizer, scored, self.main.accumulate)
         weight = regularizer.share_of_loss or float(regularizer.interval)
         return {} if value is None else {regularizer.name: Term(value, weight)}
 
@@ -239,12 +246,14 @@ class Adversary(nn.Module):
         regularizer."""
         lazy = [r for r in self._regularizers() if "discriminator" in r.phases and r.interval > 1]
         correction = 1.0 / (1.0 + sum(1.0 / r.interval for r in lazy))  # k / (k + 1) for a single one
-        self.optimizer = make_adam(self, self.learning_rate, self.betas, correction)
+        self.optimizer = make_optimizer(self.optimizer_name, self, self.learning_rate, self.betas, correction)
         main: Phase[tuple[Judged, int]] = Phase(
             name="discriminator",
             optimizer=self.optimizer,
             terms=lambda scene: self.discriminator_terms(*scene),
             after=self._after_step,
+            clip_norm=self.clip_norm,
+            scaler=self.scaler,
         )
         self._phases = [main] + [
             dataclasses.replace(
@@ -259,7 +268,7 @@ class Adversary(nn.Module):
 
     def _lazy_terms(self, regularizer: Regularizer, scene: tuple[Judged, int]) -> Terms:
         judged, step = scene
-        return self._critic_term(regularizer, self._scored(self.seen(_detached(judged), step), step))
+        return self._critic_term(regularizer, self._scored(self.seen(judged.detached(), step), step))
 
     def _after_step(self) -> None:
         for regularizer in self._regularizers():
@@ -290,8 +299,3 @@ class Adversary(nn.Module):
 def _all(modules: nn.ModuleList, kind: type[Part]) -> list[Part]:
     """The modules, typed."""
     return list(modules)  # type: ignore[arg-type]
-
-
-def _detached(judged: Judged) -> Judged:
-    condition = None if judged.condition is None else judged.condition.detach()
-    return dataclasses.replace(judged, real=judged.real.detach(), fake=judged.fake.detach(), condition=condition)

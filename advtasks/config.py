@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -48,10 +49,14 @@ class AdversaryConfig(Options):
     """One-sided: the target of real pictures is 1 minus this."""
     steps_per_generator_step: int = 1
     """Critic steps for each generator step (n_critic)."""
+    optimizer: str = "adam"
+    """Of the critic, with options: adamw:weight_decay=0.01, lion, rmsprop."""
     learning_rate: float = 1e-4
-    """Of the critic's Adam."""
+    """Of the critic's optimizer."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """Of the critic's Adam."""
+    """Of the critic's optimizer, where it takes them."""
+    clip_norm: float = 0.0
+    """Shorten the critic's gradients together to this norm; 0 leaves them."""
 
     def __post_init__(self) -> None:
         for field_name in ("regularizers", "augments"):
@@ -61,6 +66,8 @@ class AdversaryConfig(Options):
         for name in ("pack", "critics", "steps_per_generator_step"):
             if getattr(self, name) < 1:
                 raise UsageError(f"adversary.{name} must be at least 1, got {getattr(self, name)}")
+        if self.clip_norm < 0:
+            raise UsageError(f"adversary.clip_norm must be at least 0, got {self.clip_norm}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +83,11 @@ class StageConfig(Options):
     adversary: bool = False
     """Whether the adversary takes part."""
     learning_rate: float = 1e-4
-    """Of the generator's Adam, at the start of the stage."""
+    """Of the generator's optimizer, at the start of the stage."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """How learning rates run through the stage: cosine and linear fall to 1 % and to 0."""
+    warmup: int = 0
+    """Steps over which learning rates rise from 0 in a straight line before that."""
     batch: int | None = None
     """Batch size of this stage; the run's when not given."""
 
@@ -89,6 +98,8 @@ class StageConfig(Options):
             raise UsageError(f"stage {self.name!r}: learning_rate must be above 0, got {self.learning_rate}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"stage {self.name!r}: batch must be at least 1, got {self.batch}")
+        if not 0 <= self.warmup < self.steps:
+            raise UsageError(f"stage {self.name!r}: warmup must be less than its {self.steps} steps, got {self.warmup}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +115,24 @@ class RunConfig(Options):
     steps: int | None = None
     """Length of the whole training; the stages keep their shares."""
     batch: int = 16
-    """Samples a step."""
+    """Samples a step, on all devices together."""
+    accumulate: int = 1
+    """Run each batch through the networks in this many pieces: the memory of one piece, the step of the whole batch."""
     seed: int = 0
     """Everything random derives from it."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    devices: int = 1
+    """Processes on this machine, each with a GPU of its own, or its share of the processor's cores."""
+    restarts: int = 0
+    """How often processes that --devices started are started again from the last checkpoint when one dies."""
+    rank_timeout: float = 600.0
+    """Seconds after which a process that waits in vain for the others gives up."""
+    sync_batch_norm: bool = True
+    """Batch norm takes its statistics over all processes, so that they compute what one would."""
+    shard_generator: bool = False
+    """Share the generator's weights among the processes (FSDP2), for one that does not fit on a device."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the main losses; penalties stay in fp32. auto is bf16 where the processor computes with it."""
     channels_last: bool = True
     """Memory layout of the networks."""
@@ -121,8 +144,12 @@ class RunConfig(Options):
     """Folder of decoded pictures. Default: $ADVTASKS_CACHE, or the user's cache folder."""
     cache_gib: float = 50.0
     """The most that folder may hold."""
+    optimizer: str = "adam"
+    """Of the generator, with options: adamw:weight_decay=0.01, lion, sgd:momentum=0.9."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """Of the generator's Adam."""
+    """Of the generator's optimizer, where it takes them."""
+    clip_norm: float = 0.0
+    """Shorten the generator's gradients together to this norm; 0 leaves them."""
     ema_half_life: float = 10_000.0
     """Half-life of the generator's moving average, in images; ramped up within each stage. 0 switches it off."""
     ema_follows_rate: bool = False
@@ -140,6 +167,13 @@ class RunConfig(Options):
     """Steps between checkpoints."""
     checkpoints_kept: int = 2
     """Older checkpoints are removed."""
+    keep_best: str | None = None
+    """Name of a metric: the bundle is the best of the last stage's validations by it, not the last."""
+    early_stopping: int = 0
+    """End a stage after this many validations without a better --keep-best (the task's first metric without one);
+    0 does not."""
+    profile: int = 0
+    """Steps to trace with torch's profiler, after ten of warm-up, into RUN/profile."""
     stages: tuple[StageConfig, ...] = ()
     """The stages, in order."""
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
@@ -152,18 +186,30 @@ class RunConfig(Options):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
-    def stage_at(self, step: int) -> tuple[int, StageConfig, int] | None:
-        """Number, configuration and first step of the stage that `step` is in; None after the last."""
+    def stage_at(self, step: int, lengths: Sequence[int] | None = None) -> tuple[int, StageConfig, int] | None:
+        """Number, configuration and first step of the stage that `step` is in; None after the last.
+
+        Args:
+            lengths: of the stages in steps, where one ended early.
+        """
         start = 0
         for number, stage in enumerate(self.stages):
-            if step < start + stage.steps:
+            length = stage.steps if lengths is None else lengths[number]
+            if step < start + length:
                 return number, stage, start
-            start += stage.steps
+            start += length
         return None
 
 
 _LEAST = {
     "batch": 1,
+    "accumulate": 1,
+    "devices": 1,
+    "restarts": 0,
+    "rank_timeout": 1,
+    "clip_norm": 0,
+    "early_stopping": 0,
+    "profile": 0,
     "seed": 0,
     "workers": 0,
     "ema_half_life": 0,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.amp import GradScaler
 
 from advtasks.errors import UsageError
 
@@ -39,7 +40,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device computes with it."""
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the device computes with it."""
     if name == "auto":
         return "bf16" if computes_bf16(device) else "fp32"
     return name
@@ -49,4 +50,10 @@ def autocast(device: torch.device, precision: str) -> Callable[[], AbstractConte
     """A maker of contexts in which the main losses are computed."""
     if precision == "fp32":
         return contextlib.nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return lambda: torch.autocast(device.type, dtype=dtype)
+
+
+def scaler(device: torch.device, precision: str) -> GradScaler | None:
+    """A loss scaler where the precision needs one: float16 does, bfloat16 has the range of float32."""
+    return GradScaler(device.type) if precision == "fp16" else None

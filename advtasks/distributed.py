@@ -7,8 +7,9 @@ computed from it equals what one process would compute on the whole batch.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -21,6 +22,11 @@ from advtasks.errors import UsageError
 def world_size() -> int:
     """The number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def require_group(what: str) -> None:
@@ -74,7 +80,7 @@ def gather(value: Tensor) -> Tensor:
         dist.all_gather(parts, value.contiguous())
         return torch.cat(parts)
     places = value.new_zeros(ranks, *value.shape)
-    mine = (torch.arange(ranks, device=value.device) == dist.get_rank()).to(value)
+    mine = (torch.arange(ranks, device=value.device) == rank()).to(value)
     places = places + mine.view(-1, *[1] * value.dim()) * value
     return (all_mean(places) * ranks).flatten(0, 1)
 
@@ -95,15 +101,42 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradient.copy_(mean.view_as(gradient))
 
 
+_part = (0, 1)
+_shared: dict[str, torch.Generator] = {}
+
+
+@contextlib.contextmanager
+def part_of_batch(number: int, parts: int) -> Iterator[None]:
+    """While entered, :func:`draw_rows` draws for all `parts` of the rank's batch and gives those of part `number`."""
+    global _part
+    before, _part = _part, (number, parts)
+    try:
+        yield
+    finally:
+        _part = before
+
+
+def seed_shared_draws(number: int) -> None:
+    """Seed the stream of :func:`draw_rows`, which all ranks share. A single process draws from torch's own."""
+    for device in [
+        "cpu",
+        *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)),
+    ]:
+        _shared.setdefault(device, torch.Generator(device)).manual_seed(number)
+
+
 def draw_rows(draw: Callable[..., Tensor], rows: int, *shape: int, device: torch.device | None = None) -> Tensor:
     """Random rows (rows, \\*shape), the rank's part of what one process would draw for the whole batch.
 
     Args:
-        draw: ``torch.rand`` or ``torch.randn``, taking a shape. Ranks must share their seed, as the trainer's do.
+        draw: ``torch.rand`` or ``torch.randn``, taking a shape.
     """
+    number, parts = _part
     ranks = world_size()
-    if ranks == 1:
+    if ranks * parts == 1:
         return draw(rows, *shape, device=device)
-    everyone = draw(rows * ranks, *shape, device=device)
-    first = dist.get_rank() * rows
+    place = torch.empty(0, device=device).device
+    stream = _shared.get(f"cuda:{place.index}" if place.type == "cuda" else place.type) if ranks > 1 else None
+    everyone = draw(rows * ranks * parts, *shape, device=device, generator=stream)
+    first = (rank() * parts + number) * rows
     return everyone[first : first + rows]

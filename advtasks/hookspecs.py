@@ -103,6 +103,10 @@ class HookSpecs:
         """What real and fake samples pass before a critic: :class:`advtasks.augments.Augment` objects."""
 
     @hookspec
+    def advtasks_optimizers(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Optimisers: called with ``params``, ``lr`` and, where they take them, ``betas``."""
+
+    @hookspec
     def advtasks_features(self) -> Sequence[Component]:  # type: ignore[empty-body]
         """Frozen feature networks for perceptual losses and metrics."""
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from advtasks.adversary import Adversary
 from advtasks.errors import UsageError
-from advtasks.phase import Phase, make_adam
+from advtasks.optimizers import make_optimizer
+from advtasks.phase import Phase
 from advtasks.task import Judged, Term, Terms, read
 
 
@@ -74,10 +76,12 @@ class MixtureAdversary(nn.Module):
         """Samples that a critic judges at once."""
         return self._all()[0].pack
 
-    def set_precision(self, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+    def set_precision(
+        self, autocast: Callable[[], AbstractContextManager[Any]], scaler: GradScaler | None = None
+    ) -> None:
         """See :meth:`Adversary.set_precision`."""
         for adversary in self._all():
-            adversary.set_precision(autocast)
+            adversary.set_precision(autocast, scaler)
 
     def prepare_for_rehearsal(self) -> None:
         """See :meth:`Adversary.prepare_for_rehearsal`."""
@@ -107,7 +111,7 @@ class MixtureAdversary(nn.Module):
         each = [adversary.phases() for adversary in self._all()]
         first = self._all()[0]
         group = each[0][0].optimizer.param_groups[0]  # learning rate and betas with the lazy correction
-        optimizer = make_adam(self, group["lr"], group["betas"])
+        optimizer = make_optimizer(first.optimizer_name, self, group["lr"], group.get("betas", first.betas))
         assert first.optimizer is not None
         for adversary in self._all():
             adversary.optimizer = optimizer

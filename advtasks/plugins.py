@@ -28,6 +28,7 @@ KINDS = (
     "losses",
     "regularizers",
     "augments",
+    "optimizers",
     "features",
     "trackers",
 )

@@ -6,6 +6,7 @@ A task knows no optimiser, no device, no step counter and no adversary.
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,11 @@ class Judged:
     """The noise (N, Z) that `fake` was made from."""
     synthesize: Callable[[Tensor], Tensor] | None = None
     """From a latent to a sample, row by row like `fake`; for regularizers that move in latent space."""
+
+    def detached(self) -> Judged:
+        """Without the generator's graph."""
+        condition = None if self.condition is None else self.condition.detach()
+        return dataclasses.replace(self, real=self.real.detach(), fake=self.fake.detach(), condition=condition)
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,9 @@ class Task(nn.Module, abc.ABC):
     shares_fake: ClassVar[bool] = True
     """True where the output for a batch does not depend on fresh noise: one forward pass then serves the
     discriminator phase and the generator phase."""
+    terms_of_samples: ClassVar[bool] = False
+    """Whether each term of :meth:`objective` is a mean over samples, so that ``--accumulate`` may compute it in
+    pieces."""
     metrics: ClassVar[Sequence[Metric]] = ()
     """What :meth:`evaluate` measures."""
     baseline: ClassVar[str | None] = None

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
 from advtasks import Adversary, Judged, PatchDiscriminator
-from advtasks.phase import make_adam
+from advtasks.optimizers import make_optimizer
 from advtasks.regularizers import apply_spectral_norm
 from advtasks.training.ema import MovingAverage
 
@@ -164,7 +164,8 @@ def main(out: Path) -> int:
     for parameter in network.parameters():
         parameter.grad = normalize(torch.randn_like(parameter), dim=0)
     slow = torch.optim.Adam(network.parameters(), lr=1e-4, foreach=False, fused=False)
-    lever("fused Adam instead of a loop, 400 tensors", slow.step, make_adam(network, 1e-4, (0.9, 0.99)).step, 5)
+    fused = make_optimizer("adam", network, 1e-4, (0.9, 0.99))
+    lever("fused Adam instead of a loop, 400 tensors", slow.step, fused.step, 5)
 
     record = {
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,

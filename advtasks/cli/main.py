@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except AdvtasksError as error:
-        print(f"advtasks: {error}", file=sys.stderr)
+        if str(error):
+            print(f"advtasks: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nadvtasks: interrupted", file=sys.stderr)

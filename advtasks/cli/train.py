@@ -16,7 +16,7 @@ from advtasks.plugins import plugins, resolve
 _USAGE = """\
 usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
        advtasks train TASK --help            all options of a task
-       advtasks train --resume RUN           go on with a run that was stopped
+       advtasks train --resume RUN           go on with a run that was stopped [--devices N]
 
   --config FILE.yaml   read options from a file (a run.yaml, or some fields of it); flags win
   --print-config       print the whole configuration as YAML, and stop
@@ -31,9 +31,13 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     known, rest = _own_flags().parse_known_args(argv)
     if known.resume is not None:
-        if rest or known.config:
-            raise UsageError(f"--resume goes on exactly as the run began; it takes no {(rest or ['--config'])[0]!r}")
-        return _resume(Path(known.resume))
+        devices = _devices(rest)
+        if (rest and devices is None) or known.config:
+            raise UsageError(
+                "--resume goes on exactly as the run began; it takes only --devices N, not "
+                f"{(rest or ['--config'])[0]!r}"
+            )
+        return _resume(Path(known.resume), devices)
     if rest and not rest[0].startswith("-"):
         target, flags = rest[0], rest[1:]
     elif known.config is not None:
@@ -140,12 +144,20 @@ def _parameters(module: Any) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _resume(folder: Path) -> int:
+def _devices(flags: list[str]) -> int | None:
+    """N of a lone ``--devices N``."""
+    text = " ".join(flags).replace("=", " ").split()
+    return int(text[1]) if len(text) == 2 and text[0] == "--devices" and text[1].isdigit() else None
+
+
+def _resume(folder: Path, devices: int | None = None) -> int:
     from advtasks.training import run_folder
 
     task, preset, values = run_folder.read(folder)
     presets = resolve(plugins().find("tasks", task).spec.presets)
     config = from_plain(type(next(iter(presets.values()))), values, str(folder / "run.yaml"))
+    if devices is not None:
+        config = dataclasses.replace(config, devices=devices)
     if (folder / "bundle.safetensors").exists():
         print(f"{folder} is finished: {folder / 'bundle.safetensors'}")
         return 0
@@ -153,20 +165,47 @@ def _resume(folder: Path) -> int:
 
 
 def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resume: bool) -> int:
-    from advtasks.training.run import Interrupted, train
-    from advtasks.training.run_folder import reserve
+    """Train here, as one of several processes that a launcher started, or by starting them."""
+    import os
 
-    folder = out if resume and out is not None else reserve(out, task, preset)
+    from advtasks.process_group import from_first, joined, place
+    from advtasks.training.run import Interrupted, train
+    from advtasks.training.run_folder import reserve, restarted
+
+    folder: Path | None = out
     try:
-        train(task, preset, config, folder, resume=resume)
+        with joined(config.device, config.rank_timeout):
+            resume = resume or from_first(lambda: restarted(out))
+            folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
+            if config.devices > 1 and place(os.environ) is None:
+                return _launch(task, preset, config, folder, resume=resume)
+            train(task, preset, config, folder, resume=resume)
     except Interrupted as stopped:
-        print(f"\nstopped, with a checkpoint. Go on: advtasks train --resume {folder}", file=sys.stderr)
+        if place(os.environ) is None:
+            print(_GO_ON.format(folder), file=sys.stderr)
         return 130 if str(stopped) == "SIGINT" else 143
     except OSError as error:
         raise AdvtasksError(
             f"{error.strerror or error} while writing {folder}. Mend that, then go on: advtasks train --resume {folder}"
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # only if nothing was written: the run did not begin
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing was written: the run did not begin
     return 0
+
+
+_GO_ON = "\nstopped, with a checkpoint. Go on: advtasks train --resume {}"
+
+
+def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool) -> int:
+    """Start ``--devices`` processes, each of which resumes a run that is there as far as its run.yaml."""
+    from advtasks.training import run_folder
+    from advtasks.training.launch import launch
+
+    if not resume:
+        run_folder.create(folder, task, preset, config)
+    code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
+    if code in (130, 143):
+        print(_GO_ON.format(folder), file=sys.stderr)
+    return code

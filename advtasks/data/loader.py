@@ -44,13 +44,15 @@ def positions(length: int, seed: int, start: int = 0) -> Iterator[Position]:
 
 
 class _Batches(Sampler[list[Position]]):
-    def __init__(self, length: int, batch: int, seed: int, first_batch: int) -> None:
+    def __init__(self, length: int, batch: int, seed: int, first_batch: int, part: tuple[int, int]) -> None:
         self.stream = positions(length, seed, first_batch * batch)
         self.batch = batch
+        rank, ranks = part
+        self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
 
     def __iter__(self) -> Iterator[list[Position]]:
         while True:
-            yield list(islice(self.stream, self.batch))
+            yield list(islice(self.stream, self.batch))[self.rows]
 
 
 def batches(
@@ -61,14 +63,17 @@ def batches(
     first_batch: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
+    part: tuple[int, int] = (0, 1),
 ) -> Generator[Batch, None, None]:
     """Endless batches of `dataset`, from batch number `first_batch`, each made while the one before is used.
 
     Args:
         dataset: takes a :class:`Position`; has a length.
+        batch: samples on all ranks together.
+        part: the rank and the number of ranks: this one is given its rows of each batch.
         workers: processes; with 0 a thread prepares the next batch, which is enough for crops out of the cache.
     """
-    sampler = _Batches(len(dataset), batch, seed, first_batch)  # type: ignore[arg-type]
+    sampler = _Batches(len(dataset), batch, seed, first_batch, part)  # type: ignore[arg-type]
     loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory)
     stream = iter(loader)
     if workers:

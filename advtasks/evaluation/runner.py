@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from advtasks.distributed import rank, world_size
+from advtasks.process_group import gathered
 from advtasks.task import Evaluated, Task
 
 
@@ -28,7 +30,7 @@ def evaluate(
     watch: Callable[[int, int], None] | None = None,
     keep_pictures: int = 0,
 ) -> Evaluation:
-    """Measure a generator, or the task's baseline for None, on examples.
+    """Measure a generator, or the task's baseline for None, on examples; several ranks share them.
 
     The mean of a metric is the mean of the examples' values (for PSNR: of their dB).
 
@@ -39,12 +41,14 @@ def evaluate(
     was_training = generator is not None and generator.training
     if generator is not None:
         generator.eval()
-    results = []
-    for index in range(len(examples)):
+    mine = []
+    for index in range(rank(), len(examples), world_size()):
         result = task.evaluate(generator, examples[index])
-        results.append(result if index < keep_pictures else Evaluated(result.metrics))
+        mine.append(result if index < keep_pictures else Evaluated(result.metrics))
         if watch is not None:
-            watch(index + 1, len(examples))
+            watch(min(index + world_size(), len(examples)), len(examples))
+    parts = gathered(mine)
+    results = [parts[index % len(parts)][index // len(parts)] for index in range(len(examples))]
     if generator is not None:
         generator.train(was_training)
     names = results[0].metrics if results else {}

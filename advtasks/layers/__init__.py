@@ -4,6 +4,7 @@ from advtasks.layers.attention import SelfAttention2d
 from advtasks.layers.equalized import equalize_learning_rate
 from advtasks.layers.minibatch import MinibatchDiscrimination, MinibatchStandardDeviation
 from advtasks.layers.pixel_norm import PixelNorm
+from advtasks.layers.synchronized_batch_norm import SynchronizedBatchNorm, synchronize_batch_norm
 from advtasks.layers.virtual_batch_norm import VirtualBatchNorm
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "MinibatchStandardDeviation",
     "PixelNorm",
     "SelfAttention2d",
+    "SynchronizedBatchNorm",
     "VirtualBatchNorm",
     "equalize_learning_rate",
+    "synchronize_batch_norm",
 ]

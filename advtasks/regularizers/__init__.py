@@ -33,6 +33,7 @@ from advtasks.regularizers.matching import (
     mismatched_partners,
 )
 from advtasks.regularizers.path_length import PathLength, path_lengths
+from advtasks.regularizers.pieces import critic_term
 from advtasks.regularizers.pulling_away import PullingAway, pulling_away
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.regularizers.spectral import SpectralNorm, SpectralPenalty, apply_spectral_norm, spectral_penalty
@@ -95,6 +96,7 @@ __all__ = [
     "apply_spectral_norm",
     "clip_weights",
     "consistency",
+    "critic_term",
     "dragan_penalty",
     "feature_matching",
     "flip_and_shift",

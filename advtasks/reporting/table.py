@@ -40,3 +40,19 @@ def result_table(results: dict[str, Any]) -> str:
     lines.insert(1, "─" * len(lines[0]))
     lines.append(f"mean over {results['validation_pictures']} held out; * best")
     return "\n".join(lines)
+
+
+def worse_than_best(results: dict[str, Any]) -> list[str]:
+    """A sentence for each stage and metric whose last validation was worse than the stage's best."""
+    labels = {metric["name"]: metric for metric in results["metrics"]}
+    lines = []
+    for stage in results["stages"]:
+        for name, found in stage.get("best", {}).items():
+            metric = labels[name]
+            worse = found["last"] < found["best"] if metric["higher_is_better"] else found["last"] > found["best"]
+            if worse:
+                lines.append(
+                    f"{stage['stage']}: {metric['label']} was best at step {found['step']} with {found['best']:.4g}; "
+                    f"the last is {found['last']:.4g} (last / best {found['ratio']:.3f})"
+                )
+    return lines

@@ -47,7 +47,10 @@ def _make_adversary(config: RunConfig, view: View) -> Adversary:
         pack=wanted.pack,
         view=view,
         label_smoothing=wanted.label_smoothing,
+        optimizer=wanted.optimizer,
         learning_rate=wanted.learning_rate,
         betas=wanted.betas,
+        clip_norm=wanted.clip_norm,
         compile=config.compile,
+        accumulate=config.accumulate,
     )

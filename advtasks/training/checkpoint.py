@@ -74,14 +74,13 @@ class Checkpoints:
             raise TrainingError(f"{self.folder}: every checkpoint is damaged; start a new run")
         return None
 
-    def to_roll_back_to(self, failed_from: int, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """The newest whole checkpoint; the one before it, where the newest is of step `failed_from`: training failed
-        from there before, so it may be spoiled itself, and is removed."""
-        path = self.folder / f"step-{failed_from:08d}.pt"
+    def forget(self, step: int) -> None:
+        """Remove the checkpoint of `step`, unless it is the only one: training failed from there twice, so it may be
+        spoiled itself."""
+        path = self.folder / f"step-{step:08d}.pt"
         if path in self._all()[1:]:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink()
-        return self.latest(say)
 
     def describe_latest(self) -> str:
         """Where the last good checkpoint is, as a sentence."""

@@ -39,8 +39,10 @@ class Guard:
 
     def gradients(self, phase: Phase[Scene]) -> Terms:
         """The gradient norm of a phase that has gone backward, for the log."""
-        parameters = phase.optimizer.param_groups[0]["params"]
-        return {f"gradient-norm/{phase.name}": Term(gradient_norm(parameters), 0.0)}
+        norm = gradient_norm(phase.parameters())
+        if phase.scaler is not None:  # infinite gradients of float16 are skipped and count for nothing
+            norm = norm.nan_to_num(nan=0.0, posinf=0.0)
+        return {f"gradient-norm/{phase.name}": Term(norm, 0.0)}
 
     def look(self, step: int, stage: StageConfig, values: Mapping[str, float]) -> None:
         """Say what the monitor sees in the record of a step.

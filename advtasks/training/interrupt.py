@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import FrameType, TracebackType
 
 
@@ -10,11 +11,16 @@ class Interrupted(Exception):
     """The run was asked to stop and has written a checkpoint; the message is the signal's name."""
 
 
+SAME = 2.0
+"""Seconds within which a second signal is the first one again: a launcher passes on what the terminal sent to all."""
+
+
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`; a second one stops at once."""
+    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`; a later second one stops at once."""
 
     def __init__(self) -> None:
         self.requested: signal.Signals | None = None
+        self._at = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interrupt:
@@ -26,9 +32,10 @@ class Interrupt:
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested is not None:
+        if self.requested is None:
+            self.requested, self._at = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._at > SAME:
             raise KeyboardInterrupt
-        self.requested = signal.Signals(number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

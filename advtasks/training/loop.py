@@ -1,43 +1,41 @@
-"""The training loop: stages, each a list of phases, run over batches. Read it top to bottom.
+"""The training loop: stages run over batches. Read it top to bottom, then ``step.py``.
 
-A step takes one batch. Each phase that is due computes its loss terms, goes backward and steps its optimiser; then the
-moving average follows. Everything random is a function of (seed, step, phase), and data is a function of (seed,
-step), so a checkpoint of weights and optimisers resumes bit for bit.
+Everything random is a function of (seed, step, phase), and data is a function of (seed, step), so a checkpoint of
+weights and optimisers resumes bit for bit. With several ranks each runs this loop on its rows of every batch; files are
+written by the first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from typing import Any
-
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
-from advtasks.devices import autocast, choose_device, choose_precision
-from advtasks.errors import Diverged, TrainingError
+from advtasks.distributed import rank, world_size
+from advtasks.errors import Diverged, TrainingError, UsageError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.mixture import AnyAdversary
-from advtasks.phase import Phase, make_adam
-from advtasks.task import Batch, Judged, Splits, Task, Terms
+from advtasks.process_group import Agreement, from_first
+from advtasks.task import Batch, Splits, Task
 from advtasks.trackers import Tracker
+from advtasks.training.best import Best, chosen_metric, first_examples
 from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.ema import MovingAverage
+from advtasks.training.clock import Clock, peak_memory
+from advtasks.training.consistency import check_ranks_agree
 from advtasks.training.guard import ROLL_BACKS, Guard
 from advtasks.training.interrupt import Interrupt, Interrupted
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
+from advtasks.training.networks import Networks
+from advtasks.training.profiler import profiler
 from advtasks.training.progress import Console
-from advtasks.training.randomness import seed_draws
 from advtasks.training.recorder import Recorder
-from advtasks.training.scene import Scene, StageResult
-from advtasks.training.schedules import factor
+from advtasks.training.scene import StageResult
+from advtasks.training.step import Step
 from advtasks.training.stopwatch import Stopwatch
-from advtasks.training.views import on_view, shown
 
 SHOWN = 4
 """Validation examples whose pictures are kept, for previews and the report."""
@@ -51,7 +49,8 @@ class Trainer:
         splits: its data.
         adversaries: one for each view; none trains the plain task.
         trackers, console: take a record every ``log_every`` steps and for each validation; tell the user.
-        on_validation, on_stage_end: called with what was measured.
+        on_validation: called with what was measured, and whether it is the stage's best so far.
+        on_stage_end: called with the last validation of a stage.
     """
 
     def __init__(
@@ -63,34 +62,23 @@ class Trainer:
         checkpoints: Checkpoints,
         trackers: Sequence[Tracker],
         console: Console,
-        on_validation: Callable[[int, Evaluation], None] = lambda step, result: None,
-        on_stage_end: Callable[[StageConfig, Evaluation, Trainer], None] = lambda stage, result, trainer: None,
+        on_validation: Callable[[int, Evaluation, bool], None] = lambda step, result, best: None,
+        on_stage_end: Callable[[StageConfig, Evaluation], None] = lambda stage, result: None,
     ) -> None:
         self.config, self.splits = config, splits
         self.checkpoints, self.console, self.recorder = checkpoints, console, Recorder(trackers, console)
         self.on_validation, self.on_stage_end = on_validation, on_stage_end
-        self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
-        self.autocast = autocast(self.device, self.precision)
-        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
-
-        self.task = self._placed(task)
-        seed_draws(config.seed, 0, "generator")
-        self.generator = self._placed(task.generator())
-        self.trained = torch.compile(self.generator) if config.compile else self.generator
-        self.ema = MovingAverage(self.generator, config.ema_half_life)
-        self.adversaries = adversaries
-        for adversary in self.adversaries.values():
-            self._placed(adversary).set_precision(self.autocast)
-        self.step, self.seconds = 0, 0.0
+        self.best = Best(task.metrics, chosen_metric(config.keep_best, task.metrics))
+        for stage in config.stages:
+            check_batch(stage.batch or config.batch, world_size(), config)
+        self.networks = Networks(task, config, adversaries)
+        self.step, self.seconds, self.seconds_aside = 0, 0.0, 0.0
+        self.lengths = [stage.steps for stage in config.stages]
         self.results: list[StageResult] = []
         self.meters, self.guard = Meters(), Guard(config, self.recorder)
+        self.clock, self.agreement = Clock(self.networks.device), Agreement()
         self.rate_scale, self.roll_backs, self._rolled_to = 1.0, 0, -1
-        self._pending_optimizers: dict[str, Any] = {}
-        self._pending_images = 0
-
-    def _placed(self, module: Any) -> Any:
-        return module.to(self.device, memory_format=self.layout)
+        self._pending: dict[str, Any] = {}
 
     # --- the run -------------------------------------------------------------------------------------------------
 
@@ -102,18 +90,19 @@ class Trainer:
             Interrupted: the user asked to stop; a checkpoint has been written.
         """
         with Interrupt() as interrupt:
-            while (place := self.config.stage_at(self.step)) is not None:
+            while (place := self.config.stage_at(self.step, self.lengths)) is not None:
                 try:
                     self._run_stage(*place, interrupt)
                 except Diverged as error:
                     self._roll_back(error)
 
     def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
-        self._begin_stage(stage)
+        self.stage_step = Step(self.networks, self.config, stage, self.meters, self.clock, self.guard, self._not_finite)
         if self.step > start:
-            self._load_optimizers()
+            self.stage_step.load(self._pending)
         else:
             self.guard.monitor.restart()
+            self.best.restart()
         batch = stage.batch or self.config.batch
         stream = batches(
             self.splits.train,
@@ -121,160 +110,100 @@ class Trainer:
             seed=self.config.seed + 1000 * number,  # each stage has a stream of its own
             first_batch=self.step - start,
             workers=self.config.workers,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=self.networks.device.type == "cuda",
+            part=(rank(), world_size()),
         )
         watch, logged_at = Stopwatch(), self.step
-        with closing(stream):
-            while self.step < start + stage.steps:
-                self._training_step(next(stream), stage, self.step - start)
+        with closing(stream), self._traced(number) as traced:
+            while self.step < start + self.lengths[number]:
+                self._take_step(stream, start)
+                traced.step()
                 self.step += 1
-                finished = self.step == start + stage.steps
+                finished = self.step == start + self.lengths[number]
                 if self.step % self.config.log_every == 0 or finished:
-                    self._log(stage, start, batch * (self.step - logged_at), watch.lap())
+                    self._log(stage, start, self.step - logged_at, watch.lap())
                     logged_at = self.step
-                with watch.paused():
-                    self._now_and_then(stage, finished, interrupt)
+                with watch.paused() as pause:
+                    self._now_and_then(number, stage, start, finished, interrupt)
+                self.seconds_aside += pause.seconds
 
-    def _now_and_then(self, stage: StageConfig, finished: bool, interrupt: Interrupt) -> None:
+    def _take_step(self, stream: Iterator[Batch], start: int) -> None:
+        with self.clock.measure("data", on_device=False):
+            host_batch = next(stream)
+        self.stage_step.run(host_batch, self.step, self.step - start, self.rate_scale)
+
+    def _traced(self, number: int) -> AbstractContextManager[Any]:
+        wanted = self.config.profile if number == 0 and rank() == 0 else 0
+        return profiler(wanted, self.checkpoints.folder.parent / "profile")
+
+    def _now_and_then(self, number: int, stage: StageConfig, start: int, finished: bool, interrupt: Interrupt) -> None:
         """Validation and checkpoints, each at its interval and at the end of a stage."""
+        if not finished and self.step % self.config.validate_every == 0:
+            self._validate(stage, self.splits.validation[: self.config.validation_pictures])
+            if self.config.early_stopping and self.best.without >= self.config.early_stopping:
+                self.lengths[number] = self.step - start
+                finished = True
+                self.console.say(f"step {self.step}  {stage.name} ends early: {self._not_better()}")
         if finished:
             result = self._validate(stage, self.splits.validation)
-            self.results.append(StageResult(stage.name, self.step, result.means, self.seconds))
-            self.on_stage_end(stage, result, self)
-        elif self.step % self.config.validate_every == 0:
-            self._validate(stage, self.splits.validation[: self.config.validation_pictures])
-        if self.step % self.config.checkpoint_every == 0 or finished or interrupt.requested:
-            self.save(required=bool(interrupt.requested))
-        if interrupt.requested:
-            raise Interrupted(interrupt.requested.name)
+            self.results.append(StageResult(stage.name, self.step, result.means, self.seconds, self.best.summary()))
+            self.on_stage_end(stage, result)
+        requested = self.agreement.any_raised(bool(interrupt.requested))
+        if self.step % self.config.checkpoint_every == 0 or finished or requested:
+            self.save(required=requested)
+        if requested:
+            raise Interrupted(interrupt.requested.name if interrupt.requested else "SIGTERM")
 
-    def _begin_stage(self, stage: StageConfig) -> None:
-        """Fresh optimisers, phases and moving-average ramp."""
-        adversaries = self.adversaries if stage.adversary else {}
-        optimizer = make_adam(self.generator, stage.learning_rate, self.config.betas)
-        self.optimizers: dict[str, Optimizer] = {"generator": optimizer}
-        self.phases: list[Phase[Scene]] = []
-        for view, adversary in adversaries.items():
-            for phase in adversary.phases():
-                self.phases.append(on_view(view, phase, self._show, len(adversaries) > 1))
-                name = f"discriminator/{view}" if len(adversaries) > 1 else "discriminator"
-                self.optimizers[name] = phase.optimizer
-        self.base_rates = {name: item.param_groups[0]["lr"] for name, item in self.optimizers.items()}
-        every = self.config.adversary.steps_per_generator_step if stage.adversary else 1
-        self.generator_phase: Phase[Scene] = Phase(
-            name="generator",
-            optimizer=optimizer,
-            terms=lambda scene: self._generator_terms(scene, stage, adversaries),
-            interval=every,
-        )
-        self.phases.append(self.generator_phase)
-        self.ema.restart()
-        self.generator.train()
-        self.task.train()
-
-    def _show(self, scene: Scene, grad: bool = False) -> dict[str, Judged]:
-        """What the critics see of a scene, by view."""
-        return shown(self.task, scene.batch, self._output(scene, grad), self._synthesize)
-
-    # --- one step ------------------------------------------------------------------------------------------------
-
-    def _training_step(self, host_batch: Batch, stage: StageConfig, stage_step: int) -> None:
-        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in host_batch.items()}
-        seed_draws(self.config.seed, self.step, "batch")
-        prepared = self.task.prepare(moved).items()
-        batch = {k: t.contiguous(memory_format=self.layout) if t.dim() == 4 else t for k, t in prepared}
-        scene = Scene(batch, None, stage_step)
-        if self.task.shares_fake:
-            seed_draws(self.config.seed, self.step, "output")
-            scene.output = self._output(scene, grad=self.generator_phase.due(stage_step))
-        rate = factor(stage.schedule, stage_step, stage.steps)
-        for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.base_rates[name] * rate * self.rate_scale
-        for phase in self.phases:
-            if phase.due(stage_step):
-                seed_draws(self.config.seed, self.step, phase.name)
-                self.meters.add(phase.run(scene, self._check))
-        if self.generator_phase.due(stage_step):
-            images = next(iter(batch.values())).shape[0]
-            self.ema.update(self.generator, images, rate if self.config.ema_follows_rate else 1.0)
-
-    def _output(self, scene: Scene, grad: bool) -> Tensor:
-        if scene.output is not None:
-            return scene.output
-        with torch.set_grad_enabled(grad):
-            return self._generate(scene.batch)
-
-    def _synthesize(self, batch: Batch) -> Tensor:
-        """For regularizers that move the noise: the plain network in float32, which can be differentiated twice."""
-        with torch.autocast(self.device.type, enabled=False):
-            return self.task.generate(self.generator, batch)
-
-    def _generate(self, batch: Batch) -> Tensor:
-        with self.autocast():
-            return self.task.generate(self.trained, batch)
-
-    def _generator_terms(self, scene: Scene, stage: StageConfig, adversaries: dict[str, AnyAdversary]) -> Terms:
-        output = self._output(scene, grad=True)
-        with self.autocast():
-            terms = self.task.objective(scene.batch, output, stage.weights)
-        if adversaries:
-            judged = shown(self.task, scene.batch, output, self._synthesize)
-            for view, adversary in adversaries.items():
-                found = adversary.generator_terms(judged[view], scene.stage_step)
-                ending = f"/{view}" if len(adversaries) > 1 else ""
-                if self.guard.watching(self.step):
-                    found.update(self.guard.variety(judged[view]))
-                terms.update({f"{name}{ending}": term for name, term in found.items()})
-        return terms
-
-    def _check(self, phase: Phase[Scene], terms: Terms) -> None:
-        """Stop before a step on values that are not finite. On a GPU reading them would wait for it: see _log."""
-        if self.device.type == "cpu":
-            for name, term in terms.items():
-                if not math.isfinite(term.value.detach().item()):
-                    raise self._not_finite(name)
-        if self.guard.watching(self.step):
-            self.meters.add(self.guard.gradients(phase))
+    def _not_better(self) -> str:
+        name = str(self.best.chosen)
+        value, step = self.best.values[name]
+        return f"{self.best.without} validations without a better {name} than {value:.4g} at step {step}"
 
     def _not_finite(self, term: str) -> Diverged:
-        networks: dict[str, nn.Module] = {"generator": self.generator, **self.adversaries}
-        return not_finite(term, self.step, networks, self.checkpoints.describe_latest())
+        return not_finite(term, self.step, self.networks.named(), self.checkpoints.describe_latest())
 
-    def _log(self, stage: StageConfig, start: int, images: int, seconds: float) -> None:
+    def _log(self, stage: StageConfig, start: int, steps: int, seconds: float) -> None:
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
             if not math.isfinite(value):
                 raise self._not_finite(name)
         self.seconds += seconds
-        rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
         batch = stage.batch or self.config.batch
-        self.recorder.train(self.step, stage, self.step - start, {**means, **rates}, images / seconds, batch)
+        rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.stage_step.optimizers.items()}
+        times = {f"seconds/{name}": value / steps for name, value in self.clock.take().items()}
+        memory = {"memory_gib": peak_memory(self.networks.device)}
+        values = {**means, **rates, **times, **memory}
+        self.recorder.train(self.step, stage, self.step - start, values, steps / seconds, batch)
         self.guard.look(self.step, stage, means)
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        result = evaluate(self.task, self.ema.network, examples, keep_pictures=SHOWN)
-        self.guard.look_at_critics(self.step, stage, self.adversaries)
-        self.recorder.validation(self.step, stage.name, result, self.task.metrics, len(examples))
-        self.on_validation(self.step, result)
+        result = evaluate(self.networks.task, self.networks.ema.network, examples, keep_pictures=SHOWN)
+        best = self.best.note(self.step, first_examples(result, self.config.validation_pictures))
+        self.guard.look_at_critics(self.step, stage, self.networks.adversaries)
+        self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples))
+        self.on_validation(self.step, result, best)
         return result
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Everything that a bit-identical resume needs."""
+        self.meters.settle()
+        networks = self.networks
         return {
             "step": self.step,
             "data": self.splits.fingerprint,
             "seconds": self.seconds,
-            "generator": self.generator.state_dict(),
-            "ema": self.ema.network.state_dict(),
-            "ema_images": self.ema.images,
-            "adversaries": {view: adversary.state_dict() for view, adversary in self.adversaries.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "seconds_aside": self.seconds_aside,
+            "lengths": self.lengths,
+            "generator": networks.generator.state_dict(),
+            "ema": networks.ema.network.state_dict(),
+            "adversaries": {view: adversary.state_dict() for view, adversary in networks.adversaries.items()},
+            "stage": self.stage_step.state(),
             "results": [vars(result) for result in self.results],
+            "best": self.best.state(),
             "meters": {"sums": self.meters.sums, "counts": self.meters.counts},
             "monitor": self.guard.monitor.state(),
             "roll_backs": self.roll_backs,
@@ -285,13 +214,18 @@ class Trainer:
         """Write a checkpoint. If the disk is full the old ones stay and training goes on, unless `required`.
 
         Raises:
-            TrainingError: a weight is not finite, or the checkpoint was required and could not be written.
+            TrainingError: a weight is not finite, the ranks' weights differ, or the checkpoint was required and could
+                not be written.
         """
-        bad = first_bad_parameter({"generator": self.generator, **self.adversaries})
+        bad = first_bad_parameter(self.networks.named())
         if bad is not None:
             raise self._not_finite(f"(weights of {bad})")
+        state = self.state()
+        check_ranks_agree(state, self.step)
+        if rank() > 0:
+            return
         try:
-            self.checkpoints.save(self.step, self.state())
+            self.checkpoints.save(self.step, state)
         except OSError as error:
             text = f"step {self.step}: {error}. {self.checkpoints.describe_latest()}"
             if required:
@@ -309,15 +243,17 @@ class Trainer:
         return state is not None
 
     def _load(self, state: dict[str, Any]) -> None:
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.generator.load_state_dict(state["generator"])
-        self.ema.network.load_state_dict(state["ema"])
-        self._pending_images = state["ema_images"]
-        for view, adversary in self.adversaries.items():
+        networks = self.networks
+        self.step, self.seconds, self.seconds_aside = state["step"], state["seconds"], state["seconds_aside"]
+        self.lengths = list(state["lengths"])
+        networks.generator.load_state_dict(state["generator"])
+        networks.ema.network.load_state_dict(state["ema"])
+        for view, adversary in networks.adversaries.items():
             adversary.load_state_dict(state["adversaries"][view])
-        self._pending_optimizers = state["optimizers"]
+        self._pending = state["stage"]
         self.results = [StageResult(**result) for result in state["results"]]
-        self.meters.sums = {name: value.to(self.device) for name, value in state["meters"]["sums"].items()}
+        self.best.load(state["best"])
+        self.meters.sums = {name: value.to(networks.device) for name, value in state["meters"]["sums"].items()}
         self.meters.counts = state["meters"]["counts"]
         self.guard.monitor.load(state["monitor"])
         self.roll_backs, self.rate_scale = state["roll_backs"], state["rate_scale"]
@@ -330,21 +266,32 @@ class Trainer:
         """
         failed, done, state = self.step, self.roll_backs, None
         if self.config.monitor == "rollback" and done < ROLL_BACKS:
-            state = self.checkpoints.to_roll_back_to(self._rolled_to, self.console.say)
+            from_first(lambda: self.checkpoints.forget(self._rolled_to))
+            state = self.checkpoints.latest(self.console.say)
         if state is None:
             raise error
         self._load(state)
         self.roll_backs, self.rate_scale, self._rolled_to = done + 1, 0.5 ** (done + 1), self.step
         kept = {**state, "roll_backs": self.roll_backs, "rate_scale": self.rate_scale}
-        with contextlib.suppress(OSError):  # a kill must not bring the old rates back
-            self.checkpoints.save(self.step, kept)
+        if rank() == 0:
+            with contextlib.suppress(OSError):  # a kill must not bring the old rates back
+                self.checkpoints.save(self.step, kept)
         self.recorder.rewind(self.step)
         text = f"step {failed} diverged ({error}). Rolled back to step {self.step} ({done + 1} of {ROLL_BACKS} times)"
         self.recorder.warn(self.step, "", f"{text}; learning rates times {self.rate_scale:g}")
 
-    def _load_optimizers(self) -> None:
-        """Within a stage, go on with the checkpoint's optimisers and moving-average ramp."""
-        for name, optimizer in self.optimizers.items():
-            if name in self._pending_optimizers:
-                optimizer.load_state_dict(self._pending_optimizers[name])
-        self.ema.images = self._pending_images
+
+def check_batch(batch: int, ranks: int, config: RunConfig) -> None:
+    """Every rank and every piece has equally many samples, so that means over them are means over the batch.
+
+    Raises:
+        UsageError: the batch does not divide.
+    """
+    parts = ranks * config.accumulate
+    pack = config.adversary.pack if config.adversary.kind != "none" else 1
+    if batch % (parts * pack):
+        packed = f" of {pack} packed samples" if pack > 1 else ""
+        raise UsageError(
+            f"a batch of {batch} cannot be shared equally by {ranks} processes in {config.accumulate} pieces{packed}: "
+            f"use --batch {max(1, round(batch / (parts * pack))) * parts * pack}"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from advtasks.distributed import all_mean, world_size
 from advtasks.errors import Diverged
 from advtasks.task import Terms
 
@@ -23,8 +24,15 @@ class Meters:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
+    def settle(self) -> None:
+        """Replace the sums by their means over ranks, which then all hold the same."""
+        if world_size() > 1 and self.sums:
+            means = all_mean(torch.stack([value.float() for value in self.sums.values()]))
+            self.sums = dict(zip(self.sums, means.unbind(), strict=True))
+
     def means(self) -> dict[str, float]:
-        """Means by name since the last :meth:`clear`."""
+        """Means by name, over ranks and since the last :meth:`clear`."""
+        self.settle()
         names = list(self.sums)
         if not names:
             return {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 
@@ -15,6 +17,11 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def silent() -> TextIO:
+    """A stream that keeps nothing, for all ranks but the first."""
+    return Path(os.devnull).open("w")
 
 
 class Console:

@@ -21,13 +21,13 @@ class Recorder:
     def train(
         self, step: int, stage: StageConfig, done: int, means: dict[str, float], speed: float, batch: int
     ) -> None:
-        """Training numbers since the last record: terms and rates by name, images per second."""
-        self._record({"kind": "train", "step": step, "stage": stage.name, **means, "images_per_s": speed})
-        left = (stage.steps - done) * batch / speed
-        quiet = ("learning_rate/", "gradient-norm/", "accuracy/")
+        """Training numbers since the last record: terms, rates and times by name; `speed` in steps per second."""
+        self._record({"kind": "train", "step": step, "stage": stage.name, **means, "images_per_s": speed * batch})
+        left = (stage.steps - done) / speed
+        quiet = ("learning_rate/", "gradient-norm/", "accuracy/", "seconds/", "memory_gib")
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items() if not name.startswith(quiet))
         self.console.show(
-            f"step {step}  {stage.name} {done}/{stage.steps}  {speed:.1f} images/s  "
+            f"step {step}  {stage.name} {done}/{stage.steps}  {speed * batch:.1f} images/s  "
             f"{duration(left)} left in stage  {numbers}",
             last=done == stage.steps,
         )

@@ -10,26 +10,29 @@ from pathlib import Path
 import torch
 
 from advtasks import components
-from advtasks.atomic import write_text
+from advtasks.atomic import write_bytes, write_text
 from advtasks.bundle import Manifest, save_bundle
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
+from advtasks.distributed import rank, world_size
 from advtasks.errors import UsageError, did_you_mean
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.hookspecs import TaskSpec
 from advtasks.plugins import plugins, resolve
+from advtasks.process_group import first_alone_then_all
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
-from advtasks.reporting.table import result_table
+from advtasks.reporting.table import result_table, worse_than_best
 from advtasks.schedule import Schedule
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.clock import peak_memory
 from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
-from advtasks.training.progress import Console, duration
+from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
 
 
@@ -40,9 +43,9 @@ def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resum
         AdvtasksError: of any kind that a user can mend; see :mod:`advtasks.errors`.
         Interrupted: the run was stopped and can be resumed.
     """
-    console = Console()
+    console = Console() if rank() == 0 else Console(silent())
     run = _Run(task_name, config, folder, console)
-    if not resume:
+    if not resume and rank() == 0:
         run_folder.create(folder, task_name, preset, config)
     try:
         return run.train(resume)
@@ -64,12 +67,13 @@ class _Run:
         # names and options are checked before anything is decoded
         self.manifest = self.task.manifest()
         self.adversaries = make_adversaries(self.task, config)
-        self.splits = self.task.splits(self.cache)
+        self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         self.trackers: list[Tracker] = []
 
     def train(self, resume: bool) -> Path:
-        self.trackers.append(JsonLines(self.folder))
-        for name in components.provided("trackers"):
+        if rank() == 0:
+            self.trackers.append(JsonLines(self.folder))
+        for name in components.provided("trackers") if rank() == 0 else ():
             try:
                 self.trackers.append(components.build("trackers", name, folder=self.folder))
             except Exception as error:  # a tracker of some package must not stop the training
@@ -84,25 +88,29 @@ class _Run:
             Checkpoints(self.folder / "checkpoints", self.config.checkpoints_kept),
             self.trackers,
             self.console,
-            on_validation=self._preview,
+            on_validation=self._validated,
             on_stage_end=self._stage_end,
         )
         if resume and self.trainer.resume():
             self.console.say(f"going on at step {self.trainer.step}")
-        rehearse(self.task, self.trainer.generator, self.adversaries, self.splits.train)
+        rehearse(self.task, self.trainer.networks.generator, self.adversaries, self.splits.train)
         self._introduce()
         self.baseline = self._measure_baseline()
         self.trainer.train()
-        return self._finish()
+        bundle = self.folder / "bundle.safetensors"
+        if rank() == 0:
+            self._finish(bundle)
+        return bundle
 
     def _introduce(self) -> None:
-        trainer = self.trainer
-        parameters = sum(p.numel() for p in trainer.generator.parameters())
+        networks = self.trainer.networks
+        parameters = sum(p.numel() for p in networks.generator.parameters())
         adversary = self.config.adversary
-        judge = f"{adversary.discriminator}, {adversary.loss}" if trainer.adversaries else "none"
+        judge = f"{adversary.discriminator}, {adversary.loss}" if networks.adversaries else "none"
+        several = f"{world_size()} processes, each " if world_size() > 1 else ""
         self.console.say(
-            f"{self.name}: generator {parameters:,} parameters, adversary: {judge}; {trainer.device}, "
-            f"{trainer.precision}, {torch.get_num_threads()} threads; run folder {self.folder}"
+            f"{self.name}: generator {parameters:,} parameters, adversary: {judge}; {several}{networks.device}, "
+            f"{networks.precision}, {torch.get_num_threads()} threads; run folder {self.folder}"
         )
 
     def _measure_baseline(self) -> dict[str, float] | None:
@@ -111,6 +119,8 @@ class _Run:
             return None
         watch = lambda done, count: self.console.watch(f"measuring {self.task.baseline}", done, count)  # noqa: E731
         result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
+        if rank() > 0:
+            return result.means
         self._keep_pictures(str(self.task.baseline), result)
         return result.means
 
@@ -121,14 +131,24 @@ class _Run:
                 label = name if kind == "output" else kind
                 save_picture(self.folder / "pictures" / str(number) / f"{label}.png", picture)
 
-    def _preview(self, step: int, result: Evaluation) -> None:
+    def _validated(self, step: int, result: Evaluation, best: bool) -> None:
+        if rank() > 0:
+            return
+        if best and self.config.keep_best:
+            stage = self.trainer.stage_step.stage.name
+            self._save_bundle(self._best_bundle(stage), stage, result.means)
         shown = [example.pictures for example in result.examples[:SHOWN]]
         try:
             save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
         except OSError as error:
             self.console.say(f"warning: no preview of step {step} ({error}); training goes on")
 
-    def _stage_end(self, stage: StageConfig, result: Evaluation, trainer: Trainer) -> None:
+    def _best_bundle(self, stage: str) -> Path:
+        return self.folder / "stages" / f"{stage}-best.safetensors"
+
+    def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
+        if rank() > 0:
+            return
         self._keep_pictures(stage.name, result)
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
         self._write_results()
@@ -156,22 +176,31 @@ class _Run:
             steps=self.trainer.step,
             **self.manifest,
         )
-        save_bundle(path, self.trainer.ema.network, manifest)
+        save_bundle(path, self.trainer.networks.ema.network, manifest)
 
-    def _finish(self) -> Path:
-        bundle = self.folder / "bundle.safetensors"
-        last = self.trainer.results[-1]
+    def _finish(self, bundle: Path) -> None:
+        trainer, last = self.trainer, self.trainer.results[-1]
         self._write_results()
         report = write_report(self.folder)
-        self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
-        print_table = result_table(json.loads((self.folder / "results.json").read_text()))
-        self.console.say(f"\n{print_table}\n")
-        self.console.say(f"trained in {duration(self.trainer.seconds)} (validation and start-up not counted)")
-        self.console.say(f"bundle   {bundle}\nreport   {report}")
+        best = self._best_bundle(last.stage)
+        if self.config.keep_best and best.exists():
+            write_bytes(bundle, best.read_bytes())
+        else:
+            self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
+        results = json.loads((self.folder / "results.json").read_text())
+        self.console.say(f"\n{result_table(results)}\n")
+        for line in worse_than_best(results):
+            self.console.say(line)
+        aside = trainer.seconds_aside / max(trainer.seconds + trainer.seconds_aside, 1e-9)
+        self.console.say(
+            f"trained in {duration(trainer.seconds)} (start-up not counted; validation and checkpoints took another "
+            f"{aside:.1%} of the time), memory at most {peak_memory(trainer.networks.device):.1f} GiB"
+        )
+        kept = f" (the best by {self.config.keep_best})" if self.config.keep_best else ""
+        self.console.say(f"bundle   {bundle}{kept}\nreport   {report}")
         verb = self.manifest["verb"]
         usage = plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
-        return bundle
 
 
 def check_data(spec: TaskSpec, config: RunConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,12 @@ def reserve(folder: Path | None, task: str, preset: str) -> Path:
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def restarted(folder: Path | None) -> bool:
+    """Whether an elastic launcher started this process again and its run is in `folder`: it goes on there."""
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return again and folder is not None and (folder / "run.yaml").exists()
 
 
 def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -17,6 +17,8 @@ class Scene:
     output: Tensor | None
     """The generator's output, shared by all phases; None where each phase draws its own."""
     stage_step: int
+    step: int = 0
+    """Of the run."""
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,6 @@ class StageResult:
     step: int
     metrics: dict[str, float]
     seconds: float
+    """Of training so far, validation and checkpoints not counted."""
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By metric: ``last``, ``best``, its ``step``, and last / best as ``ratio``, all on the same examples."""

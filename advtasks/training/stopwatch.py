@@ -5,6 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass
+class Pause:
+    """How long it was, once it is over."""
+
+    seconds: float = 0.0
 
 
 class Stopwatch:
@@ -15,13 +23,15 @@ class Stopwatch:
         self._paused = 0.0
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Do not count what happens inside."""
+    def paused(self) -> Iterator[Pause]:
+        """Do not count what happens inside; afterwards the pause knows its length."""
+        pause = Pause()
         start = time.monotonic()
         try:
-            yield
+            yield pause
         finally:
-            self._paused += time.monotonic() - start
+            pause.seconds = time.monotonic() - start
+            self._paused += pause.seconds
 
     def lap(self) -> float:
         """Seconds since the last lap; begins a new one."""

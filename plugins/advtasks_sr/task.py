@@ -32,6 +32,7 @@ _PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class SuperResolution(Task):
     """Low resolution in, high resolution out; measured against bicubic interpolation."""
 
+    terms_of_samples: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "bicubic"
     picture_names: ClassVar[tuple[str, ...]] = ("low resolution", "output", "original")
     term_names: ClassVar[frozenset[str]] = frozenset({*_PIXEL_LOSSES, "perceptual"})

@@ -155,7 +155,7 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
         (("train", "sr:esrgan", "--data", photos, "--scale", "3"), 2, "rrdb enlarges by 2, 4 or 8"),
         (("train", "sr:srgan", "--data", photos, "--patch", "4", *small), 2, "cannot judge image pictures of 3x16x16"),
         (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
-        (("train", "--resume", run, "--batch", "3"), 2, "takes no '--batch'"),
+        (("train", "--resume", run, "--batch", "3"), 2, "only --devices N, not '--batch'"),
         (("train", "--data", photos), 2, "name the task first"),
         (("trane",), 2, "did you mean 'train'"),
     ):

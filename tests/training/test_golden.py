@@ -1,6 +1,6 @@
 """A refactoring that claims to change nothing shows the losses of before: ``golden.json`` holds them.
 
-    python tests/training/test_golden.py     writes the file anew, after a change that is meant to move numbers
+python tests/training/test_golden.py     writes the file anew, after a change that is meant to move numbers
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Bytes(Dataset[Batch]):
 def _super_resolution() -> tuple[RunConfig, Task, Splits]:
     stages = (
         StageConfig(name="pixel", steps=3, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
-        StageConfig(name="adversarial", steps=5, weights={"l1": 1.0, "perceptual": 0.5}, adversary=True, learning_rate=5e-4),
+        StageConfig(
+            name="adversarial", steps=5, weights={"l1": 1.0, "perceptual": 0.5}, adversary=True, learning_rate=5e-4
+        ),
     )
     adversary = AdversaryConfig(
         discriminator="patch:features=8:layers=1:norm=none",
@@ -71,7 +73,10 @@ def _super_resolution() -> tuple[RunConfig, Task, Splits]:
 
 def _points() -> tuple[RunConfig, Task, Splits]:
     adversary = dataclasses.replace(
-        RING.adversary, regularizers=("r1:gamma=0.02", "wgan-gp", "lecam:weight=0.1"), loss="hinge", steps_per_generator_step=2
+        RING.adversary,
+        regularizers=("r1:gamma=0.02", "wgan-gp", "lecam:weight=0.1"),
+        loss="hinge",
+        steps_per_generator_step=2,
     )
     config = dataclasses.replace(RING, batch=32, adversary=adversary, steps=8, **COMMON)
     task = Points(config)
@@ -94,7 +99,11 @@ def losses(name: str, folder: Path) -> list[dict[str, float]]:
         torch.use_deterministic_algorithms(False)
     kept = [record for record in read_records(folder / "metrics.jsonl") if record["kind"] == "train"]
     return [
-        {key: value for key, value in record.items() if isinstance(value, float) and "/s" not in key and "_per_s" not in key}
+        {
+            key: value
+            for key, value in record.items()
+            if isinstance(value, float) and "/s" not in key and "_per_s" not in key
+        }
         for record in kept
     ]
 
@@ -112,5 +121,7 @@ def test_the_losses_are_those_of_before(name: str, tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        STORED.write_text(json.dumps({name: losses(name, Path(place) / name) for name in sorted(RUNS)}, indent=1) + "\n")
+        STORED.write_text(
+            json.dumps({name: losses(name, Path(place) / name) for name in sorted(RUNS)}, indent=1) + "\n"
+        )
     sys.exit()

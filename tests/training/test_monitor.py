@@ -132,7 +132,7 @@ def test_watching_changes_no_number(tmp_path: Path) -> None:
     for run in runs:
         run.train()
     one, other = (run.state() for run in runs)
-    for part in ("generator", "ema", "adversaries", "optimizers"):
+    for part in ("generator", "ema", "adversaries", "stage"):
         assert same(one[part], other[part])
 
 

@@ -1,0 +1,42 @@
+"""How the main terms run a critic: as it is, compiled, or a batch in pieces. Penalties always take it as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from advtasks.discriminators import CriticOutput, criticize
+from advtasks.phase import frozen
+from advtasks.pieces import in_pieces
+
+
+class MainPath:
+    """Called like :func:`~advtasks.discriminators.criticize`, without the critic.
+
+    Args:
+        critic: run.
+        compile: by ``torch.compile``; a compiled critic has no second derivative, so penalties cannot take it.
+        accumulate: pieces in which a batch runs; 1 is the whole batch.
+    """
+
+    def __init__(self, critic: nn.Module, compile: bool = False, accumulate: int = 1) -> None:
+        self.critic, self.accumulate = critic, accumulate
+        self.plain: Callable[..., CriticOutput] = functools.partial(criticize, critic)
+        self.run = torch.compile(self.plain) if compile else self.plain
+
+    def __call__(self, picture: Tensor, condition: Tensor | None, freeze: nn.Module | None = None) -> CriticOutput:
+        """Logits and features. With `freeze` no gradient reaches its parameters."""
+
+        def run(picture: Tensor, condition: Tensor | None) -> CriticOutput:
+            with contextlib.nullcontext() if freeze is None else frozen(freeze):
+                return self.run(picture, condition)
+
+        if self.accumulate == 1:
+            return run(picture, condition)
+        parts = in_pieces(run, (picture, condition), self.accumulate, [self.critic])
+        features = [torch.cat(pieces) for pieces in zip(*(part.features for part in parts), strict=True)]
+        return CriticOutput(torch.cat([part.logits for part in parts]), features)

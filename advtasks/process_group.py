@@ -1,0 +1,179 @@
+"""Several processes that train together: how they meet, agree and hand each other Python objects.
+
+A launcher (``torchrun``, SLURM, Kubernetes' PyTorchJob, or ``advtasks train --devices N``) starts them and says in the
+environment who is who; nothing here starts a process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from advtasks.distributed import rank, world_size
+from advtasks.errors import AdvtasksError, TrainingError
+
+Result = TypeVar("Result")
+
+_PATIENT = timedelta(hours=24)
+"""How long the others wait for one that decodes pictures or writes files; one that dies is noticed at once."""
+
+_patient: dist.ProcessGroup | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who this process is among those that were started together."""
+
+    rank: int
+    ranks: int
+    local_rank: int
+    """Among the processes of this host: the number of its GPU."""
+
+
+def place(environment: Mapping[str, str]) -> Place | None:
+    """What the launcher said; None for a single process. Sets nothing.
+
+    Understands ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` (torchrun, Kubernetes' PyTorchJob), and the variables of a
+    SLURM step (``srun``).
+    """
+    if int(environment.get("WORLD_SIZE", "1")) > 1 and "RANK" in environment:
+        return Place(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment.get("LOCAL_RANK", "0")))
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1 and "SLURM_PROCID" in environment:
+        return Place(int(environment["SLURM_PROCID"]), tasks, int(environment.get("SLURM_LOCALID", "0")))
+    return None
+
+
+def first_host(nodes: str) -> str:
+    """The first host of a SLURM node list such as ``gpu[03-07,9],cpu1``."""
+    name, bracket, rest = nodes.partition("[")
+    return name + re.split(r"[-,\]]", rest)[0] if bracket and "," not in name else nodes.split(",")[0]
+
+
+@contextlib.contextmanager
+def joined(device: str, timeout: float) -> Iterator[None]:
+    """Meet the other processes, if a launcher started several, and part from them at the end.
+
+    Args:
+        device: ``cpu`` talks over gloo; a GPU over NCCL, and its number is the local rank.
+        timeout: seconds after which waiting for the others is an error.
+
+    Raises:
+        TrainingError: the others cannot be met, or were lost on the way.
+    """
+    global _patient
+    here = place(os.environ)
+    if here is None or world_size() > 1:
+        yield
+        return
+    _complete(os.environ, here)
+    gpu = device != "cpu" and torch.cuda.is_available()
+    if gpu:
+        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout))
+        _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_loss_of_contact(error):
+            raise
+        raise TrainingError(
+            f"rank {here.rank} of {here.ranks} lost another process, which says above why it stopped "
+            f"({str(error).strip().splitlines()[0][:120]})"
+        ) from error
+    else:
+        dist.destroy_process_group()
+    finally:
+        _patient = None
+
+
+def _complete(environment: Any, here: Place) -> None:
+    """What torch reads and SLURM does not set."""
+    for name, value in (("RANK", here.rank), ("WORLD_SIZE", here.ranks), ("LOCAL_RANK", here.local_rank)):
+        environment.setdefault(name, str(value))
+    if "MASTER_ADDR" not in environment:
+        environment["MASTER_ADDR"] = first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
+    environment.setdefault("MASTER_PORT", str(15000 + int(environment.get("SLURM_JOB_ID", "0")) % 20000))
+
+
+def _is_loss_of_contact(error: RuntimeError) -> bool:
+    words = ("gloo", "nccl", "connection closed", "connection reset", "timed out", "broken pipe", "store")
+    return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
+
+
+def from_first(work: Callable[[], Result]) -> Result:
+    """What `work` gives on the first rank, on all of them; it runs nowhere else.
+
+    Raises:
+        FirstRankFailed: on the others, when it fails there.
+    """
+    if world_size() == 1:
+        return work()
+    outcome: list[Any] = [None, None]
+    failure: BaseException | None = None
+    if rank() == 0:
+        try:
+            outcome[0] = work()
+        except BaseException as error:
+            failure, outcome[1] = error, type(error).__name__
+    dist.broadcast_object_list(outcome, src=0, group=_patient)
+    if failure is not None:
+        raise failure
+    if outcome[1] is not None:
+        raise FirstRankFailed
+    result: Result = outcome[0]
+    return result
+
+
+class FirstRankFailed(AdvtasksError):
+    """The first rank could not go on and has said why; this one ends silently."""
+
+
+def first_alone_then_all(work: Callable[[], Result]) -> Result:
+    """`work` on the first rank, then on the others, which find what it left in the cache."""
+    if world_size() == 1:
+        return work()
+    mine: list[Result] = []
+    from_first(lambda: mine.append(work()))
+    return mine[0] if mine else work()
+
+
+def gathered(value: Result) -> list[Result]:
+    """The Python object of each rank, on all of them."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value, group=_patient)
+    return values
+
+
+class Agreement:
+    """Whether any rank raised a flag, known one call later: the exchange runs beside the step between."""
+
+    def __init__(self) -> None:
+        self._flag: Tensor | None = None
+        self._work: Any = None
+
+    def any_raised(self, flag: bool) -> bool:
+        """Send this rank's flag; gives what was sent at the call before. On one process: the flag."""
+        if world_size() == 1:
+            return flag
+        answer = False
+        if self._flag is not None:
+            self._work.wait()
+            answer = bool(self._flag.item())
+        self._flag = torch.tensor([int(flag)])
+        self._work = dist.all_reduce(self._flag, op=dist.ReduceOp.MAX, group=_patient, async_op=True)
+        return answer

@@ -1,0 +1,46 @@
+"""``--devices N``: starts the processes of one machine through torchrun's elastic launcher."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+
+def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
+    """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
+
+    When one dies the others are stopped within half a minute, and all are started again up to `restarts` times.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    for name in ("torch.distributed.elastic", "torch.distributed.launcher"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say in twenty lines is said in one below
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=restarts,
+        monitor_interval=0.3,
+    )
+    try:
+        elastic_launch(config, sys.executable)(*arguments)
+    except ChildFailedError as error:
+        rank, failure = min(error.failures.items(), key=lambda item: item[1].timestamp)
+        code = failure.exitcode
+        if code in (130, 143):
+            return code
+        how = f"was killed by signal {-code}" if code < 0 else f"stopped with exit code {code}"
+        print(f"advtasks: rank {rank} {how}; the other processes were stopped", file=sys.stderr)
+        return code if code > 0 else 1
+    except SignalException as error:
+        return 128 + int(error.sigval)
+    return 0

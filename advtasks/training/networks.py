@@ -1,0 +1,53 @@
+"""The networks of a run, where they train: on their device, in their layout, with what runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from advtasks.config import RunConfig
+from advtasks.devices import autocast, choose_device, choose_precision, scaler
+from advtasks.distributed import world_size
+from advtasks.layers import synchronize_batch_norm
+from advtasks.mixture import AnyAdversary
+from advtasks.task import Task
+from advtasks.training.ema import MovingAverage
+from advtasks.training.randomness import seed_draws
+
+
+class Networks:
+    """Generator, its moving average, and the adversaries.
+
+    Args:
+        task: moved to the device.
+        adversaries: one for each view; none trains the plain task.
+    """
+
+    def __init__(self, task: Task, config: RunConfig, adversaries: dict[str, AnyAdversary]) -> None:
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.autocast = autocast(self.device, self.precision)
+        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.task: Task = self._placed(task)
+        seed_draws(config.seed, 0, "generator")
+        self.generator: nn.Module = self._placed(task.generator())
+        self.adversaries = adversaries
+        if world_size() > 1 and config.sync_batch_norm:
+            for network in (self.generator, *(adversary.discriminator for adversary in adversaries.values())):
+                synchronize_batch_norm(network)
+        for adversary in self.adversaries.values():
+            self._placed(adversary).set_precision(self.autocast, scaler(self.device, self.precision))
+        self.ema = MovingAverage(self.generator, config.ema_half_life)
+        self.trained: nn.Module = self.generator
+        if config.compile:
+            self.trained = torch.compile(self.generator)  # type: ignore[assignment]
+        """What runs the generator's main terms."""
+
+    def _placed(self, module: Any) -> Any:
+        return module.to(self.device, memory_format=self.layout)
+
+    def named(self) -> dict[str, nn.Module]:
+        """All that is trained, by name."""
+        return {"generator": self.generator, **self.adversaries}

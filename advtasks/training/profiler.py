@@ -1,0 +1,42 @@
+"""``--profile N``: a trace of a few steps, for chrome://tracing or perfetto.dev."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from advtasks.atomic import atomic_path, write_text
+
+WARM_UP = 10
+"""Steps before the trace, in which kernels are chosen and memory is taken."""
+
+
+class _Nothing:
+    def step(self) -> None:
+        """Not tracing."""
+
+
+@contextlib.contextmanager
+def profiler(steps: int, folder: Path) -> Iterator[Any]:
+    """Traces `steps` steps after :data:`WARM_UP` into ``folder/trace.json``, and ``folder/operators.txt``, the table
+    of the costliest operators. Call ``step()`` after each step. 0 traces nothing."""
+    if steps == 0:
+        yield _Nothing()
+        return
+
+    def keep(traced: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / "trace.json") as temporary:
+            traced.export_chrome_trace(str(temporary))
+        by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+        write_text(folder / "operators.txt", traced.key_averages().table(sort_by=by, row_limit=40) + "\n")
+
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    plan = schedule(wait=WARM_UP - 1, warmup=1, active=steps, repeat=1)
+    with profile(activities=activities, schedule=plan, on_trace_ready=keep, profile_memory=True) as running:
+        yield running

@@ -1,0 +1,117 @@
+"""What each rank of test_ranks_train.py runs: short trainings of every task with every part, on its rows of each batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from advtasks_sr.presets import QUICK
+from advtasks_sr.task import SuperResolution
+from advtasks_synthesis.points import Points
+from advtasks_synthesis.presets import RING
+from test_golden import Bytes
+
+from advtasks.components import provided
+from advtasks.config import AdversaryConfig, RunConfig, StageConfig
+from advtasks.data.cache import PictureCache
+from advtasks.errors import UsageError
+from advtasks.process_group import joined
+from advtasks.task import Splits, Task
+from advtasks.training.adversaries import make_adversaries
+from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.loop import Trainer
+from advtasks.training.progress import Console
+
+STEPS = 3
+COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "seed": 3,
+                          "validate_every": 100, "optimizer": "sgd", "batch": 8}  # fmt: skip
+STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
+OPTIONS = {"info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
+           "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none"}  # fmt: skip
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Task, loss, regularizer, augment."""
+    for task in ("points", "sr"):
+        for loss in provided("losses"):
+            yield task, loss, "", ""
+        for name in provided("regularizers"):
+            yield task, "non-saturating", name, ""
+        for name in ("r1:interval=2", "wgan-gp:interval=3"):
+            yield task, "relativistic-average", name, ""
+        for name in provided("augments"):
+            yield task, "hinge", "", name
+    yield "sr", "batch-norm", "", ""
+
+
+def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple[RunConfig, Task, Splits]:
+    """A short run. Raises UsageError where the task cannot serve the part."""
+    critic = "mlp:width=8" if task == "points" else "patch:features=4:layers=1:norm=none"
+    regularizers = [OPTIONS.get(regularizer, regularizer)] if regularizer else []
+    if loss in ("wasserstein", "neural-net-distance"):
+        regularizers.append("weight-clipping:limit=1")
+    if loss in ("began", "ebgan"):
+        critic = "mlp-autoencoder:width=8" if task == "points" else "autoencoder:width=4"
+    if task == "sr" and "batch-norm" in (loss, regularizer.removeprefix("virtual-")):
+        critic = "patch:features=4:layers=2:norm=batch"
+    adversary = AdversaryConfig(
+        discriminator=critic,
+        loss="non-saturating" if loss == "batch-norm" else loss,
+        regularizers=tuple(regularizers),
+        augments=(OPTIONS.get(augment, augment),) if augment else (),
+        optimizer="sgd",
+        learning_rate=5e-4,
+    )
+    if task == "points":
+        labelled = regularizer in ("ac-gan", "tac-gan", "adc-gan", "matching-aware", "info-gan")
+        conditioning = "concat" if regularizer == "matching-aware" else "none"
+        adversary = dataclasses.replace(adversary, conditioning=conditioning)
+        config: RunConfig = dataclasses.replace(
+            RING, conditional=labelled, width=8, adversary=adversary, stages=STAGES, **COMMON
+        )
+        made: Task = Points(config)
+        return config, made, Splits(made.splits(PictureCache(Path(tempfile.gettempdir()))).train, [])
+    stages = tuple(dataclasses.replace(stage, weights={"l1": 1.0}) for stage in STAGES)
+    generator = "srresnet:features=4:blocks=1"
+    config = dataclasses.replace(QUICK, generator=generator, patch=16, stages=stages, adversary=adversary, **COMMON)
+    return config, SuperResolution(config), Splits(Bytes(), [])
+
+
+def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:
+    """The state after a few steps; None where the task cannot serve the part."""
+    try:
+        config, task, splits = configuration(*row)
+        config = dataclasses.replace(config, **changes)
+        adversaries = make_adversaries(task, config)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            checkpoints = Checkpoints(Path(place), 1)
+            trainer = Trainer(task, config, splits, adversaries, checkpoints, [], Console(io.StringIO()))
+            trainer.train()
+            state = trainer.state()
+    except UsageError:
+        return None
+    return {"generator": state["generator"], "ema": state["ema"], "adversaries": state["adversaries"]}
+
+
+def main(rank: int, ranks: int, port: str, folder: Path) -> None:
+    """Run all rows on one rank and keep where they got."""
+    torch.set_num_threads(1)
+    if ranks > 1:
+        os.environ.update(RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="localhost", MASTER_PORT=port)
+    with joined("cpu", 60):
+        results = {"+".join(filter(None, row)): train(row, folder) for row in rows()}
+    torch.save(results, folder / f"{ranks}-{rank}.pt")
+    if ranks == 1:
+        pieces = {"+".join(filter(None, row)): train(row, folder, accumulate=4) for row in rows()}
+        torch.save(pieces, folder / "pieces.pt")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

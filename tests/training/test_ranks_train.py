@@ -1,0 +1,74 @@
+"""Whole training steps, for every task, loss, regularizer and augment: two ranks with four samples each, or four pieces
+of two, do what one process does with eight."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ranks_train import rows
+from torch import Tensor
+
+HERE = Path(__file__).parent
+NAMES = ["+".join(filter(None, row)) for row in rows()]
+States = dict[str, dict[str, Any]]
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        return str(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, States]:
+    """Of one process, of both ranks, and of one process in pieces."""
+    folder, port = tmp_path_factory.mktemp("ranks"), free_port()
+    processes = [
+        subprocess.Popen([sys.executable, HERE / "ranks_train.py", str(rank), str(ranks), port, str(folder)], cwd=HERE)
+        for rank, ranks in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert [process.wait(400) for process in processes] == [0, 0, 0]
+    return {name: torch.load(folder / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1", "pieces")}
+
+
+def tensors(state: dict[str, Any], name: str = "") -> dict[str, Tensor]:
+    found = {}
+    for key, value in state.items():
+        if isinstance(value, dict):
+            found.update(tensors(value, f"{name}{key}."))
+        elif isinstance(value, Tensor):
+            found[f"{name}{key}"] = value
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("other", ["2-0", "pieces"])
+def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: str, other: str) -> None:
+    if states["1-0"][name] is None:
+        assert states[other][name] is None
+        pytest.skip("the task cannot serve this part; the refusal has a test of its own")
+    whole, parts = tensors(states["1-0"][name]), tensors(states[other][name])
+    assert whole.keys() == parts.keys()
+    if other == "2-0":
+        second = tensors(states["2-1"][name])
+        assert all(torch.equal(value, second[key]) for key, value in parts.items()), "the ranks agree bit for bit"
+    if other == "pieces" and ("batch-norm" in name):
+        return  # layers that mix samples mix those of a piece
+    for key, expected in whole.items():
+        if expected.is_floating_point():
+            scale = max(expected.abs().max().item(), 1.0)
+            torch.testing.assert_close(
+                parts[key], expected, rtol=0, atol=1e-6 * scale, msg=lambda text, k=key: f"{k}: {text}"
+            )
+
+
+def test_training_moved_the_weights(states: dict[str, States]) -> None:
+    """The comparison above says something: different parts lead to different places."""
+    one, other = (tensors(states["1-0"][name]) for name in ("points+hinge", "points+non-saturating+r1"))
+    assert not torch.equal(one["generator.layers.0.weight"], other["generator.layers.0.weight"])

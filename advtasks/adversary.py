@@ -106,8 +106,7 @@ class Adversary(nn.Module):
         check_combination(discriminator, self.loss, built, made, conditioning, view, pack)
         self.discriminator = discriminator
         self.regularizers, self.augments = nn.ModuleList(built), nn.ModuleList(made)
-        self.optimizer_name, self.learning_rate, self.betas = optimizer, learning_rate, betas
-        self.clip_norm = clip_norm
+        self.optimizer_name, self.learning_rate, self.betas, self.clip_norm = optimizer, learning_rate, betas, clip_norm
         self.autocast: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
         self.scaler: GradScaler | None = None
         self.optimizer: Optimizer | None = None

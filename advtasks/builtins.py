@@ -152,6 +152,5 @@ def advtasks_optimizers() -> list[Component]:
         Component(name="sgd", summary="SGD, with momentum=0.9", build="torch.optim:SGD", fixed={"fused": True}),
         Component(name="rmsprop", summary="RMSProp (Hinton 2012), as WGAN's paper", build="torch.optim:RMSprop"),
         Component(name="lion", summary="Lion (Chen et al. 2023)", build="pytorch_optimizer:Lion"),
-        Component(name="adan", summary="Adan (Xie et al. 2022)", build="pytorch_optimizer:Adan"),
         Component(name="adopt", summary="ADOPT (Taniguchi et al. 2024)", build="pytorch_optimizer:ADOPT"),
     ]

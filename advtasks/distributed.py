@@ -85,13 +85,25 @@ def gather(value: Tensor) -> Tensor:
     return (all_mean(places) * ranks).flatten(0, 1)
 
 
+def whole_tensor(value: Tensor) -> Tensor:
+    """A tensor as it is, or put together from the ranks' shares (FSDP2), for which all ranks must call."""
+    return value.full_tensor() if is_share(value) else value  # type: ignore[attr-defined]
+
+
+def is_share(value: Tensor) -> bool:
+    """Whether it is one rank's share of a larger tensor: a DTensor, whose module takes 0.6 s to import."""
+    return hasattr(value, "full_tensor")
+
+
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over ranks, in one exchange. What has no gradient keeps none, as on one
-    process, where an optimiser skips it; terms never branch on data, so all ranks have the same list."""
+    process, where an optimiser skips it; terms never branch on data, so all ranks have the same list. Shares of a
+    sharded network (FSDP2) have been averaged by its backward pass."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [gradient for gradient in gradients if not is_share(gradient)]
     for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
         group = [gradient for gradient in gradients if gradient.dtype == dtype]
         flat = torch.cat([gradient.reshape(-1) for gradient in group])

@@ -35,6 +35,8 @@ class Phase(Generic[Scene]):
     """Called after each optimiser step, for constraints on weights."""
     clip_norm: float = 0.0
     """The gradients of all parameters together are shortened to this norm; 0 leaves them."""
+    after_backward: Callable[[], None] | None = None
+    """Called between the backward pass and everything else, for networks that are shared among ranks."""
     scaler: GradScaler | None = None
     """For float16: the loss is scaled before its backward pass and the gradients back after it, so that small ones
     survive; a step with infinite gradients is skipped and the scale halved (Micikevicius et al. 2018, section 3.2).
@@ -50,6 +52,8 @@ class Phase(Generic[Scene]):
         self.optimizer.zero_grad(set_to_none=True)
         loss = total(terms)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        if self.after_backward is not None:
+            self.after_backward()
         average_gradients(self.parameters())
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)

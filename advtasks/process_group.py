@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from advtasks.distributed import rank, world_size
-from advtasks.errors import AdvtasksError, TrainingError
+from advtasks.errors import AdvtasksError, TrainingError, UsageError
 
 Result = TypeVar("Result")
 
@@ -80,12 +80,16 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     if gpu:
         torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout))
+        _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
     try:
         yield
+    except UsageError as error:  # every rank finds the same mistake
+        if here.rank == 0:
+            raise
+        raise FirstRankFailed(error.exit_code) from error
     except RuntimeError as error:
         if not _is_loss_of_contact(error):
             raise
@@ -97,6 +101,14 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         dist.destroy_process_group()
     finally:
         _patient = None
+
+
+def _meet(backend: str, here: Place, timeout: timedelta) -> None:
+    """The default process group. An elastic launcher keeps its store when it starts the processes again: what the
+    dead ones left there must not be read."""
+    store, _, _ = next(dist.rendezvous("env://", here.rank, here.ranks, timeout=timeout))
+    own = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.ranks, timeout=timeout)
 
 
 def _complete(environment: Any, here: Place) -> None:
@@ -139,6 +151,10 @@ def from_first(work: Callable[[], Result]) -> Result:
 
 class FirstRankFailed(AdvtasksError):
     """The first rank could not go on and has said why; this one ends silently."""
+
+    def __init__(self, exit_code: int = 1) -> None:
+        super().__init__()
+        self.exit_code = exit_code
 
 
 def first_alone_then_all(work: Callable[[], Result]) -> Result:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
   --config FILE.yaml   read options from a file (a run.yaml, or some fields of it); flags win
   --print-config       print the whole configuration as YAML, and stop
   --dry-run            check data and configuration, say what would be done, and stop
+  --tune               time a few steps of each precision, layout and compilation here; train with the fastest
 """
 
 
@@ -55,7 +57,10 @@ def main(argv: list[str]) -> int:
     places = (config.data, config.validation, config.cache)
     data, validation, cache = (None if path is None else path.absolute() for path in places)
     found_again = dataclasses.replace(config, out=None, data=data, validation=validation, cache=cache)
-    return _train(task, preset, found_again, config.out, resume=False)
+    tuned: list[Any] = []
+    if known.tune:
+        found_again, tuned = _tune(task, found_again)
+    return _train(task, preset, found_again, config.out, resume=False, tuned=tuned)
 
 
 def _own_flags() -> argparse.ArgumentParser:
@@ -64,6 +69,7 @@ def _own_flags() -> argparse.ArgumentParser:
     parser.add_argument("--resume")
     parser.add_argument("--print-config", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--tune", action="store_true")
     return parser
 
 
@@ -144,6 +150,27 @@ def _parameters(module: Any) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
+    """The configuration with the fastest choice of this machine, and the table that goes into run.yaml."""
+    import os
+
+    from advtasks.data.cache import PictureCache
+    from advtasks.process_group import place
+    from advtasks.training.progress import Console
+    from advtasks.training.run import check_data, check_stages
+    from advtasks.training.tune import tune
+
+    if place(os.environ) is not None:
+        raise UsageError("--tune measures on one process: run it once without the launcher, and give what it chose")
+    spec = plugins().find("tasks", task_name).spec
+    check_data(spec, config)
+    make_task = resolve(spec.task)
+    check_stages(make_task(config), config)
+    console = Console()
+    chosen, found = tune(make_task, config, PictureCache(config.cache, config.cache_gib, console.watch), console.say)
+    return chosen, [dataclasses.asdict(choice) for choice in found]
+
+
 def _devices(flags: list[str]) -> int | None:
     """N of a lone ``--devices N``."""
     text = " ".join(flags).replace("=", " ").split()
@@ -164,7 +191,9 @@ def _resume(folder: Path, devices: int | None = None) -> int:
     return _train(task, preset, config, folder, resume=True)
 
 
-def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resume: bool) -> int:
+def _train(
+    task: str, preset: str, config: RunConfig, out: Path | None, *, resume: bool, tuned: Sequence[Any] = ()
+) -> int:
     """Train here, as one of several processes that a launcher started, or by starting them."""
     import os
 
@@ -178,8 +207,8 @@ def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resum
             resume = resume or from_first(lambda: restarted(out))
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
             if config.devices > 1 and place(os.environ) is None:
-                return _launch(task, preset, config, folder, resume=resume)
-            train(task, preset, config, folder, resume=resume)
+                return _launch(task, preset, config, folder, resume=resume, tuned=tuned)
+            train(task, preset, config, folder, resume=resume, tuned=tuned)
     except Interrupted as stopped:
         if place(os.environ) is None:
             print(_GO_ON.format(folder), file=sys.stderr)
@@ -198,14 +227,18 @@ def _train(task: str, preset: str, config: RunConfig, out: Path | None, *, resum
 _GO_ON = "\nstopped, with a checkpoint. Go on: advtasks train --resume {}"
 
 
-def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool) -> int:
+def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool, tuned: Sequence[Any]) -> int:
     """Start ``--devices`` processes, each of which resumes a run that is there as far as its run.yaml."""
     from advtasks.training import run_folder
     from advtasks.training.launch import launch
+    from advtasks.training.run import check_batches
 
+    check_batches(config, config.devices)
     if not resume:
-        run_folder.create(folder, task, preset, config)
+        run_folder.create(folder, task, preset, config, tuned)
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
         print(_GO_ON.format(folder), file=sys.stderr)
+    if code == 2 and not resume:  # a mistake that only the processes could find: the run did not begin
+        (folder / "run.yaml").unlink()
     return code

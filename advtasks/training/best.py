@@ -62,12 +62,7 @@ class Best:
     def summary(self) -> dict[str, dict[str, float]]:
         """By metric: the last value, the best one, its step, and last / best."""
         return {
-            name: {
-                "last": self.last[name],
-                "best": value,
-                "step": step,
-                "ratio": self.last[name] / value if value else 1.0,
-            }
+            name: {"last": self.last[name], "best": value, "step": step, "ratio": _ratio(self.last[name], value)}
             for name, (value, step) in self.values.items()
         }
 
@@ -79,3 +74,9 @@ class Best:
         """Go on from a checkpoint."""
         self.values = {name: (value, step) for name, (value, step) in state["values"].items()}
         self.last, self.without = dict(state["last"]), state["without"]
+
+
+def _ratio(last: float, best: float) -> float:
+    if last == best:
+        return 1.0
+    return last / best if best else float("inf")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +48,26 @@ class Checkpoints:
         self._remove_old()
         return path
 
+    def shards(self, step: int) -> Path:
+        """Where the ranks' shares of a sharded generator go, beside the checkpoint of `step`, before it is written."""
+        return self.folder / f"step-{step:08d}.shards"
+
+    def _remove(self, path: Path) -> None:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        shutil.rmtree(path.with_suffix(".shards"), ignore_errors=True)
+
     def _remove_old(self) -> None:
         """Keep the newest finished ones; what a kill left half-written goes, too."""
         for left_over in self.folder.glob(".*.tmp"):
-            left_over.unlink(missing_ok=True)
+            if left_over.is_dir():
+                shutil.rmtree(left_over, ignore_errors=True)
+            else:
+                left_over.unlink(missing_ok=True)
         finished = [path for path in self._all() if path.with_suffix(".json").exists()]
         for old in self._all():
             if old < finished[-self.kept :][0]:
-                old.with_suffix(".json").unlink(missing_ok=True)
-                old.unlink(missing_ok=True)
+                self._remove(old)
 
     def latest(self, say: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; others are named through `say`. None if none was ever finished.
@@ -79,8 +91,7 @@ class Checkpoints:
         spoiled itself."""
         path = self.folder / f"step-{step:08d}.pt"
         if path in self._all()[1:]:
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink()
+            self._remove(path)
 
     def describe_latest(self) -> str:
         """Where the last good checkpoint is, as a sentence."""

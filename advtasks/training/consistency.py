@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtasks.distributed import world_size
+from advtasks.distributed import is_share, world_size
 from advtasks.errors import TrainingError
 from advtasks.process_group import gathered
 
@@ -38,7 +38,7 @@ def check_ranks_agree(state: dict[str, Any], step: int) -> None:
 
 
 def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not is_share(value):  # shares differ
         yield name, value
     elif isinstance(value, dict):
         for key, item in value.items():

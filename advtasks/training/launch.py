@@ -35,12 +35,13 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
         elastic_launch(config, sys.executable)(*arguments)
     except ChildFailedError as error:
         rank, failure = min(error.failures.items(), key=lambda item: item[1].timestamp)
-        code = failure.exitcode
-        if code in (130, 143):
-            return code
-        how = f"was killed by signal {-code}" if code < 0 else f"stopped with exit code {code}"
-        print(f"advtasks: rank {rank} {how}; the other processes were stopped", file=sys.stderr)
-        return code if code > 0 else 1
+        if failure.exitcode > 0:  # it has said why
+            return failure.exitcode
+        print(
+            f"advtasks: rank {rank} was killed by signal {-failure.exitcode}; the other processes were stopped",
+            file=sys.stderr,
+        )
+        return 1
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0

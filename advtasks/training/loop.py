@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
+from torch import nn
+
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
 from advtasks.distributed import rank, world_size
-from advtasks.errors import Diverged, TrainingError, UsageError
+from advtasks.errors import Diverged, TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.mixture import AnyAdversary
 from advtasks.process_group import Agreement, from_first
@@ -34,6 +36,7 @@ from advtasks.training.profiler import profiler
 from advtasks.training.progress import Console
 from advtasks.training.recorder import Recorder
 from advtasks.training.scene import StageResult
+from advtasks.training.sharding import load_shards, save_shards, whole
 from advtasks.training.step import Step
 from advtasks.training.stopwatch import Stopwatch
 
@@ -69,8 +72,6 @@ class Trainer:
         self.checkpoints, self.console, self.recorder = checkpoints, console, Recorder(trackers, console)
         self.on_validation, self.on_stage_end = on_validation, on_stage_end
         self.best = Best(task.metrics, chosen_metric(config.keep_best, task.metrics))
-        for stage in config.stages:
-            check_batch(stage.batch or config.batch, world_size(), config)
         self.networks = Networks(task, config, adversaries)
         self.step, self.seconds, self.seconds_aside = 0, 0.0, 0.0
         self.lengths = [stage.steps for stage in config.stages]
@@ -100,6 +101,9 @@ class Trainer:
         self.stage_step = Step(self.networks, self.config, stage, self.meters, self.clock, self.guard, self._not_finite)
         if self.step > start:
             self.stage_step.load(self._pending)
+            if self.networks.sharded:
+                optimizer = self.stage_step.optimizers["generator"]
+                load_shards(self.checkpoints.shards(self.step), self._shared(), optimizer)
         else:
             self.guard.monitor.restart()
             self.best.restart()
@@ -179,10 +183,12 @@ class Trainer:
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        result = evaluate(self.networks.task, self.networks.ema.network, examples, keep_pictures=SHOWN)
+        watch = Stopwatch()
+        with whole(self.networks.ema.network):
+            result = evaluate(self.networks.task, self.networks.ema.network, examples, keep_pictures=SHOWN)
         best = self.best.note(self.step, first_examples(result, self.config.validation_pictures))
         self.guard.look_at_critics(self.step, stage, self.networks.adversaries)
-        self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples))
+        self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples), watch.lap())
         self.on_validation(self.step, result, best)
         return result
 
@@ -222,10 +228,13 @@ class Trainer:
             raise self._not_finite(f"(weights of {bad})")
         state = self.state()
         check_ranks_agree(state, self.step)
-        if rank() > 0:
-            return
         try:
-            self.checkpoints.save(self.step, state)
+            if self.networks.sharded:
+                del state["generator"], state["ema"], state["stage"]["optimizers"]["generator"]
+                optimizer = self.stage_step.optimizers["generator"]
+                save_shards(self.checkpoints.shards(self.step), self._shared(), optimizer)
+            if rank() == 0:
+                self.checkpoints.save(self.step, state)
         except OSError as error:
             text = f"step {self.step}: {error}. {self.checkpoints.describe_latest()}"
             if required:
@@ -242,12 +251,18 @@ class Trainer:
         self.recorder.rewind(self.step)
         return state is not None
 
+    def _shared(self) -> dict[str, nn.Module]:
+        return {"generator": self.networks.generator, "ema": self.networks.ema.network}
+
     def _load(self, state: dict[str, Any]) -> None:
         networks = self.networks
         self.step, self.seconds, self.seconds_aside = state["step"], state["seconds"], state["seconds_aside"]
         self.lengths = list(state["lengths"])
-        networks.generator.load_state_dict(state["generator"])
-        networks.ema.network.load_state_dict(state["ema"])
+        if networks.sharded:
+            load_shards(self.checkpoints.shards(self.step), self._shared())
+        else:
+            networks.generator.load_state_dict(state["generator"])
+            networks.ema.network.load_state_dict(state["ema"])
         for view, adversary in networks.adversaries.items():
             adversary.load_state_dict(state["adversaries"][view])
         self._pending = state["stage"]
@@ -279,19 +294,3 @@ class Trainer:
         self.recorder.rewind(self.step)
         text = f"step {failed} diverged ({error}). Rolled back to step {self.step} ({done + 1} of {ROLL_BACKS} times)"
         self.recorder.warn(self.step, "", f"{text}; learning rates times {self.rate_scale:g}")
-
-
-def check_batch(batch: int, ranks: int, config: RunConfig) -> None:
-    """Every rank and every piece has equally many samples, so that means over them are means over the batch.
-
-    Raises:
-        UsageError: the batch does not divide.
-    """
-    parts = ranks * config.accumulate
-    pack = config.adversary.pack if config.adversary.kind != "none" else 1
-    if batch % (parts * pack):
-        packed = f" of {pack} packed samples" if pack > 1 else ""
-        raise UsageError(
-            f"a batch of {batch} cannot be shared equally by {ranks} processes in {config.accumulate} pieces{packed}: "
-            f"use --batch {max(1, round(batch / (parts * pack))) * parts * pack}"
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advtasks.distributed import all_mean, world_size
+from advtasks.distributed import all_mean, whole_tensor, world_size
 from advtasks.errors import Diverged
 from advtasks.task import Terms
 
@@ -49,7 +49,7 @@ def first_bad_parameter(networks: dict[str, nn.Module]) -> str | None:
     """Name of the first parameter or buffer that is not finite."""
     for name, network in networks.items():
         for key, tensor in (*network.named_parameters(), *network.named_buffers()):
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            if tensor.is_floating_point() and not bool(whole_tensor(torch.isfinite(tensor).all())):
                 return f"{name}.{key}"
     return None
 

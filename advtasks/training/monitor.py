@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtasks.distributed import all_mean
+from advtasks.distributed import all_mean, whole_tensor
 from advtasks.regularizers.spectral import WEIGHTED, as_matrix
 
 SURE = 0.97
@@ -23,7 +23,7 @@ IN_A_ROW = 5
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """The norm of all gradients together."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return torch.stack(torch._foreach_norm(gradients)).norm()
+    return whole_tensor(torch.stack(torch._foreach_norm(gradients)).norm())
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from advtasks.mixture import AnyAdversary
 from advtasks.task import Task
 from advtasks.training.ema import MovingAverage
 from advtasks.training.randomness import seed_draws
+from advtasks.training.sharding import keep_for_second_derivatives, shard, whole_state
 
 
 class Networks:
@@ -32,7 +33,13 @@ class Networks:
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.task: Task = self._placed(task)
         seed_draws(config.seed, 0, "generator")
-        self.generator: nn.Module = self._placed(task.generator())
+        generator = task.generator()
+        self.sharded = config.shard_generator
+        """Whether the generator is shared among the ranks. On one process it is whole, and checkpoints fit both."""
+        if self.sharded:
+            self.generator: nn.Module = generator.to(self.device)  # shares are contiguous
+        else:
+            self.generator = self._placed(generator)
         self.adversaries = adversaries
         if world_size() > 1 and config.sync_batch_norm:
             for network in (self.generator, *(adversary.discriminator for adversary in adversaries.values())):
@@ -40,6 +47,12 @@ class Networks:
         for adversary in self.adversaries.values():
             self._placed(adversary).set_precision(self.autocast, scaler(self.device, self.precision))
         self.ema = MovingAverage(self.generator, config.ema_half_life)
+        if self.sharded and world_size() > 1:
+            shard(self.generator)
+            shard(self.ema.network)
+            regularizers = [item for adversary in adversaries.values() for item in adversary.regularizers]
+            if any("generator" in item.phases for item in regularizers):  # type: ignore[operator]
+                keep_for_second_derivatives(self.generator)
         self.trained: nn.Module = self.generator
         if config.compile:
             self.trained = torch.compile(self.generator)  # type: ignore[assignment]
@@ -47,6 +60,21 @@ class Networks:
 
     def _placed(self, module: Any) -> Any:
         return module.to(self.device, memory_format=self.layout)
+
+    def fresh_generator(self) -> nn.Module:
+        """Untrained and whole, where the networks are; for trials."""
+        network: nn.Module = self._placed(self.task.generator())
+        return network
+
+    def average(self) -> nn.Module:
+        """A whole copy of the moving average, for bundles; on the first rank. All ranks call it together."""
+        if not self.sharded:
+            return self.ema.network
+        state = whole_state(self.ema.network)
+        network = self.task.generator()
+        if state:
+            network.load_state_dict(state)
+        return network
 
     def named(self) -> dict[str, nn.Module]:
         """All that is trained, by name."""

@@ -32,9 +32,12 @@ class Recorder:
             last=done == stage.steps,
         )
 
-    def validation(self, step: int, stage: str, result: Evaluation, metrics: Sequence[Metric], count: int) -> None:
-        """What a validation measured."""
-        self._record({"kind": "validation", "step": step, "stage": stage, **result.means, "n": count})
+    def validation(
+        self, step: int, stage: str, result: Evaluation, metrics: Sequence[Metric], count: int, seconds: float
+    ) -> None:
+        """What a validation measured, and how long it took."""
+        values = {"kind": "validation", "step": step, "stage": stage, **result.means, "n": count, "seconds": seconds}
+        self._record(values)
         shown = "  ".join(
             f"{m.label} {result.means[m.name]:.4g}{m.unit and ' ' + m.unit}" for m in metrics if result.means
         )

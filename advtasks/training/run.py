@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,10 +36,16 @@ from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
+from advtasks.training.sharding import check_shardable
 
 
-def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False) -> Path:
+def train(
+    task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False, tuned: Sequence[Any] = ()
+) -> Path:
     """Train, from data folder to bundle and report. Gives the path of the bundle.
+
+    Args:
+        tuned: what ``--tune`` measured, kept in run.yaml.
 
     Raises:
         AdvtasksError: of any kind that a user can mend; see :mod:`advtasks.errors`.
@@ -46,7 +54,7 @@ def train(task_name: str, preset: str, config: RunConfig, folder: Path, *, resum
     console = Console() if rank() == 0 else Console(silent())
     run = _Run(task_name, config, folder, console)
     if not resume and rank() == 0:
-        run_folder.create(folder, task_name, preset, config)
+        run_folder.create(folder, task_name, preset, config, tuned)
     try:
         return run.train(resume)
     finally:
@@ -63,6 +71,10 @@ class _Run:
         self.name, self.config, self.folder, self.console = task_name, config, folder, console
         self.task: Task = resolve(provided.spec.task)(config)
         check_stages(self.task, config)
+        check_batches(config, world_size())
+        if config.shard_generator:
+            with torch.device("meta"):
+                check_shardable(self.task.generator(), config)
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
         # names and options are checked before anything is decoded
         self.manifest = self.task.manifest()
@@ -93,13 +105,12 @@ class _Run:
         )
         if resume and self.trainer.resume():
             self.console.say(f"going on at step {self.trainer.step}")
-        rehearse(self.task, self.trainer.networks.generator, self.adversaries, self.splits.train)
+        rehearse(self.task, self.trainer.networks.fresh_generator(), self.adversaries, self.splits.train)
         self._introduce()
         self.baseline = self._measure_baseline()
         self.trainer.train()
         bundle = self.folder / "bundle.safetensors"
-        if rank() == 0:
-            self._finish(bundle)
+        self._finish(bundle)
         return bundle
 
     def _introduce(self) -> None:
@@ -132,11 +143,11 @@ class _Run:
                 save_picture(self.folder / "pictures" / str(number) / f"{label}.png", picture)
 
     def _validated(self, step: int, result: Evaluation, best: bool) -> None:
-        if rank() > 0:
-            return
         if best and self.config.keep_best:
             stage = self.trainer.stage_step.stage.name
             self._save_bundle(self._best_bundle(stage), stage, result.means)
+        if rank() > 0:
+            return
         shown = [example.pictures for example in result.examples[:SHOWN]]
         try:
             save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
@@ -147,11 +158,10 @@ class _Run:
         return self.folder / "stages" / f"{stage}-best.safetensors"
 
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
-        if rank() > 0:
-            return
-        self._keep_pictures(stage.name, result)
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
-        self._write_results()
+        if rank() == 0:
+            self._keep_pictures(stage.name, result)
+            self._write_results()
 
     def _write_results(self) -> None:
         values = {
@@ -164,6 +174,9 @@ class _Run:
         write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
 
     def _save_bundle(self, path: Path, stage: str, metrics: dict[str, float]) -> None:
+        network = self.trainer.networks.average()
+        if rank() > 0:
+            return
         plugin = plugins().find("generators", self.manifest["generator"]).plugin
         manifest = Manifest(
             task=self.name,
@@ -176,17 +189,20 @@ class _Run:
             steps=self.trainer.step,
             **self.manifest,
         )
-        save_bundle(path, self.trainer.networks.ema.network, manifest)
+        save_bundle(path, network, manifest)
 
     def _finish(self, bundle: Path) -> None:
         trainer, last = self.trainer, self.trainer.results[-1]
-        self._write_results()
-        report = write_report(self.folder)
+        if rank() == 0:
+            self._write_results()
+            write_report(self.folder)
         best = self._best_bundle(last.stage)
-        if self.config.keep_best and best.exists():
-            write_bytes(bundle, best.read_bytes())
-        else:
+        if not self.config.keep_best:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
+        elif rank() == 0:
+            write_bytes(bundle, best.read_bytes())
+        if rank() > 0:
+            return
         results = json.loads((self.folder / "results.json").read_text())
         self.console.say(f"\n{result_table(results)}\n")
         for line in worse_than_best(results):
@@ -197,7 +213,7 @@ class _Run:
             f"{aside:.1%} of the time), memory at most {peak_memory(trainer.networks.device):.1f} GiB"
         )
         kept = f" (the best by {self.config.keep_best})" if self.config.keep_best else ""
-        self.console.say(f"bundle   {bundle}{kept}\nreport   {report}")
+        self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")
         verb = self.manifest["verb"]
         usage = plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
@@ -235,6 +251,25 @@ def check_stages(task: Task, config: RunConfig) -> None:
             raise UsageError(
                 f"stage {stage.name!r} has no loss term of a weight other than 0 at its first step: give a term a "
                 "weight, or the adversary"
+            )
+
+
+def check_batches(config: RunConfig, ranks: int) -> None:
+    """Every rank and every piece has equally many samples, so that means over them are means over the batch.
+
+    Raises:
+        UsageError: a batch does not divide.
+    """
+    pack = config.adversary.pack if config.adversary.kind != "none" else 1
+    parts = ranks * config.accumulate * pack
+    for stage in config.stages:
+        batch = stage.batch or config.batch
+        if batch % parts:
+            pieces = f" in {config.accumulate} pieces" if config.accumulate > 1 else ""
+            packs = f" of packs of {pack}" if pack > 1 else ""
+            raise UsageError(
+                f"stage {stage.name!r}: a batch of {batch} cannot be shared equally by {ranks} processes{pieces}"
+                f"{packs}: use a multiple of {parts}"
             )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,13 @@ def restarted(folder: Path | None) -> bool:
     return again and folder is not None and (folder / "run.yaml").exists()
 
 
-def create(folder: Path, task: str, preset: str, config: RunConfig) -> None:
-    """Write ``run.yaml``: everything that is needed to repeat or resume the run."""
+def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Sequence[Any] = ()) -> None:
+    """Write ``run.yaml``: everything that is needed to repeat or resume the run, and what ``--tune`` measured."""
     values = {
         "task": task,
         "preset": preset,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        **({"tuned": list(tuned)} if tuned else {}),
         **to_plain(config),
     }
     write_text(folder / "run.yaml", to_yaml(values))
@@ -69,6 +71,6 @@ def read(folder: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def split_header(values: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """Take task and preset off the values of a run.yaml; its versions are for people."""
-    rest = {key: value for key, value in values.items() if key not in ("task", "preset", "versions")}
+    """Take task and preset off the values of a run.yaml; its versions and tuning are for people."""
+    rest = {key: value for key, value in values.items() if key not in ("task", "preset", "versions", "tuned")}
     return str(values.get("task", "")), str(values.get("preset", "")), rest

@@ -5,6 +5,7 @@ Read it together with ``loop.py``. Everything random is a function of (seed, ste
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ from advtasks.training.networks import Networks
 from advtasks.training.randomness import seed_draws
 from advtasks.training.scene import Scene
 from advtasks.training.schedules import factor
+from advtasks.training.sharding import reshard
 from advtasks.training.views import on_view, shown
 
 
@@ -70,6 +72,7 @@ class Step:
             terms=self._generator_terms,
             interval=config.adversary.steps_per_generator_step if stage.adversary else 1,
             clip_norm=config.clip_norm,
+            after_backward=functools.partial(reshard, networks.generator) if networks.sharded else None,
             scaler=scaler(networks.device, networks.precision),
         )
         self.phases.append(self.generator_phase)
@@ -93,7 +96,8 @@ class Step:
     def load(self, state: dict[str, Any]) -> None:
         """Go on within the stage."""
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            if name in state["optimizers"]:  # a shared generator's comes from the ranks' shares
+                optimizer.load_state_dict(state["optimizers"][name])
         for name, item in self.scalers.items():
             item.load_state_dict(state["scalers"][name])
         self.networks.ema.images = state["ema_images"]

@@ -1,0 +1,189 @@
+"""``--devices N`` as a user meets it: two gloo processes on one machine, killed, interrupted, resumed, sharded."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+Run = Callable[..., tuple[int, str, str]]
+STATEFUL = (
+    "--adversary.loss", "hinge", "--adversary.augments", "instance-noise,apa:p=0.1", "--adversary.regularizers",
+    "lecam,r1:gamma=0.02:interval=3,historical-averaging", "--monitor", "warn", "--stages.0.schedule", "linear",
+)  # fmt: skip
+SHORT = ("--device", "cpu", "--log-every", "4", "--checkpoint-every", "4", "--batch", "64", "--validate-every", "10",
+         "--samples", "200", "--keep-best", "high_quality")  # fmt: skip
+
+
+def start(run: Path, *flags: str, devices: int = 2) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", "points", "--out", str(run), *SHORT, *flags]
+    command += ["--devices", str(devices)] if devices > 1 else []
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return err
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
+    deadline = time.monotonic() + 90
+    while not any(int(p.stem[5:]) >= least for p in run.glob("checkpoints/step-*.json")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """The process numbers of the ranks that a launcher started."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "--resume" in line]
+
+
+def state(run: Path) -> dict[str, Any]:
+    return torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)
+
+
+def same(one: Any, other: Any, name: str = "") -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key, value in one.items():
+            if not str(key).startswith("seconds"):
+                same(value, other[key], f"{name}.{key}")
+    elif isinstance(one, (list, tuple)):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            same(left, right, f"{name}.{number}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), name
+    else:
+        assert one == other, name
+
+
+def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path: Path) -> None:
+    flags = ("--steps", "160", *STATEFUL)
+    process = start(tmp_path / "killed", *flags)
+    wait_for_checkpoint(tmp_path / "killed", process, 8)
+    began = time.monotonic()
+    os.kill(ranks_of(process)[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 40, "nobody waits for the dead"
+    assert process.returncode == 1
+    assert re.search(r"rank \d was killed by signal 9", err), err
+    assert "Traceback" not in err
+    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(tmp_path / "killed")]
+    resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "going on at step" in finished(resumed)
+    finished(start(tmp_path / "whole", *flags))
+    same(state(tmp_path / "killed"), state(tmp_path / "whole"))
+    bundles = [(tmp_path / name / "bundle.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert bundles[0] == bundles[1]
+
+
+def test_a_restart_resumes_by_itself(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", "--steps", "160", "--restarts", "1")
+    wait_for_checkpoint(tmp_path / "run", process, 8)
+    os.kill(ranks_of(process)[0], signal.SIGKILL)
+    assert "going on at step" in finished(process)
+    assert (tmp_path / "run" / "bundle.safetensors").exists()
+
+
+def test_ctrl_c_stops_all_processes_with_a_checkpoint(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", "--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "metrics.jsonl").exists() or not (tmp_path / "run" / "metrics.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for target in (*ranks_of(process), process.pid):  # as a terminal does
+        os.kill(target, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"advtasks train --resume {tmp_path / 'run'}" in err
+    assert "Traceback" not in err
+    assert len(list((tmp_path / "run").glob("checkpoints/step-*.json"))) == 1
+
+
+def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(tmp_path: Path) -> None:
+    flags = ("--steps", "16", "--adversary.regularizers", "r1:gamma=0.02,path-length:every=2")
+    finished(start(tmp_path / "whole", *flags))
+    finished(start(tmp_path / "shared", "--shard-generator", *flags))
+    from safetensors.torch import load_file
+
+    whole, shared = (load_file(tmp_path / name / "bundle.safetensors") for name in ("whole", "shared"))
+    for name, value in whole.items():
+        torch.testing.assert_close(shared[name], value, rtol=0, atol=1e-5, msg=name)
+    assert (tmp_path / "shared" / "checkpoints" / "step-00000016.shards").is_dir()
+    for devices in ("2", "1"):
+        again = tmp_path / f"again-{devices}"
+        subprocess.run(["cp", "-r", tmp_path / "shared", again], check=True)
+        for path in [*again.glob("checkpoints/step-00000016.[jp]*"), again / "bundle.safetensors"]:
+            path.unlink()
+        command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(again), "--devices", devices]
+        resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "going on at step 12" in finished(resumed)
+        found = load_file(again / "bundle.safetensors")
+        for name, value in shared.items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=0 if devices == "2" else 1e-5, msg=name)
+
+
+def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    for flags, message in (
+        (("--devices", "3", "--batch", "64"), "cannot be shared equally by 3 processes"),
+        (("--shard-generator", "--optimizer", "lion"), "not known to work on shares"),
+    ):
+        process = start(tmp_path / "run", *flags, devices=1)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 2, err
+        assert err.count(message) == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_one_rank_ends_all_with_its_cause(tmp_path: Path) -> None:
+    """The first rank finds nothing to train on; the other does not wait, and says nothing more."""
+    (tmp_path / "empty").mkdir()
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", "sr", "--data", str(tmp_path / "empty"), "--device",
+               "cpu", "--out", str(tmp_path / "run"), "--devices", "2", "--batch", "4"]  # fmt: skip
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 1
+    assert found.stderr.count("advtasks: ") == found.stderr.count("no pictures") == 1, found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_two_processes_equal_one_and_resume_on_any_number(tmp_path: Path, advtasks: Run) -> None:
+    flags = ("--steps", "24", "--optimizer", "sgd", "--adversary.optimizer", "sgd", *STATEFUL)
+    finished(start(tmp_path / "two", *flags))
+    finished(start(tmp_path / "one", *flags, devices=1))
+    two, one = state(tmp_path / "two"), state(tmp_path / "one")
+    for name, value in one["generator"].items():
+        torch.testing.assert_close(two["generator"][name], value, rtol=0, atol=1e-5, msg=name)
+    # taken back to step 20: on two ranks bit for bit, on one to rounding
+    for devices in ("2", "1"):
+        again = tmp_path / f"again-{devices}"
+        subprocess.run(["cp", "-r", tmp_path / "two", again], check=True)
+        for path in [*again.glob("checkpoints/step-00000024.*"), again / "bundle.safetensors"]:
+            path.unlink()
+        command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(again), "--devices", devices]
+        resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "going on at step 20" in finished(resumed)
+        found = state(again)
+        if devices == "2":
+            same(found, two)
+            assert (again / "bundle.safetensors").read_bytes() == (tmp_path / "two" / "bundle.safetensors").read_bytes()
+        else:
+            for name, value in two["generator"].items():
+                torch.testing.assert_close(found["generator"][name], value, rtol=0, atol=1e-5, msg=name)
+    records = [json.loads(line) for line in (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["kind"] == "train"] == [4, 8, 12, 16, 20, 24], "one rank writes"

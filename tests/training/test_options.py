@@ -1,0 +1,257 @@
+"""The trainer's options: optimisers by name, clipping, warm-up, early stopping, the best, float16, times, traces."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from test_trainer import Toy, comparable, config, same, trainer
+from torch import nn
+
+from advtasks.components import provided
+from advtasks.config import AdversaryConfig, StageConfig
+from advtasks.errors import UsageError
+from advtasks.optimizers import make_optimizer
+from advtasks.phase import Phase
+from advtasks.task import Evaluated, Term
+from advtasks.trackers import read_records
+from advtasks.training.best import Best
+from advtasks.training.interrupt import Interrupted
+from advtasks.training.run import check_batches
+from advtasks.training.schedules import factor
+
+
+@pytest.mark.parametrize("name", sorted(provided("optimizers")))
+def test_every_optimizer_trains_both_networks_and_resumes_bit_for_bit(name: str, tmp_path: Path) -> None:
+    base = config()
+    settings = dataclasses.replace(
+        base, optimizer=name, adversary=dataclasses.replace(base.adversary, optimizer=name), checkpoint_every=4
+    )
+    whole = trainer(tmp_path / "whole", settings)
+    before = [parameter.clone() for parameter in whole.networks.generator.parameters()]
+    whole.train()
+    after = list(whole.networks.generator.parameters())
+    assert sum(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) >= 5, (
+        "all but a bias before batch norm"
+    )
+    first = trainer(tmp_path / "parts", settings)
+    take = first._take_step
+
+    def until(*arguments: Any) -> None:
+        if first.step == 9:
+            raise Interrupted
+        take(*arguments)
+
+    first._take_step = until  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        first.train()
+    second = trainer(tmp_path / "parts", settings)
+    assert second.resume()
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+
+
+def test_optimizers_take_options_and_refuse_what_they_do_not_know() -> None:
+    network = nn.Linear(2, 2)
+    group = make_optimizer("adamw:weight_decay=0.5", network, 1e-3, (0.1, 0.2)).param_groups[0]
+    assert (group["weight_decay"], group["lr"], group["betas"]) == (0.5, 1e-3, (0.1, 0.2))
+    assert make_optimizer("sgd:momentum=0.9", network, 1e-3, (0.1, 0.2)).param_groups[0]["momentum"] == 0.9
+    with pytest.raises(UsageError, match="did you mean 'adam"):
+        make_optimizer("adamm", network, 1e-3, (0.1, 0.2))
+    with pytest.raises(UsageError, match="no option"):
+        make_optimizer("adam:decay=1", network, 1e-3, (0.1, 0.2))
+    with pytest.raises(UsageError, match="optimizer 'adam'"):
+        make_optimizer("adam", network, 1e-3, (2.0, 0.2))
+
+
+def test_clipping_shortens_the_gradient_to_the_norm() -> None:
+    parameter = nn.Parameter(torch.zeros(4))
+    for clip, expected in ((0.0, 10.0), (2.5, 2.5), (50.0, 10.0)):
+        parameter.data.zero_()
+        phase: Phase[None] = Phase(
+            name="one",
+            optimizer=torch.optim.SGD([parameter], lr=1.0),
+            terms=lambda scene: {"line": Term((parameter * 5).sum())},
+            clip_norm=clip,
+        )
+        phase.run(None)
+        assert parameter.norm().item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_clipping_reaches_both_networks(tmp_path: Path) -> None:
+    base = config(clip_norm=0.01)
+    run = trainer(tmp_path, dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, clip_norm=0.02)))
+    run.train()
+    found = {phase.name: phase.clip_norm for phase in run.stage_step.phases}
+    assert found == {"discriminator": 0.02, "discriminator-r1": 0.02, "generator": 0.01}
+
+
+def test_warm_up_rises_in_a_straight_line_and_then_follows_the_schedule() -> None:
+    rates = [factor("cosine", step, 20, 4) for step in range(20)]
+    assert rates[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert rates[4] == 1.0
+    assert rates[12] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert [factor("constant", step, 9, 2) for step in (0, 1, 2, 8)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    with pytest.raises(UsageError, match="warmup must be less than its 3 steps"):
+        StageConfig(name="x", steps=3, weights={}, warmup=3)
+
+
+class Worsening(Toy):
+    """Measured by a script: best at the third validation."""
+
+    script: ClassVar[list[float]] = []
+
+    def evaluate(self, generator: nn.Module | None, example: Any) -> Evaluated:
+        return Evaluated({"error": self.script.pop(0)})
+
+
+def test_early_stopping_ends_the_stage_and_says_what_was_best(tmp_path: Path) -> None:
+    values = [5.0, 4.0, 3.0, 3.5, 3.2, 9.0, 9.0, 9.0, 9.0, 9.0]
+    stages = (
+        StageConfig(name="one", steps=40, weights={"l1": 1.0}),
+        StageConfig(name="two", steps=2, weights={"l1": 1.0}),
+    )
+    settings = config(validate_every=1, early_stopping=2, keep_best="error", stages=stages)
+    Worsening.script = list(values)
+    kept: list[int] = []
+    run = trainer(tmp_path / "whole", settings, Worsening)
+    run.on_validation = lambda step, result, best: kept.append(step) if best else None
+    run.train()
+    assert [result.step for result in run.results] == [5, 7], "the second stage follows at once"
+    found = run.results[0].best["error"]
+    assert (found["best"], found["step"], found["last"]) == (3.0, 3, 9.0)
+    assert found["ratio"] == pytest.approx(3.0)
+    assert kept[:3] == [1, 2, 3]
+    # a run that is resumed after the early end knows it
+    Worsening.script = list(values)
+    first = trainer(tmp_path / "parts", settings, Worsening)
+    take = first._take_step
+
+    def until(*arguments: Any) -> None:
+        if first.step == 6:
+            raise Interrupted
+        take(*arguments)
+
+    first._take_step = until  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        first.train()
+    second = trainer(tmp_path / "parts", settings, Worsening)
+    assert second.resume()
+    second.train()
+    assert [result.step for result in second.results] == [5, 7]
+
+
+def test_the_best_is_the_best_in_the_metrics_own_direction() -> None:
+    higher, lower = (dataclasses.replace(Toy.metrics[0], name=n, higher_is_better=n == "up") for n in ("up", "down"))
+    best = Best((higher, lower), "down")
+    assert [best.note(step, {"up": up, "down": down}) for step, (up, down) in enumerate([(1, 5), (3, 6), (2, 4)])] == [
+        True,
+        False,
+        True,
+    ]
+    assert best.values == {"up": (3, 1), "down": (4, 2)}
+    assert best.summary()["up"] == {"last": 2, "best": 3, "step": 1, "ratio": 2 / 3}
+    nothing = Best((lower,), "down")
+    nothing.note(1, {"down": math.inf})
+    assert nothing.summary()["down"]["ratio"] == 1.0
+    again = Best((higher, lower), "down")
+    again.load(json.loads(json.dumps(best.state())))
+    assert again == best
+
+
+def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--keep-best eror: did you mean 'error'"):
+        trainer(tmp_path, config(keep_best="eror"))
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_batches_that_do_not_divide_are_refused(ranks: int) -> None:
+    settings = config(accumulate=2, batch=8)
+    check_batches(settings, ranks)
+    with pytest.raises(
+        UsageError, match=f"a batch of 6 cannot be shared equally by {ranks} process.* multiple of {2 * ranks * 2}"
+    ):
+        check_batches(dataclasses.replace(settings, batch=6, adversary=AdversaryConfig(pack=2)), ranks)
+
+
+def test_float16_follows_float32_and_skips_steps_that_overflow(tmp_path: Path) -> None:
+    """On CPU in float16: the losses are those of float32 to its precision; an infinite gradient halves the scale."""
+    runs = {}
+    for precision in ("fp32", "fp16"):
+        runs[precision] = trainer(tmp_path / precision, config(precision=precision))
+        runs[precision].train()
+    records = [
+        [r for r in read_records(tmp_path / name / "metrics.jsonl") if r["kind"] == "train"]
+        for name in ("fp32", "fp16")
+    ]
+    for one, half in zip(*records, strict=True):
+        assert half["l1"] == pytest.approx(one["l1"], rel=0.02)
+    scalers = runs["fp16"].stage_step.scalers
+    assert set(scalers) == {"generator", "discriminator", "discriminator-r1"}
+    assert scalers["discriminator"] is scalers["discriminator-r1"], "one for each optimiser"
+    state = runs["fp16"].state()["stage"]["scalers"]
+    assert state["generator"]["scale"] >= 1024
+
+    parameter = nn.Parameter(torch.ones(1))
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    huge: Phase[float] = Phase(
+        name="huge",
+        optimizer=torch.optim.Adam([parameter], lr=0.1, fused=True),
+        terms=lambda factor: {"line": Term(parameter.sum() * factor)},
+        scaler=scaler,
+    )
+    huge.run(1e38)
+    assert parameter.item() == 1.0, "the step was skipped"
+    assert scaler.get_scale() == 2.0**15
+    huge.run(1.0)
+    assert parameter.item() == pytest.approx(0.9)
+
+
+def test_float16_resumes_bit_for_bit(tmp_path: Path) -> None:
+    settings = config(precision="fp16")
+    whole = trainer(tmp_path / "whole", settings)
+    whole.train()
+    first = trainer(tmp_path / "parts", settings)
+    take = first._take_step
+
+    def until(*arguments: Any) -> None:
+        if first.step == 9:
+            raise Interrupted
+        take(*arguments)
+
+    first._take_step = until  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        first.train()
+    second = trainer(tmp_path / "parts", settings)
+    assert second.resume()
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+
+
+def test_the_log_says_where_the_time_goes(tmp_path: Path) -> None:
+    run = trainer(tmp_path, config())
+    run.train()
+    records = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
+    assert {"seconds/data", "seconds/generator", "seconds/prepare", "memory_gib"} <= records[0].keys()
+    assert {"seconds/discriminator", "seconds/penalty"} <= set().union(*records)
+    for record in records:
+        parts = sum(value for name, value in record.items() if name.startswith("seconds/"))
+        assert 0 < parts <= 1.05 * 3 / record["images_per_s"] + 1e-3, "within the step, which takes batch / speed"
+    validations = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "validation"]
+    assert all(math.isfinite(record["seconds"]) for record in validations)
+
+
+def test_a_profile_is_a_trace_of_the_steps_asked_for(tmp_path: Path) -> None:
+    stages = (StageConfig(name="plain", steps=16, weights={"l1": 1.0}),)
+    run = trainer(tmp_path, config(profile=3, stages=stages))
+    run.train()
+    trace = json.loads((tmp_path / "profile" / "trace.json").read_text())
+    steps = [e for e in trace["traceEvents"] if str(e.get("name", "")).startswith("ProfilerStep")]
+    assert len({e["name"] for e in steps}) == 3
+    assert "conv" in (tmp_path / "profile" / "operators.txt").read_text()

@@ -12,7 +12,8 @@ from advtasks.plugins import plugins, resolve
 VERBS = {
     "train": ("train a task on a folder of pictures, or resume a run", "advtasks.cli.train:main"),
     "evaluate": ("measure a model on a folder of pictures", "advtasks.cli.evaluate:main"),
-    "report": ("write the report page of a run again", "advtasks.cli.report:main"),
+    "runs": ("list runs with their state and metrics", "advtasks.cli.runs:main"),
+    "report": ("write the report page of a run again, or compare runs", "advtasks.cli.report:main"),
     "models": ("show what a model file holds", "advtasks.cli.models:main"),
     "data": ("check a data folder before training", "advtasks.cli.data:main"),
     "plugins": ("list plugins and what they provide", "advtasks.cli.plugins:main"),

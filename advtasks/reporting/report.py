@@ -16,8 +16,10 @@ from PIL import Image
 
 from advtasks.atomic import write_text
 from advtasks.errors import UsageError
+from advtasks.reporting.comparison import comparison_html
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
-from advtasks.reporting.table import headings, rows
+from advtasks.reporting.table import headings, rows, worse_than_best
+from advtasks.reporting.times import times_table
 from advtasks.trackers import read_records
 
 LONGEST = 640
@@ -30,24 +32,88 @@ def write_report(run: Path) -> Path:
     Raises:
         UsageError: not a run, or none of its stages has ended yet.
     """
-    if not (run / "results.json").is_file():
-        raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    records = read_records(run / "metrics.jsonl")
-    page = Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(run.resolve().name),
-        table=_table(results),
-        warnings=_warnings(records),
-        protocol=_protocols(results["metrics"]),
-        count=results["validation_pictures"],
-        comparisons=_comparisons(run, results),
-        data=json.dumps({"records": records, "metrics": results["metrics"],
-                         "baseline": _finite(results["baseline"])}).replace("</", "<\\/"),
-        config=html.escape((run / "run.yaml").read_text(encoding="utf-8")),
-    )  # fmt: skip
+    results, records = _read(run)
+    best = "".join(f"<li>{html.escape(line)}</li>" for line in worse_than_best(results))
+    page = _page(
+        title=run.resolve().name,
+        table=_table(results) + (f"<ul>{best}</ul>" if best else ""),
+        warnings=_warnings(records) + times_table(records),
+        results=results,
+        comparisons=_comparisons([_shown_pictures(run, results)]),
+        runs=[("", records)],
+        config=f"<details><summary>run.yaml</summary><pre>"
+        f"{html.escape((run / 'run.yaml').read_text(encoding='utf-8'))}</pre></details>",
+    )
     path = run / "report.html"
     write_text(path, page)
     return path
+
+
+def write_comparison(runs: list[Path], target: Path) -> None:
+    """Write a page that shows several runs beside each other.
+
+    Raises:
+        UsageError: one has no results, or they measure different things.
+    """
+    table, differing = comparison_html(runs)
+    found = [_read(run) for run in runs]
+    names = [run.resolve().name for run in runs]
+    pictures = []
+    for run, name, (results, _) in zip(runs, names, found, strict=True):
+        last = results["stages"][-1]["stage"]
+        pictures.append(
+            [
+                {f"{name}: {kind}" if kind == last else kind: path for kind, path in shown.items()}
+                for shown in _shown_pictures(run, {**results, "stages": results["stages"][-1:]})
+            ]
+        )
+    write_text(
+        target,
+        _page(
+            title=" and ".join(names),
+            table=table,
+            warnings="".join(
+                f"<h2>{html.escape(name)}</h2>{times_table(records)}"
+                for name, (_, records) in zip(names, found, strict=True)
+            ),
+            results=found[0][0],
+            comparisons=_comparisons(pictures),
+            runs=[(name, records) for name, (_, records) in zip(names, found, strict=True)],
+            config=f"<p>Only what differs.</p>{differing}",
+        ),
+    )
+
+
+def _read(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    if not (run / "results.json").is_file():
+        raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
+    return json.loads((run / "results.json").read_text(encoding="utf-8")), read_records(run / "metrics.jsonl")
+
+
+def _page(
+    title: str,
+    table: str,
+    warnings: str,
+    results: dict[str, Any],
+    comparisons: str,
+    runs: list[tuple[str, list[dict[str, Any]]]],
+    config: str,
+) -> str:
+    data = {
+        "runs": [{"name": name, "records": records} for name, records in runs],
+        "metrics": results["metrics"],
+        "baseline": _finite(results["baseline"]),
+    }
+    return Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        table=table,
+        warnings=warnings,
+        protocol=_protocols(results["metrics"]),
+        count=results["validation_pictures"],
+        comparisons=comparisons,
+        data=json.dumps(data).replace("</", "<\\/"),
+        config=config,
+    )
 
 
 def _finite(values: Any) -> Any:
@@ -97,10 +163,11 @@ def write_sheet(run: Path, target: Path) -> None:
     save_contact_sheet(target, examples)
 
 
-def _comparisons(run: Path, results: dict[str, Any]) -> str:
-    """For each shown example the same region of every picture, for the slider."""
+def _comparisons(runs: list[list[dict[str, Path]]]) -> str:
+    """For each shown example the same region of every picture of every run, for the slider."""
     blocks = []
-    for files_by_name in _shown_pictures(run, results):
+    for examples in zip(*runs, strict=False):
+        files_by_name = {name: path for pictures in examples for name, path in pictures.items()}
         sizes = []
         for path in files_by_name.values():
             with Image.open(path) as image:

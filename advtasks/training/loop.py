@@ -176,6 +176,7 @@ class Trainer:
         batch = stage.batch or self.config.batch
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.stage_step.optimizers.items()}
         times = {f"seconds/{name}": value / steps for name, value in self.clock.take().items()}
+        times["seconds/step"] = seconds / steps
         memory = {"memory_gib": peak_memory(self.networks.device)}
         values = {**means, **rates, **times, **memory}
         self.recorder.train(self.step, stage, self.step - start, values, steps / seconds, batch)

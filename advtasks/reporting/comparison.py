@@ -1,0 +1,86 @@
+"""Several runs beside each other: ``advtasks report A B``."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from advtasks.config import read_yaml
+from advtasks.errors import UsageError
+from advtasks.reporting.runs import summary
+
+
+def differences(runs: list[Path]) -> list[tuple[str, list[str]]]:
+    """The fields of run.yaml in which the runs differ, with the value of each."""
+    flat = [_flat(read_yaml(run / "run.yaml")) for run in runs]
+    names = list(dict.fromkeys(name for values in flat for name in values))
+    rows = [(name, [values.get(name, "-") for values in flat]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1 and not name.startswith("tuned")]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}" if name else key).items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return {k: v for place, item in enumerate(value) for k, v in _flat(item, f"{name}.{place}").items()}
+    return {name: json.dumps(value) if isinstance(value, (list, dict)) else str(value)}
+
+
+def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
+    """Name of a metric with its direction, and the value of each run's last stage; the best bears a star.
+
+    Raises:
+        UsageError: a run has no results, or they measure different things.
+    """
+    results = []
+    for run in runs:
+        if not (run / "results.json").is_file():
+            raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
+        results.append(json.loads((run / "results.json").read_text(encoding="utf-8")))
+    protocols = [{m["name"]: m["protocol"] for m in result["metrics"]} for result in results]
+    for run, protocol, result in zip(runs[1:], protocols[1:], results[1:], strict=True):
+        if protocol != protocols[0] or result["validation_pictures"] != results[0]["validation_pictures"]:
+            raise UsageError(
+                f"{run} and {runs[0]} do not measure the same: metrics, their protocols or the number of validation "
+                "examples differ, so their numbers cannot stand side by side"
+            )
+    rows = []
+    for metric in results[0]["metrics"]:
+        values = [result["stages"][-1]["metrics"][metric["name"]] for result in results]
+        best = max(values) if metric["higher_is_better"] else min(values)
+        arrow = "↑" if metric["higher_is_better"] else "↓"
+        cells = [f"{value:.4f}{'*' if value == best else ' '}" for value in values]
+        rows.append((f"{metric['label']} {arrow}", cells))
+    return rows
+
+
+def comparison_table(runs: list[Path]) -> str:
+    """Both tables as text."""
+    found = [summary(run) for run in runs]
+    rows = [("", [run.folder.name for run in found]), *measured(runs)]
+    rows += [("steps", [str(run.step) for run in found]), ("minutes", [f"{run.seconds / 60:.1f}" for run in found])]
+    rows += [("", [""] * len(runs)), *differences(runs)]
+    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(runs))]
+    first = max(len(name) for name, _ in rows)
+    return "\n".join(
+        "  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(cells, widths, strict=True))]).rstrip()
+        for name, cells in rows
+    )
+
+
+def comparison_html(runs: list[Path]) -> tuple[str, str]:
+    """The table of results and that of differences."""
+    head = "".join(f"<th>{html.escape(run.resolve().name)}</th>" for run in runs)
+
+    def table(rows: list[tuple[str, list[str]]]) -> str:
+        body = "".join(
+            f"<tr><th>{html.escape(name)}</th>"
+            + "".join(f"<td{' class=best' if '*' in c else ''}>{html.escape(c.strip('* '))}</td>" for c in cells)
+            + "</tr>"
+            for name, cells in rows
+        )
+        return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    return table(measured(runs)), table(differences(runs))

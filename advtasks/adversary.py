@@ -203,7 +203,7 @@ class Adversary(nn.Module):
         for regularizer in self._regularizers():
             regularizer.prepare(scored)
         with self.autocast():
-            real, fake = (self.main(sample, scored.condition) for sample in (judged.real, judged.fake))
+            real, fake = self.main.both(judged.real, judged.fake, scored.condition)
             value = self.loss.discriminator(real.logits, fake.logits)
         scored = dataclasses.replace(scored, outputs=(real, fake))
         regularizers = self._regularizers()

@@ -143,7 +143,8 @@ class RunConfig(Options):
     cache: Path | None = None
     """Folder of decoded pictures. Default: $ADVTASKS_CACHE, or the user's cache folder."""
     cache_gib: float = 50.0
-    """The most that folder may hold."""
+    """The most that folder may hold. 0 keeps nothing and decodes a picture each time it is needed, for data that no
+    disk could hold decoded; give it some --workers."""
     optimizer: str = "adam"
     """Of the generator, with options: adamw:weight_decay=0.01, lion, sgd:momentum=0.9."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -207,6 +208,7 @@ _LEAST = {
     "devices": 1,
     "restarts": 0,
     "rank_timeout": 1,
+    "cache_gib": 0,
     "clip_norm": 0,
     "early_stopping": 0,
     "profile": 0,

@@ -26,10 +26,12 @@ from advtasks_sr.task import SuperResolution
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
+from advtasks.task import Batch
 from advtasks.training.adversaries import make_adversaries
-from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.loop import Trainer
-from advtasks.training.progress import Console
+from advtasks.training.clock import Clock
+from advtasks.training.meters import Meters
+from advtasks.training.networks import Networks
+from advtasks.training.step import Step
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -58,18 +60,20 @@ def main() -> None:
         stream = batches(splits.train, batch=config.batch, seed=0)
         next(stream)
         alone = statistics.median(seconds(lambda: next(stream), 40) for _ in range(5))
-        trainer = Trainer(
-            task, config, splits, make_adversaries(task, config), Checkpoints(Path("unused")), [], Console()
-        )
-        stage = config.stages[0]
-        trainer._begin_stage(stage)
+        networks = Networks(task, config, make_adversaries(task, config))
+        step = Step(networks, config, config.stages[0], Meters(), Clock(networks.device))
         fixed = next(stream)
         counter = itertools.count()
-        trainer._training_step(fixed, stage, next(counter))
+
+        def take(batch: Batch) -> None:
+            number = next(counter)
+            step.run(batch, number, number)
+
+        take(fixed)
         still, fed = [], []
         for _ in range(7):
-            still.append(seconds(lambda: trainer._training_step(fixed, stage, next(counter)), 10))
-            fed.append(seconds(lambda: trainer._training_step(next(stream), stage, next(counter)), 10))
+            still.append(seconds(lambda: take(fixed), 10))
+            fed.append(seconds(lambda: take(next(stream)), 10))
         stream.close()  # type: ignore[attr-defined]
     ratio = statistics.median(a / b for a, b in zip(fed, still, strict=True))
     record = {

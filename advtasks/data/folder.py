@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from advtasks.data.stored import stored_files
 from advtasks.errors import DataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"})
@@ -21,8 +22,11 @@ class Found:
     others: tuple[Path, ...]
 
 
-def find_pictures(folder: Path) -> Found:
+def find_pictures(folder: Path, inside: bool = True) -> Found:
     """All files below `folder`, sub-folders included; hidden files and folders are passed over.
+
+    Args:
+        inside: tar archives and Hugging Face data sets are folders of what they hold (:mod:`advtasks.data.stored`).
 
     Raises:
         DataError: the folder does not exist or is not a folder.
@@ -33,14 +37,18 @@ def find_pictures(folder: Path) -> Found:
         raise DataError(f"{folder} is a file; --data takes a folder of pictures")
     pictures: list[Path] = []
     others: list[Path] = []
-    for path in _files(folder):
+    for path in _files(folder, inside):
         (pictures if path.suffix.lower() in EXTENSIONS else others).append(path)
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, inside: bool) -> Iterator[Path]:
     seen: set[str] = set()  # links may lead back up
     for parent, folders, names in os.walk(folder, followlinks=True):
+        if inside and (stored := stored_files(Path(parent))) is not None:
+            folders.clear()
+            yield from stored
+            continue
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -49,7 +57,8 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):
-                yield Path(parent) / name
+                path = Path(parent) / name
+                yield from stored_files(path) or (path,) if inside else (path,)
 
 
 def fingerprint(path: Path) -> str:

@@ -59,7 +59,7 @@ def read_picture(path: Path) -> Picture:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             image.load()
             if _is_deep(path, image):
                 return _read_deep(path, image)
@@ -77,7 +77,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         DataError: the header cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             width, height = image.size
             turned = _orientation(image) >= 5
     except Exception as error:  # damaged files make decoders raise anything
@@ -145,7 +145,7 @@ def _is_deep(path: Path, image: Image.Image) -> bool:
 def _read_deep(path: Path, image: Image.Image) -> Picture:
     import cv2
 
-    data = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    data = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None or data.dtype != np.uint16:
         return _from_pillow(image)
     if data.ndim == 2:

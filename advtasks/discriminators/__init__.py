@@ -1,7 +1,14 @@
 """Critics. Each is called as ``critic(picture, condition=None)``, and shows its features in ``critic.output(...)``."""
 
 from advtasks.discriminators.autoencoder import AutoencodingDiscriminator, ConvolutionalAutoencoder, MLPAutoencoder
-from advtasks.discriminators.discriminator import CriticOutput, Discriminator, at_least_float32, criticize, pooled
+from advtasks.discriminators.discriminator import (
+    CriticOutput,
+    Discriminator,
+    at_least_float32,
+    criticize,
+    judges_alone,
+    pooled,
+)
 from advtasks.discriminators.mlp import MLPDiscriminator
 from advtasks.discriminators.patch import PatchDiscriminator
 from advtasks.discriminators.projection import ProjectionDiscriminator
@@ -23,5 +30,6 @@ __all__ = [
     "VGGStyleDiscriminator",
     "at_least_float32",
     "criticize",
+    "judges_alone",
     "pooled",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from advtasks.layers import MinibatchDiscrimination, MinibatchStandardDeviation, VirtualBatchNorm
+
 
 @dataclass(frozen=True)
 class CriticOutput:
@@ -45,6 +47,20 @@ def criticize(critic: nn.Module, picture: Tensor, condition: Tensor | None = Non
     else:
         output = CriticOutput(critic(picture) if condition is None else critic(picture, condition), [])
     return CriticOutput(at_least_float32(output.logits), output.features)
+
+
+_MIXING = (nn.modules.batchnorm._BatchNorm, MinibatchStandardDeviation, MinibatchDiscrimination, VirtualBatchNorm)
+
+
+def judges_alone(critic: nn.Module) -> bool:
+    """Whether the critic is known to judge each sample by itself, so that real and fake may share a pass: it is made of
+    torch's layers and our own, and none mixes the samples of a batch. Of other modules nothing is known, unless they
+    say so by an attribute ``judges_alone = True``."""
+    for module in critic.modules():
+        known = type(module).__module__.startswith(("torch.nn.", "advtasks."))
+        if isinstance(module, _MIXING) or not getattr(module, "judges_alone", known):
+            return False
+    return True
 
 
 def at_least_float32(value: Tensor) -> Tensor:

@@ -39,7 +39,9 @@ def plan(inputs: Sequence[Path], out: Path, label: str) -> list[Job]:
     jobs: list[Job] = []
     for given in inputs:
         if given.is_dir():
-            found = [path for path in find_pictures(given).pictures if not _is_result(path, given, out, label)]
+            found = [
+                path for path in find_pictures(given, inside=False).pictures if not _is_result(path, given, out, label)
+            ]
             jobs += [Job(path, out / path.relative_to(given).with_name(f"{path.stem}_{label}")) for path in found]
         elif given.is_file():
             jobs.append(Job(given, out / f"{given.stem}_{label}"))

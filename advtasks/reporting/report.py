@@ -73,8 +73,9 @@ def write_comparison(runs: list[Path], target: Path) -> None:
             title=" and ".join(names),
             table=table,
             warnings="".join(
-                f"<h2>{html.escape(name)}</h2>{times_table(records)}"
+                f"<h2>{html.escape(name)}</h2>{shown}"
                 for name, (_, records) in zip(names, found, strict=True)
+                if (shown := times_table(records))
             ),
             results=found[0][0],
             comparisons=_comparisons(pictures),
@@ -176,8 +177,10 @@ def _comparisons(runs: list[list[dict[str, Path]]]) -> str:
         share = (min(1.0, LONGEST / full[0]), min(1.0, LONGEST / full[1]))
         size = (round(full[0] * share[0]), round(full[1] * share[1]))
         pictures = [{"name": name, "src": _embedded(path, share, size)} for name, path in files_by_name.items()]
+        own = [place for place, name in enumerate(files_by_name) if ": " in name] or [1, len(pictures) - 2]
         blocks.append(
-            f'<div class="compare" data-width="{size[0]}" data-height="{size[1]}">'
+            f'<div class="compare" data-left="{own[0]}" data-right="{own[-1]}" '
+            f'data-width="{size[0]}" data-height="{size[1]}">'
             f'<script type="application/json">{json.dumps(pictures)}</script></div>'
         )
     return "\n".join(blocks)

@@ -58,7 +58,8 @@ def times_table(records: list[dict[str, Any]]) -> str:
     rows = []
     for stage in stage_times(records):
         bar = "".join(
-            f'<i class="{name}" style="flex-grow:{seconds:.6f}" title="{name} {seconds * 1000:.1f} ms"></i>'
+            f'<i class="{name}" style="flex-grow:{100 * seconds / stage.step:.3f}" '
+            f'title="{name} {seconds * 1000:.1f} ms"></i>'
             for name, seconds in stage.parts.items()
         )
         numbers = " · ".join(

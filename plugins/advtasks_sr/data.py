@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
-from advtasks.data.cache import Array, PictureCache
+from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
-from advtasks.data.loader import Position
 from advtasks.data.resize import downscale_rgb8
 from advtasks.errors import DataError
-from advtasks.task import Batch, Splits
+from advtasks.task import Splits
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
-
-# albumentations asks the network for updates when it is imported, unless told not to
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-from albumentations.augmentations.geometric.functional import d4
-from albumentations.core.type_definitions import d4_group_elements
+from advtasks_sr.patches import Pair, Patches
+from advtasks_sr.streaming import StreamedPatches, decoded, named
 
 _MOST_NAMED = 8
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture at both resolutions, memory-mapped: (H, W, 3) and (H/scale, W/scale, 3) uint8."""
-
-    name: str
-    content: str
-    high: Array
-    low: Array
-    low_content: str = ""
-    """Of a low-resolution file; empty where it was made from the high resolution."""
-
-
-class Patches(Dataset[Batch]):
-    """Random aligned crops, each turned or mirrored in one of eight ways: ``low`` and ``high``, (H, W, 3) uint8.
-
-    A share of them, `channel_shuffle`, also has its colour channels permuted.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], patch: int, scale: int, channel_shuffle: float = 0.0) -> None:
-        self.pairs, self.patch, self.scale, self.channel_shuffle = pairs, patch, scale, channel_shuffle
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, position: Position) -> Batch:
-        pair = self.pairs[position.index]
-        rng = np.random.default_rng(position.seed)
-        top = int(rng.integers(pair.low.shape[0] - self.patch + 1))
-        left = int(rng.integers(pair.low.shape[1] - self.patch + 1))
-        low = pair.low[top : top + self.patch, left : left + self.patch]
-        top, left, side = top * self.scale, left * self.scale, self.patch * self.scale
-        high = pair.high[top : top + side, left : left + side]
-        symmetry = d4_group_elements[rng.integers(len(d4_group_elements))]
-        low, high = d4(low, symmetry), d4(high, symmetry)  # the transform alone: Compose costs 30 times as much
-        if rng.random() < self.channel_shuffle:
-            order = rng.permutation(3)
-            low, high = low[..., order], high[..., order]
-        return {"low": torch.from_numpy(np.array(low)), "high": torch.from_numpy(np.array(high))}
 
 
 def load_pairs(
@@ -77,13 +29,7 @@ def load_pairs(
     Raises:
         DataError: pairs that do not fit, by name.
     """
-    if sources.problems:
-        listed = "\n  ".join(sources.problems[:_MOST_NAMED])
-        more = len(sources.problems) - _MOST_NAMED
-        raise DataError(
-            f"{len(sources.problems)} pictures do not pair:\n  {listed}"
-            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
-        )
+    _refuse_problems(sources)
 
     def load(source: Source) -> Pair:
         content, high = cache.rgb8(source.high)
@@ -101,6 +47,16 @@ def load_pairs(
     return pairs, [f"skipped  {error}" for error in errors]
 
 
+def _refuse_problems(sources: Sources) -> None:
+    if sources.problems:
+        listed = "\n  ".join(sources.problems[:_MOST_NAMED])
+        more = len(sources.problems) - _MOST_NAMED
+        raise DataError(
+            f"{len(sources.problems)} pictures do not pair:\n  {listed}"
+            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
+        )
+
+
 def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     """Training patches and whole validation pictures.
 
@@ -110,6 +66,8 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     assert config.data is not None, "the run checks that --data was given"
     scale = config.scale
     sources = find_sources(config.data, scale)
+    if config.cache_gib == 0:
+        return _streamed_splits(config, sources)
     pairs, notes = load_pairs(sources, sources.train, scale, cache)
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {_named(sources.ignored)}")
@@ -146,6 +104,42 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     contents = hashlib.sha256(" ".join(pair.content + pair.low_content for pair in train).encode()).hexdigest()
     patches = Patches(train, config.patch, scale, config.channel_shuffle)
     return Splits(patches, validation, tuple(notes), contents)
+
+
+def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
+    """Patches that are decoded when they are needed; the validation pictures are kept in memory.
+
+    Raises:
+        DataError: nothing to train on, or pairs that do not fit.
+    """
+    _refuse_problems(sources)
+    numbers = dict(zip(named(sources.train), sources.train, strict=True))
+    train, validation = list(sources.train), list(sources.validation)
+    if config.validation is not None:
+        given = find_sources(config.validation, config.scale)
+        validation = [*given.train, *given.validation]
+    elif not validation:
+        held_out = hold_out(list(numbers))
+        validation = [source for number, source in numbers.items() if number in held_out]
+        train = [source for number, source in numbers.items() if number not in held_out]
+    pairs, notes = [], []
+    for source in validation:
+        try:
+            pairs.append(decoded(source, config.scale))
+        except DataError as error:
+            notes.append(f"skipped  {error}")
+    pairs = _measurable(pairs, config.scale)
+    if not pairs:
+        raise DataError(
+            "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])
+        )
+    notes.append(
+        f"{sources.name}: {len(train)} pictures to train on, decoded each time they are needed, {len(pairs)} to "
+        f"validate on ({_named([Path(pair.name) for pair in pairs])})"
+    )
+    contents = hashlib.sha256(" ".join(named(train)).encode()).hexdigest()
+    patches = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
+    return Splits(patches, pairs, tuple(notes), contents)
 
 
 def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:

@@ -204,3 +204,35 @@ def test_penalties_of_plain_functions_stay_in_float32() -> None:
     plain = r1_penalty(critic, real)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(r1_penalty(critic, real), plain)
+
+
+def test_real_and_fake_share_a_pass_where_no_layer_mixes_samples() -> None:
+    from advtasks.discriminators import ResNetDiscriminator, VGGStyleDiscriminator, judges_alone
+
+    class Foreign(torch.nn.Module):
+        def forward(self, picture: Tensor) -> Tensor:
+            return picture.flatten(1).mean(1) - picture.mean()
+
+    for critic, alone in (
+        (PatchDiscriminator(3, features=4, layers=1, norm="none"), True),
+        (PatchDiscriminator(3, features=4, layers=2, norm="instance"), True),
+        (PatchDiscriminator(3, features=4, layers=2, norm="batch"), False),
+        (ResNetDiscriminator(3, width=4, minibatch="stddev"), False),
+        (VGGStyleDiscriminator(3, width=2), False),
+        (Foreign(), False),
+        (torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), torch.nn.Flatten()), True),
+    ):
+        assert judges_alone(critic) == alone, type(critic)
+    fake, real = pair(16)
+    torch.manual_seed(0)
+    critic = PatchDiscriminator(3, features=4, layers=1, norm="none")
+    adversary = Adversary(critic, "relativistic-average")
+    calls: list[int] = []
+    critic.register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
+    critic.blocks[0].register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
+    joined = adversary.discriminator_terms(Judged(real, fake))
+    assert calls == [2 * len(real)]
+    adversary.main.joins = False
+    apart = adversary.discriminator_terms(Judged(real, fake))
+    for name, term in apart.items():
+        torch.testing.assert_close(joined[name].value, term.value)

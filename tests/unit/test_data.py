@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from advtasks_sr.config import SuperResolutionConfig
-from advtasks_sr.data import Pair, Patches, make_splits
+from advtasks_sr.data import make_splits
 from advtasks_sr.layouts import find_sources, recognize
+from advtasks_sr.patches import Pair, Patches
 from PIL import Image
 
 from advtasks.data.cache import PictureCache

@@ -1,0 +1,177 @@
+"""Pictures inside larger files, as paths: a tar shard or a Hugging Face data set on disk is a folder of pictures.
+
+Both are read at random places, without unpacking, so resuming is as exact as with single files. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from advtasks.errors import DataError
+
+
+class Store(Protocol):
+    """Where the bytes are. Small, and can be pickled for loader processes."""
+
+    @property
+    def place(self) -> Path:
+        """The file or folder that exists."""
+
+    def read(self, key: Any) -> bytes:
+        """The bytes of one picture."""
+
+
+class StoredFile(type(Path())):  # type: ignore[misc]
+    """A path to a file inside another: it has a name, a folder and a suffix, and can be opened for reading.
+
+    What is derived from it (``parent``, ``relative_to``) is lexical and cannot be opened.
+    """
+
+    def __new__(cls, path: Path, store: Store, key: Any, size: int) -> StoredFile:
+        made: StoredFile = super().__new__(cls, path)
+        made.store, made.key, made.size = store, key, size
+        return made
+
+    if sys.version_info >= (3, 12):
+
+        def __init__(self, path: Path, store: Store, key: Any, size: int) -> None:
+            super().__init__(path)
+
+    def with_segments(self, *segments: str | os.PathLike[str]) -> Path:
+        """A plain path."""
+        return Path(*segments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredFile, (Path(str(self)), self.store, self.key, self.size)
+
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        """For reading bytes."""
+        if mode != "rb":
+            raise OSError(f"{self}: a file inside another is only read")
+        return io.BytesIO(self.store.read(self.key))
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        return self.store.read(self.key)
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Of the file that it lies in, with its own size."""
+        values = list(self.store.place.stat(follow_symlinks=follow_symlinks))
+        values[6] = self.size
+        return os.stat_result(values)
+
+
+@dataclass(frozen=True)
+class TarShard:
+    """A tar archive, not compressed: webdataset's shards."""
+
+    place: Path
+
+    def read(self, key: tuple[int, int]) -> bytes:
+        """The bytes at an offset, of a length."""
+        offset, length = key
+        with self.place.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def files(self) -> list[StoredFile]:
+        """Its members, as the archive names them.
+
+        Raises:
+            DataError: it is no tar archive, or is cut off.
+        """
+        try:
+            with tarfile.open(self.place, "r:") as archive:
+                return [
+                    StoredFile(self.place / member.name, self, (member.offset_data, member.size), member.size)
+                    for member in archive
+                    if member.isfile()
+                ]
+        except (tarfile.TarError, OSError) as error:
+            raise DataError(f"{self.place}: not a whole tar archive ({error}); unpack it, or remove it") from error
+
+
+@dataclass(frozen=True)
+class ArrowDataset:
+    """A data set that Hugging Face's ``datasets`` wrote with ``save_to_disk``."""
+
+    place: Path
+    column: str
+
+    def read(self, key: int) -> bytes:
+        """The encoded picture of a row."""
+        return picture_bytes(_rows(self.place, self.column)[key][self.column], self.place)
+
+    @staticmethod
+    def is_here(folder: Path) -> bool:
+        """Whether a folder is one, by its files."""
+        return (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+
+    @staticmethod
+    def files(folder: Path) -> list[StoredFile]:
+        """A picture for each row of each column of pictures, named by column and row.
+
+        Raises:
+            DataError: the package ``datasets`` is missing, or there is no column of pictures.
+        """
+        found = []
+        for column in _picture_columns(folder):
+            store = ArrowDataset(folder, column)
+            count = len(_rows(folder, column))
+            digits = len(str(count))
+            found += [StoredFile(folder / column / f"{row:0{digits}}.png", store, row, 1) for row in range(count)]
+        return found
+
+
+def picture_bytes(value: dict[str, Any], folder: Path) -> bytes:
+    """Of an undecoded value of an image column: the bytes in it, or those of the file that it names."""
+    if value.get("bytes") is not None:
+        return bytes(value["bytes"])
+    return (folder / value["path"]).read_bytes()
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(
+            "this folder is a Hugging Face data set: pip install 'advtasks[datasets]' to read it"
+        ) from error
+    return datasets
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(folder: Path) -> Any:
+    return _datasets().load_from_disk(str(folder))
+
+
+def _picture_columns(folder: Path) -> list[str]:
+    kind = _datasets().Image
+    columns = [name for name, feature in _loaded(folder).features.items() if isinstance(feature, kind)]
+    if not columns:
+        raise DataError(
+            f"{folder}: the data set has no column of pictures (its columns: {', '.join(_loaded(folder).features)})"
+        )
+    return columns
+
+
+@functools.lru_cache(maxsize=8)
+def _rows(folder: Path, column: str) -> Any:
+    return _loaded(folder).select_columns([column]).cast_column(column, _datasets().Image(decode=False))
+
+
+def stored_files(path: Path) -> Sequence[StoredFile] | None:
+    """The files inside a tar archive or a data set; None for anything else."""
+    if path.suffix.lower() == ".tar" and path.is_file():
+        return TarShard(path).files()
+    if ArrowDataset.is_here(path):
+        return ArrowDataset.files(path)
+    return None

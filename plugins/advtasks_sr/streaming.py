@@ -1,0 +1,76 @@
+"""Training patches of pictures that are decoded when they are needed: data of any size, at the price of decoding."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from advtasks.data.loader import Position
+from advtasks.data.picture import read_picture
+from advtasks.data.resize import downscale_rgb8
+from advtasks.errors import DataError
+from advtasks.task import Batch
+from advtasks_sr.layouts import Source
+from advtasks_sr.patches import Pair, cut_patch
+
+_log = logging.getLogger(__name__)
+
+ATTEMPTS = 20
+"""Pictures that may be unusable one after the other."""
+
+
+class StreamedPatches(Dataset[Batch]):
+    """As :class:`advtasks_sr.patches.Patches`, from files. One that cannot be used is named and its next neighbour
+    taken in its place, so a step is still a function of seed and position."""
+
+    def __init__(self, sources: Sequence[Source], patch: int, scale: int, channel_shuffle: float) -> None:
+        self.sources, self.patch, self.scale, self.channel_shuffle = sources, patch, scale, channel_shuffle
+        self._named: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, position: Position) -> Batch:
+        for attempt in range(ATTEMPTS):
+            source = self.sources[(position.index + attempt) % len(self.sources)]
+            try:
+                return self._patch(source, np.random.default_rng(position.seed))
+            except DataError as error:
+                if str(error) not in self._named:
+                    self._named.add(str(error))
+                    _log.warning("skipped  %s", error)
+        raise DataError(f"{ATTEMPTS} pictures in a row cannot be used, the last one {source.high}: look at the data")
+
+    def _patch(self, source: Source, rng: np.random.Generator) -> Batch:
+        pair = decoded(source, self.scale)
+        if min(pair.low.shape[:2]) < self.patch:
+            side = self.patch * self.scale
+            raise DataError(f"{source.high}: smaller than a patch of {side}x{side} pixels")
+        return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)
+
+
+def decoded(source: Source, scale: int) -> Pair:
+    """A picture at both resolutions, in memory.
+
+    Raises:
+        DataError: a file cannot be read, or is smaller than the scale.
+    """
+    high = read_picture(source.high).rgb8()
+    if min(high.shape[:2]) < scale:
+        raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
+    low = downscale_rgb8(high, scale) if source.low is None else read_picture(source.low).rgb8()
+    height, width = (side * scale for side in low.shape[:2])
+    return Pair(str(source.high), "", high[:height, :width], low)
+
+
+def named(sources: Sequence[Source]) -> list[str]:
+    """A number for each source out of its path and size, for holding out and for telling whether the data changed,
+    without reading the pictures."""
+    return [
+        hashlib.blake2b(f"{source.high}/{source.high.stat().st_size}".encode(), digest_size=16).hexdigest()
+        for source in sources
+    ]

@@ -1,0 +1,143 @@
+"""Tar shards and Hugging Face data sets are folders of pictures; data that is decoded when it is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from advtasks_sr.data import make_splits
+from advtasks_sr.presets import QUICK
+from PIL import Image
+
+from advtasks.data.cache import PictureCache
+from advtasks.data.folder import find_pictures
+from advtasks.data.loader import Position, batches
+from advtasks.data.picture import picture_size, read_picture
+from advtasks.data.stored import StoredFile
+from advtasks.errors import DataError
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shards(photos: Path, tmp_path: Path) -> Path:
+    """The six pictures in two webdataset shards, with their sidecar files."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    paths = sorted(photos.rglob("*.png"))
+    for number, part in enumerate((paths[:3], paths[3:])):
+        with tarfile.open(folder / f"shard-{number:03}.tar", "w") as archive:
+            for path in part:
+                archive.add(path, f"{path.stem}.png")
+                (tmp_path / "note.json").write_text("{}")
+                archive.add(tmp_path / "note.json", f"{path.stem}.json")
+    return folder
+
+
+def test_a_tar_archive_is_a_folder_of_pictures(shards: Path, photos: Path) -> None:
+    found = find_pictures(shards)
+    assert {path.name for path in found.pictures} == {f"picture-{n}.png" for n in range(6)}
+    assert len(found.others) == 6
+    for path in found.pictures:
+        again = pickle.loads(pickle.dumps(path))
+        original = next(photos.rglob(path.name))
+        assert isinstance(again, StoredFile)
+        assert again.read_bytes() == original.read_bytes()
+        assert again.stat().st_size == original.stat().st_size
+        assert np.array_equal(read_picture(again).rgb8(), read_picture(original).rgb8())
+        assert picture_size(path) == picture_size(original)
+        assert path.relative_to(shards).with_suffix("").as_posix() == f"{path.parent.name}/{path.stem}"
+    assert find_pictures(shards, inside=False).pictures == ()
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.tar").write_bytes(b"not a tar" * 100)
+    with pytest.raises(DataError, match=r"bad\.tar: not a whole tar archive"):
+        find_pictures(tmp_path)
+
+
+def test_a_data_set_on_disk_is_a_folder_of_pictures(photos: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    paths = sorted(photos.rglob("*.png"))
+    rows = {"image": [str(path) for path in paths], "caption": [path.stem for path in paths]}
+    made = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    made.save_to_disk(str(tmp_path / "set"))
+    found = find_pictures(tmp_path / "set").pictures
+    assert [path.name for path in found] == [f"{n}.png" for n in range(6)]
+    for path, original in zip(found, paths, strict=True):
+        assert np.array_equal(read_picture(pickle.loads(pickle.dumps(path))).rgb8(), read_picture(original).rgb8())
+    datasets.Dataset.from_dict({"caption": ["a"]}).save_to_disk(str(tmp_path / "text"))
+    with pytest.raises(DataError, match="no column of pictures"):
+        find_pictures(tmp_path / "text")
+
+
+@pytest.mark.parametrize("cache_gib", [50.0, 0.0])
+def test_training_on_shards_is_training_on_files(shards: Path, photos: Path, tmp_path: Path, cache_gib: float) -> None:
+    """The same pictures are held out, and a position gives the same patch, cached or decoded each time."""
+    config = dataclasses.replace(QUICK, patch=8, cache_gib=cache_gib)
+    one, other = (
+        make_splits(dataclasses.replace(config, data=data), PictureCache(tmp_path / "c")) for data in (photos, shards)
+    )
+    if cache_gib:
+        assert [Path(pair.name).name for pair in one.validation] == [Path(pair.name).name for pair in other.validation]
+    assert len(one.train) == len(other.train) == 5  # type: ignore[arg-type]
+    whole = [
+        Path(pair.name).name
+        for pair in make_splits(dataclasses.replace(config, data=shards), PictureCache(tmp_path / "d")).validation
+    ]
+    assert whole == [Path(pair.name).name for pair in other.validation], "the choice is repeatable"
+
+
+def test_streamed_patches_equal_cached_ones(photos: Path, tmp_path: Path) -> None:
+    cached, streamed = (
+        make_splits(
+            dataclasses.replace(QUICK, patch=8, data=photos, validation=photos, cache_gib=gib),
+            PictureCache(tmp_path / "c"),
+        )
+        for gib in (50.0, 0.0)
+    )
+    for sample in range(12):
+        one, other = (splits.train[Position(sample % 6, sample, 3)] for splits in (cached, streamed))
+        assert all(torch.equal(one[name], other[name]) for name in ("low", "high"))
+    assert streamed.fingerprint
+    assert not list((tmp_path / "c").glob("*/*rgb8*"))[6:], "streaming wrote nothing"
+
+
+def test_streamed_data_resumes_and_passes_over_what_it_cannot_use(
+    photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (photos / "picture-2.png").write_bytes(b"broken")
+    Image.new("RGB", (20, 20)).save(photos / "small.png")
+    config = dataclasses.replace(QUICK, patch=8, data=photos, validation=photos / "more", cache_gib=0.0)
+    splits = make_splits(config, PictureCache())
+    stream = batches(splits.train, batch=2, seed=5)
+    whole = [next(stream) for _ in range(8)]
+    resumed = batches(splits.train, batch=2, seed=5, first_batch=4)
+    for batch in whole[4:]:
+        again = next(resumed)
+        assert all(torch.equal(batch[name], again[name]) for name in batch)
+    assert "picture-2.png: cannot be decoded" in caplog.text
+    assert "small.png: smaller than a patch of 32x32 pixels" in caplog.text
+    assert caplog.text.count("picture-2.png") == 1, "said once"
+    for path in photos.rglob("*.png"):
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match="20 pictures in a row cannot be used"):
+        splits.train[Position(0, 0)]
+
+
+def test_a_run_on_shards_from_the_command_line(
+    shards: Path, advtasks: Run, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    code, out, err = advtasks("data", "check", shards)
+    assert code == 0, err
+    assert "6 pictures" in out
+    flags = [*tiny, "--steps", "6", "--cache-gib", "0", "--workers", "1"]
+    code, _, err = advtasks("train", "sr", "--data", shards, "--out", tmp_path / "run", *flags)
+    assert code == 0, err
+    assert "decoded each time they are needed" in err

@@ -178,10 +178,10 @@ def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int
             run()
     times: dict[str, list[float]] = {side: [] for side in sides}
     dropped = 0
-    while len(next(iter(times.values()))) < rounds and dropped < 2 * rounds:
+    while (done := len(next(iter(times.values())))) < rounds and dropped < 2 * rounds:
         _, reading = others_share((0.0, 0.0))
         taken = {}
-        for side, run in list(sides.items())[:: 1 if dropped % 2 else -1]:
+        for side, run in list(sides.items())[:: 1 if done % 2 else -1]:
             finish()
             start = time.perf_counter()
             for _ in range(steps):

@@ -75,3 +75,41 @@ def test_terms_on_a_gpu_equal_those_on_the_cpu(loss: str) -> None:
     found = adversary.cuda().discriminator_terms(Judged(judged.real.cuda(), judged.fake.cuda()))
     for name, term in expected.items():
         torch.testing.assert_close(found[name].value.cpu(), term.value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_training_step_never_waits_for_the_gpu(precision: str) -> None:
+    import dataclasses
+
+    from advtasks_sr.presets import QUICK
+    from advtasks_sr.task import SuperResolution
+
+    from advtasks.training.adversaries import make_adversaries
+    from advtasks.training.clock import Clock
+    from advtasks.training.meters import Meters
+    from advtasks.training.networks import Networks
+    from advtasks.training.step import Step
+
+    config = dataclasses.replace(QUICK, device="cuda", precision=precision, batch=4)
+    task = SuperResolution(config)
+    networks = Networks(task, config, make_adversaries(task, config))
+    step = Step(networks, config, config.stages[1], Meters(), Clock(networks.device))
+    low = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8).pin_memory()
+    high = torch.randint(0, 256, (4, 128, 128, 3), dtype=torch.uint8).pin_memory()
+    for number in range(4):
+        if number == 2:  # the first steps choose kernels and allocate
+            torch.cuda.synchronize()
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            step.run({"low": low, "high": high}, number, number)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def test_tuning_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    flags = [flag for flag in tiny if flag not in ("--device", "cpu", "--precision", "fp32")]
+    code, _, err = advtasks(
+        "train", "sr", "--data", photos, "--out", tmp_path / "run", *flags, "--steps", "6", "--tune"
+    )
+    assert code == 0, err
+    assert "chosen: " in err

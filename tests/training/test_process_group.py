@@ -1,0 +1,145 @@
+"""Processes that train together: what launchers say, waiting in vain, drifting apart, one that fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from test_ranks_train import free_port
+from torch import nn
+
+from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
+from advtasks.process_group import Agreement, Place, first_host, from_first, gathered, place
+
+HERE = Path(__file__).parent
+
+
+def test_the_environment_of_each_launcher() -> None:
+    assert place({}) is None
+    assert place({"RANK": "0", "WORLD_SIZE": "1"}) is None
+    assert place({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}) == Place(3, 8, 1)
+    assert place({"RANK": "3", "WORLD_SIZE": "8"}) == Place(3, 8, 0), "Kubernetes: one process a pod"
+    slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "16", "SLURM_LOCALID": "1"}
+    assert place(slurm) == Place(5, 16, 1)
+    assert place({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}) is None, "a batch script without srun is one process"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [("gpu7", "gpu7"), ("gpu[03-07,9],cpu1", "gpu03"), ("a1,b[2-3]", "a1"), ("n[12]", "n12"), ("n[5,7-9]", "n5")],
+)
+def test_the_first_host_of_a_node_list(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first
+
+
+def test_one_process_is_its_own_group() -> None:
+    assert from_first(lambda: 3) == 3
+    assert gathered("x") == ["x"]
+    agreement = Agreement()
+    assert [agreement.any_raised(flag) for flag in (False, True)] == [False, True]
+
+
+_WORKER = """
+import os, sys, time
+import torch, torch.distributed as dist
+from advtasks.distributed import all_mean, rank
+from advtasks.errors import TrainingError, UsageError
+from advtasks.process_group import Agreement, from_first, gathered, joined
+from advtasks.training.consistency import check_ranks_agree
+
+case, number, port = sys.argv[1], sys.argv[2], sys.argv[3]
+os.environ.update(RANK=number, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=port)
+try:
+    with joined("cpu", 4):
+        if case == "hang" and rank() == 1:
+            time.sleep(20)
+        if case == "hang":
+            all_mean(torch.ones(1))
+        if case == "dead":
+            if rank() == 1:
+                os._exit(9)
+            for _ in range(100):
+                all_mean(torch.ones(1))
+        if case == "drift":
+            state = {"generator": {"a": torch.ones(3), "b": torch.ones(2) * rank()}, "ema": {}, "adversaries": {}, "stage": {}}
+            check_ranks_agree(state, 7)
+        if case == "first":
+            from_first(lambda: (_ for _ in ()).throw(UsageError("a mistake")))
+        if case == "talk":
+            assert from_first(lambda: [rank(), "said"]) == [0, "said"]
+            assert gathered(rank()) == [0, 1]
+            agreement = Agreement()
+            heard = [agreement.any_raised(rank() == 1 and step == 2) for step in range(5)]
+            assert heard == [False, False, False, True, False], heard
+            print("ok")
+except (TrainingError, UsageError) as error:
+    print(error)
+    os._exit(3)
+"""
+
+
+def pair(case: str) -> tuple[list[int], list[str], float]:
+    port, start = free_port(), time.monotonic()
+    command = [sys.executable, "-c", _WORKER, case]
+    processes = [
+        subprocess.Popen([*command, str(rank), port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    out = processes[0].communicate(timeout=60)[0]
+    seconds = time.monotonic() - start
+    outputs = [out, processes[1].communicate(timeout=60)[0]]
+    return [process.returncode for process in processes], outputs, seconds
+
+
+def test_they_talk() -> None:
+    codes, outputs, _ = pair("talk")
+    assert codes == [0, 0]
+    assert outputs == ["ok\n", "ok\n"]
+
+
+def test_a_process_that_hangs_is_given_up_after_the_timeout() -> None:
+    codes, outputs, seconds = pair("hang")
+    assert codes[0] == 3
+    assert "rank 0 of 2 lost another process" in outputs[0]
+    assert 4 <= seconds < 18, "the timeout was four seconds, the other slept for twenty"
+
+
+def test_a_process_that_dies_is_noticed_at_once() -> None:
+    codes, outputs, seconds = pair("dead")
+    assert codes == [3, 9]
+    assert "lost another process" in outputs[0]
+    assert seconds < 15
+
+
+def test_ranks_that_drift_apart_stop_with_the_tensors_name() -> None:
+    codes, outputs, _ = pair("drift")
+    assert codes == [3, 3]
+    for output in outputs:
+        assert "step 7: the ranks have drifted apart, first in generator.b" in output
+
+
+def test_a_mistake_of_the_first_rank_is_said_once() -> None:
+    codes, outputs, _ = pair("first")
+    assert codes[0] == 3
+    assert outputs[0] == "a mistake\n"
+    assert codes[1] != 0
+    assert outputs[1] == ""
+
+
+def test_synchronized_batch_norm_is_torchs_on_one_process() -> None:
+    torch.manual_seed(0)
+    theirs = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, momentum=0.3))
+    ours = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, momentum=0.3))
+    ours.load_state_dict(theirs.state_dict())
+    synchronize_batch_norm(ours)
+    assert isinstance(ours[1], SynchronizedBatchNorm)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for training in (True, False):
+        x = torch.randn(4, 2, 6, 6)
+        torch.testing.assert_close(ours.train(training)(x), theirs.train(training)(x))
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from advtasks.config import RunConfig, from_plain, merged, read_yaml, to_plain, to_yaml
+from advtasks.config import RunConfig
+from advtasks.config_files import from_plain, merged, read_yaml, to_plain, to_yaml
 from advtasks.errors import AdvtasksError, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 

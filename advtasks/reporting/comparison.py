@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from advtasks.config import read_yaml
+from advtasks.config_files import read_yaml
 from advtasks.errors import UsageError
 from advtasks.reporting.runs import summary
 

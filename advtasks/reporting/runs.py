@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtasks.config import read_yaml
+from advtasks.config_files import read_yaml
 from advtasks.errors import UsageError
 from advtasks.trackers import read_records
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from advtasks.atomic import write_text
-from advtasks.config import RunConfig, read_yaml, to_plain, to_yaml
+from advtasks.config import RunConfig
+from advtasks.config_files import read_yaml, to_plain, to_yaml
 from advtasks.errors import UsageError
 
 _PACKAGES = ("advtasks", "torch", "albumentations", "kornia", "numpy", "pillow")

@@ -12,7 +12,7 @@ import torch
 from test_trainer import Toy, config
 from torch import Tensor, nn
 
-from advtasks.config import read_yaml
+from advtasks.config_files import read_yaml
 from advtasks.data.cache import PictureCache
 from advtasks.task import Batch
 from advtasks.training import tune as module

@@ -13,7 +13,7 @@ from advtasks_sr.presets import PRESETS, QUICK
 
 from advtasks import components
 from advtasks.cli.train import configure
-from advtasks.config import from_plain, to_plain, to_yaml
+from advtasks.config_files import from_plain, to_plain, to_yaml
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.plugins import Plugins
 

@@ -38,8 +38,38 @@ LOSSES = "tests/numerics/test_losses.py"
 ENERGIES = "tests/numerics/test_energy_losses.py"
 F_GAN = "tests/numerics/test_f_divergences.py -k not(learns)"
 AUGMENTS = "tests/numerics/test_augments.py"
+TRAINING = "tests/training/test_ranks_train.py"
+PIECES = "tests/numerics/test_pieces.py"
+OPTIONS = "tests/training/test_options.py"
 
 MUTATIONS = [
+    Mutation("gradients are not averaged over ranks", "distributed.py",
+             "        dist.all_reduce(flat)\n        flat /= dist.get_world_size()", "        pass", TRAINING),
+    Mutation("every rank draws rows of its own", "training/randomness.py",
+             "seed_shared_draws(number)", "seed_shared_draws(number + rank)", TRAINING),
+    Mutation("every rank takes the same rows of the batch", "data/loader.py",
+             "[self.rows]", "[: self.rows.stop - self.rows.start]", TRAINING),
+    Mutation("batch norm's variance without the other ranks", "layers/synchronized_batch_norm.py",
+             "all_mean(centred.square().mean(places))", "centred.square().mean(places)", TRAINING),
+    Mutation("running variance without Bessel's correction", "layers/synchronized_batch_norm.py",
+             "variance * count / (count - 1)", "variance", TRAINING),
+    Mutation("a piece is computed again with the buffers of now", "pieces.py",
+             "owner._buffers[name] = value.clone()", "pass", PIECES),
+    Mutation("spectral norm steps for every piece", "pieces.py",
+             "    with _steady(networks):\n        yield\n", "    yield\n", PIECES),
+    Mutation("pieces draw for themselves", "pieces.py",
+             "functools.partial(part_of_batch, piece, pieces) if whole_draws else", "contextlib.nullcontext if whole_draws else",
+             PIECES),
+    Mutation("the critic is not frozen when a piece is computed again", "main_path.py",
+             "with contextlib.nullcontext() if freeze is None else frozen(freeze):", "with contextlib.nullcontext():", PIECES),
+    Mutation("gradients are clipped before they are scaled back", "phase.py",
+             "            self.scaler.unscale_(self.optimizer)", "            pass", OPTIONS + " tests/training/test_phase.py"),
+    Mutation("the loss scale is lost on resuming", "training/step.py",
+             "item.load_state_dict(state[\"scalers\"][name])", "pass", OPTIONS),
+    Mutation("the best is taken in the wrong direction", "training/best.py",
+             "value > before[0] if metric.higher_is_better", "value < before[0] if metric.higher_is_better", OPTIONS),
+    Mutation("an early end of a stage is forgotten", "training/loop.py",
+             "self.lengths = list(state[\"lengths\"])", "pass", OPTIONS),
     Mutation("one norm over the whole batch (B1, B2)", "regularizers/input_gradient.py",
              "(squared_norm(gradient) + 1e-24).sqrt()", "(gradient.square().sum() + 1e-24).sqrt().expand(len(gradient))",
              VALUES),

@@ -44,6 +44,12 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -
         time.sleep(0.02)
 
 
+def resumed(run: Path, *flags: str) -> str:
+    """What ``--resume`` said."""
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(run), *flags]
+    return finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+
 def ranks_of(process: subprocess.Popen[str]) -> list[int]:
     """The process numbers of the ranks that a launcher started."""
     listed = subprocess.run(
@@ -83,9 +89,7 @@ def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path
     assert re.search(r"rank \d was killed by signal 9", err), err
     assert "Traceback" not in err
     assert not (tmp_path / "killed" / "bundle.safetensors").exists()
-    command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(tmp_path / "killed")]
-    resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert "going on at step" in finished(resumed)
+    assert "going on at step" in resumed(tmp_path / "killed")
     finished(start(tmp_path / "whole", *flags))
     same(state(tmp_path / "killed"), state(tmp_path / "whole"))
     bundles = [(tmp_path / name / "bundle.safetensors").read_bytes() for name in ("killed", "whole")]
@@ -130,9 +134,7 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
         subprocess.run(["cp", "-r", tmp_path / "shared", again], check=True)
         for path in [*again.glob("checkpoints/step-00000016.[jp]*"), again / "bundle.safetensors"]:
             path.unlink()
-        command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(again), "--devices", devices]
-        resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert "going on at step 12" in finished(resumed)
+        assert "going on at step 12" in resumed(again, "--devices", devices)
         found = load_file(again / "bundle.safetensors")
         for name, value in shared.items():
             torch.testing.assert_close(found[name], value, rtol=0, atol=0 if devices == "2" else 1e-5, msg=name)
@@ -174,9 +176,7 @@ def test_two_processes_equal_one_and_resume_on_any_number(tmp_path: Path, advtas
         subprocess.run(["cp", "-r", tmp_path / "two", again], check=True)
         for path in [*again.glob("checkpoints/step-00000024.*"), again / "bundle.safetensors"]:
             path.unlink()
-        command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(again), "--devices", devices]
-        resumed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert "going on at step 20" in finished(resumed)
+        assert "going on at step 20" in resumed(again, "--devices", devices)
         found = state(again)
         if devices == "2":
             same(found, two)

@@ -135,6 +135,18 @@ def trainer(folder: Path, settings: RunConfig | None = None, task: type[Toy] = T
     )
 
 
+def stop_at(run: Trainer, step: int, error: type[BaseException]) -> None:
+    """Let the run die when it is about to take its step number `step`."""
+    take = run._take_step
+
+    def until(*arguments: Any) -> None:
+        if run.step == step:
+            raise error
+        take(*arguments)
+
+    run._take_step = until  # type: ignore[method-assign]
+
+
 def same(one: Any, other: Any) -> bool:
     """Bit for bit, through dicts and lists."""
     if isinstance(one, Tensor):
@@ -163,19 +175,9 @@ def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[
     whole = trainer(tmp_path / "whole", names=names)
     whole.train()
 
-    class Killed(Exception):
-        pass
-
     first = trainer(tmp_path / "parts", names=names)
-    step = first._take_step
-
-    def until_killed(*arguments: Any) -> None:
-        if first.step == stop + 1:  # one step is lost with the process
-            raise Killed
-        step(*arguments)
-
-    first._take_step = until_killed  # type: ignore[method-assign]
-    with pytest.raises(Killed):
+    stop_at(first, stop + 1, Interrupted)  # one step is lost with the process
+    with pytest.raises(Interrupted):
         first.train()
     second = trainer(tmp_path / "parts", names=names)
     assert second.resume()
@@ -386,14 +388,7 @@ def test_resume_holds_the_state_of_stateful_parts(tmp_path: Path) -> None:
     whole = trainer(tmp_path / "whole", settings)
     whole.train()
     first = trainer(tmp_path / "parts", settings)
-    step = first._take_step
-
-    def until_killed(*arguments: Any) -> None:
-        if first.step == 9:
-            raise KeyboardInterrupt
-        step(*arguments)
-
-    first._take_step = until_killed  # type: ignore[method-assign]
+    stop_at(first, 9, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         first.train()
     second = trainer(tmp_path / "parts", settings)

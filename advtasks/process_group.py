@@ -75,6 +75,8 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     if here is None or world_size() > 1:
         yield
         return
+    if ":" in device:
+        raise UsageError(f"--device {device} is one GPU, and each of {here.ranks} processes needs its own: use cuda")
     _complete(os.environ, here)
     gpu = device != "cpu" and torch.cuda.is_available()
     if gpu:

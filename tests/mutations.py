@@ -108,7 +108,7 @@ MUTATIONS = [
     Mutation("the critic is not frozen", "phase.py",
              "parameter.requires_grad_(False)", "parameter.requires_grad_(True)", ROWS),
     Mutation("the critic's phase reaches the generator", "adversary.py",
-             "        judged = self.seen(_detached(judged), step)\n",
+             "        judged = self.seen(judged.detached(), step)\n",
              "        judged = self.seen(judged, step)\n", ROWS),
     Mutation("R1 without the half", "regularizers/zero_centred.py",
              "return 0.5 * gamma * squared_norm", "return gamma * squared_norm", VALUES),

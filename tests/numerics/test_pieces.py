@@ -142,3 +142,17 @@ def test_a_critic_in_pieces_may_be_compiled() -> None:
         )
         made.append(torch.cat([p.detach().flatten() for p in adversary.parameters()]))
     torch.testing.assert_close(made[0], made[1])
+
+
+def test_spectral_norm_estimates_once_for_a_batch() -> None:
+    """One step of its power iteration for the batch, not one for each piece, and none when a piece is computed again."""
+    made = []
+    for pieces in (1, 4):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 5)), nn.Tanh(), nn.Linear(5, 1))
+        x = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
+        out = network(x) if pieces == 1 else torch.cat(in_pieces(network, (x,), pieces, [network]))
+        out.square().sum().backward()
+        made.append([out.detach(), *network.buffers(), *(p.grad for p in network.parameters())])
+    for whole, parts in zip(*made, strict=True):
+        torch.testing.assert_close(parts, whole)

@@ -225,7 +225,7 @@ def _train(
     return 0
 
 
-_GO_ON = "\nstopped, with a checkpoint. Go on: advtasks train --resume {}"
+_GO_ON = "\nstopped. Go on from the last checkpoint: advtasks train --resume {}"
 
 
 def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool, tuned: Sequence[Any]) -> int:
@@ -239,7 +239,7 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
         run_folder.create(folder, task, preset, config, tuned)
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
-        print(_GO_ON.format(folder), file=sys.stderr)
+        print(_GO_ON.format(folder), file=sys.stderr)  # which begins anew where there is no checkpoint yet
     if code == 2 and not resume:  # a mistake that only the processes could find: the run did not begin
         (folder / "run.yaml").unlink()
     return code

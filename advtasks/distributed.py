@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -114,7 +114,9 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 _part = (0, 1)
-_shared: dict[str, torch.Generator] = {}
+_streams: dict[str, torch.Generator] = {}
+_seeded = False
+"""Whether a trainer seeds the streams; else they follow torch's own, which ranks must then seed alike."""
 
 
 @contextlib.contextmanager
@@ -129,12 +131,54 @@ def part_of_batch(number: int, parts: int) -> Iterator[None]:
 
 
 def seed_shared_draws(number: int) -> None:
-    """Seed the stream of :func:`draw_rows`, which all ranks share. A single process draws from torch's own."""
-    for device in [
-        "cpu",
-        *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)),
-    ]:
-        _shared.setdefault(device, torch.Generator(device)).manual_seed(number)
+    """Seed the stream of :func:`draw_rows` on several ranks, which all of them share."""
+    global _seeded
+    _seeded = True
+    for stream in _all_streams().values():
+        stream.manual_seed(number)
+
+
+def shared_draws() -> dict[str, Tensor]:
+    """Where the stream of :func:`draw_rows` is, by device. On one process, which draws from torch's own stream, that is
+    where torch is."""
+    if _follows_torch():
+        for device, stream in _all_streams().items():
+            stream.set_state(torch.get_rng_state() if device == "cpu" else torch.cuda.get_rng_state(device))
+    return {device: stream.get_state() for device, stream in _all_streams().items()}
+
+
+def set_shared_draws(states: Mapping[str, Tensor]) -> None:
+    """Go back to what :func:`shared_draws` gave."""
+    for device, state in states.items():
+        _all_streams()[device].set_state(state)
+
+
+def give_back_draws() -> None:
+    """On one process, let torch's own stream go on where the stream of :func:`draw_rows` is."""
+    if _follows_torch():
+        for device, stream in _all_streams().items():
+            state = stream.get_state()
+            if device == "cpu":
+                torch.set_rng_state(state)
+            else:
+                torch.cuda.set_rng_state(state, device)
+
+
+def _follows_torch() -> bool:
+    return world_size() == 1 or not _seeded
+
+
+def stream_states() -> dict[str, Tensor]:
+    """Where the streams are, without a look at torch's own."""
+    return {device: stream.get_state() for device, stream in _all_streams().items()}
+
+
+def _all_streams() -> dict[str, torch.Generator]:
+    count = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    for device in ["cpu", *(f"cuda:{number}" for number in range(count))]:
+        if device not in _streams:
+            _streams[device] = torch.Generator(device)
+    return _streams
 
 
 def draw_rows(draw: Callable[..., Tensor], rows: int, *shape: int, device: torch.device | None = None) -> Tensor:
@@ -148,7 +192,8 @@ def draw_rows(draw: Callable[..., Tensor], rows: int, *shape: int, device: torch
     if ranks * parts == 1:
         return draw(rows, *shape, device=device)
     place = torch.empty(0, device=device).device
-    stream = _shared.get(f"cuda:{place.index}" if place.type == "cuda" else place.type) if ranks > 1 else None
+    device_name = f"cuda:{place.index}" if place.type == "cuda" else place.type
+    stream = None if parts == 1 and _follows_torch() else _all_streams()[device_name]
     everyone = draw(rows * ranks * parts, *shape, device=device, generator=stream)
     first = (rank() * parts + number) * rows
     return everyone[first : first + rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,24 +31,34 @@ class MainPath:
 
     def __call__(self, picture: Tensor, condition: Tensor | None, freeze: nn.Module | None = None) -> CriticOutput:
         """Logits and features. With `freeze` no gradient reaches its parameters."""
-
-        def run(picture: Tensor, condition: Tensor | None) -> CriticOutput:
-            with contextlib.nullcontext() if freeze is None else frozen(freeze):
-                return self.run(picture, condition)
-
         if self.accumulate == 1:
-            return run(picture, condition)
-        parts = in_pieces(run, (picture, condition), self.accumulate, [self.critic])
-        features = [torch.cat(pieces) for pieces in zip(*(part.features for part in parts), strict=True)]
-        return CriticOutput(torch.cat([part.logits for part in parts]), features)
+            return self._once(picture, condition, freeze)
+        run = functools.partial(self._once, freeze=freeze)
+        return _joined(in_pieces(run, (picture, condition), self.accumulate, [self.critic]))
 
     def both(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[CriticOutput, CriticOutput]:
         """Real and fake, in one pass where the critic judges each sample by itself: fuller batches, and one step of
         spectral norm's power iteration instead of two, as its paper has it."""
-        if not self.joins or self.accumulate > 1 or real.shape != fake.shape:
+        if not self.joins or real.shape != fake.shape:
             return self(real, condition), self(fake, condition)
-        twice = None if condition is None else torch.cat([condition, condition])
-        output = self(torch.cat([real, fake]), twice)
-        logits, features = output.logits.chunk(2), [feature.chunk(2) for feature in output.features]
-        first, second = (CriticOutput(logits[side], [feature[side] for feature in features]) for side in (0, 1))
-        return first, second
+
+        def run(real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[CriticOutput, CriticOutput]:
+            twice = None if condition is None else torch.cat([condition, condition])
+            output = self._once(torch.cat([real, fake]), twice, None)
+            logits, features = output.logits.chunk(2), [feature.chunk(2) for feature in output.features]
+            first, second = (CriticOutput(logits[side], [feature[side] for feature in features]) for side in (0, 1))
+            return first, second
+
+        if self.accumulate == 1:
+            return run(real, fake, condition)
+        parts = in_pieces(run, (real, fake, condition), self.accumulate, [self.critic])
+        return _joined([part[0] for part in parts]), _joined([part[1] for part in parts])
+
+    def _once(self, picture: Tensor, condition: Tensor | None, freeze: nn.Module | None) -> CriticOutput:
+        with contextlib.nullcontext() if freeze is None else frozen(freeze):
+            return self.run(picture, condition)
+
+
+def _joined(parts: Sequence[CriticOutput]) -> CriticOutput:
+    features = [torch.cat(pieces) for pieces in zip(*(part.features for part in parts), strict=True)]
+    return CriticOutput(torch.cat([part.logits for part in parts]), features)

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.checkpoint import checkpoint
 
-from advtasks.distributed import part_of_batch
+from advtasks.distributed import give_back_draws, part_of_batch, set_shared_draws, shared_draws, stream_states
+from advtasks.errors import UsageError
 
 Result = TypeVar("Result")
 
@@ -39,22 +40,29 @@ def in_pieces(
     Args:
         run: takes a part of each of `rows`.
         rows: tensors of equal length, or None.
-        pieces: divides their length.
+        pieces: divides their length, else UsageError.
         networks: what `run` uses, and what keeps state in buffers.
         whole_draws: each piece draws its rows of what the whole batch would draw, where `run` draws by
-            :func:`advtasks.distributed.draw_rows`.
+            :func:`advtasks.distributed.draw_rows`; other draws, such as dropout's, go on from piece to piece.
     """
-    count = next(len(value) for value in rows if value is not None) // pieces
-    start = _random_state() if whole_draws else None
+    lengths = {len(value) for value in rows if value is not None}
+    count, rest = divmod(max(lengths), pieces)
+    if rest or len(lengths) > 1:
+        raise UsageError(
+            f"{sorted(lengths)} rows cannot be cut into {pieces} equal pieces: accumulate must divide the batch"
+        )
+    start = shared_draws() if whole_draws else None
     results = []
     with _estimated_once(networks):
         for piece in range(pieces):
             part = [None if value is None else value[piece * count : (piece + 1) * count] for value in rows]
             if start is not None:
-                _set_random_state(start)
+                set_shared_draws(start)
             within = functools.partial(part_of_batch, piece, pieces) if whole_draws else contextlib.nullcontext
             work = _within(run, within)
             results.append(_recomputed(work, part, networks) if torch.is_grad_enabled() else work(*part))
+    if whole_draws:
+        give_back_draws()
     return results
 
 
@@ -85,9 +93,12 @@ class _AsBefore:
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         self.networks, self.places = networks, _buffers(networks)
         self.values = [owner._buffers[name].clone() for owner, name in self.places]  # type: ignore[union-attr]
+        self.draws = stream_states()
 
     def __enter__(self) -> None:
         self.stack = contextlib.ExitStack()
+        self.stack.callback(set_shared_draws, stream_states())
+        set_shared_draws(self.draws)
         for (owner, name), value in zip(self.places, self.values, strict=True):
             self.stack.callback(owner._buffers.__setitem__, name, owner._buffers[name])
             owner._buffers[name] = value.clone()
@@ -126,14 +137,3 @@ def _steady(networks: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
-
-
-def _random_state() -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else states
-
-
-def _set_random_state(states: Sequence[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state(states[1])

@@ -27,6 +27,7 @@ _PATIENT = timedelta(hours=24)
 """How long the others wait for one that decodes pictures or writes files; one that dies is noticed at once."""
 
 _patient: dist.ProcessGroup | None = None
+_store: dist.Store | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,12 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     _complete(os.environ, here)
     gpu = device != "cpu" and torch.cuda.is_available()
     if gpu:
-        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+        if here.local_rank >= torch.cuda.device_count():
+            raise UsageError(
+                f"{here.local_rank + 1} processes or more on a host with {torch.cuda.device_count()} GPUs: start as "
+                "many as there are GPUs, or use --device cpu"
+            )
+        torch.cuda.set_device(here.local_rank)
     try:
         _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
@@ -88,8 +94,8 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
     try:
         yield
-    except UsageError as error:  # every rank finds the same mistake
-        if here.rank == 0:
+    except UsageError as error:  # mostly every rank finds the same mistake: the first to come says it
+        if _said_first(str(error)):
             raise
         raise FirstRankFailed(error.exit_code) from error
     except RuntimeError as error:
@@ -109,8 +115,17 @@ def _meet(backend: str, here: Place, timeout: timedelta) -> None:
     """The default process group. An elastic launcher keeps its store when it starts the processes again: what the
     dead ones left there must not be read."""
     store, _, _ = next(dist.rendezvous("env://", here.rank, here.ranks, timeout=timeout))
-    own = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    global _store
+    _store = own = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.ranks, timeout=timeout)
+
+
+def _said_first(text: str) -> bool:
+    """Whether no other rank has said this."""
+    try:
+        return _store is None or _store.add(f"said {text}", 1) == 1
+    except RuntimeError:  # the process that keeps the store is gone
+        return True
 
 
 def _complete(environment: Any, here: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"advtasks: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nadvtasks: interrupted", file=sys.stderr)
+        if "LOCAL_RANK" not in os.environ:  # else the launcher says it for all
+            print("\nadvtasks: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

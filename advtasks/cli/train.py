@@ -126,13 +126,13 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
+    from advtasks.training.checks import check_data, check_run
     from advtasks.training.progress import Console
-    from advtasks.training.run import check_data, check_stages
 
     spec = plugins().find("tasks", task_name).spec
     check_data(spec, config)
     task = resolve(spec.task)(config)
-    check_stages(task, config)
+    check_run(task, config, config.devices)
     adversaries = make_adversaries(task, config)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)
@@ -157,8 +157,8 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
 
     from advtasks.data.cache import PictureCache
     from advtasks.process_group import place
+    from advtasks.training.checks import check_data, check_run
     from advtasks.training.progress import Console
-    from advtasks.training.run import check_data, check_stages
     from advtasks.training.tune import tune
 
     if place(os.environ) is not None:
@@ -166,7 +166,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     spec = plugins().find("tasks", task_name).spec
     check_data(spec, config)
     make_task = resolve(spec.task)
-    check_stages(make_task(config), config)
+    check_run(make_task(config), config, config.devices)
     console = Console()
     chosen, found = tune(make_task, config, PictureCache(config.cache, config.cache_gib, console.watch), console.say)
     return chosen, [dataclasses.asdict(choice) for choice in found]
@@ -231,15 +231,15 @@ _GO_ON = "\nstopped. Go on from the last checkpoint: advtasks train --resume {}"
 def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: bool, tuned: Sequence[Any]) -> int:
     """Start ``--devices`` processes, each of which resumes a run that is there as far as its run.yaml."""
     from advtasks.training import run_folder
+    from advtasks.training.checks import check_run
     from advtasks.training.launch import launch
-    from advtasks.training.run import check_batches
 
-    check_batches(config, config.devices)
+    check_run(resolve(plugins().find("tasks", task).spec.task)(config), config, config.devices)
     if not resume:
         run_folder.create(folder, task, preset, config, tuned)
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
         print(_GO_ON.format(folder), file=sys.stderr)  # which begins anew where there is no checkpoint yet
-    if code == 2 and not resume:  # a mistake that only the processes could find: the run did not begin
-        (folder / "run.yaml").unlink()
+    if code == 2 and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml"}:
+        (folder / "run.yaml").unlink()  # a mistake that only the processes could find: the run did not begin
     return code

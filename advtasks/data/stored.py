@@ -91,9 +91,11 @@ class TarShard:
         try:
             with tarfile.open(self.place, "r:") as archive:
                 return [
-                    StoredFile(self.place / member.name, self, (member.offset_data, member.size), member.size)
+                    StoredFile(
+                        self.place / member.name.lstrip("/"), self, (member.offset_data, member.size), member.size
+                    )
                     for member in archive
-                    if member.isfile()
+                    if member.isfile() and not any(part.startswith(".") for part in Path(member.name).parts)
                 ]
         except (tarfile.TarError, OSError) as error:
             raise DataError(f"{self.place}: not a whole tar archive ({error}); unpack it, or remove it") from error

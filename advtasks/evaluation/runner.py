@@ -44,7 +44,8 @@ def evaluate(
     mine = []
     for index in range(rank(), len(examples), world_size()):
         result = task.evaluate(generator, examples[index])
-        mine.append(result if index < keep_pictures else Evaluated(result.metrics))
+        kept = {name: picture.cpu() for name, picture in result.pictures.items()} if index < keep_pictures else {}
+        mine.append(Evaluated(result.metrics, kept))
         if watch is not None:
             watch(min(index + world_size(), len(examples)), len(examples))
     parts = gathered(mine)

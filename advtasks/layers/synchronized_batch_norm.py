@@ -23,8 +23,7 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalised (N, C, ...)."""
-        own = self.training or self.running_mean is None
-        if world_size() == 1 or not own:
+        if world_size() == 1 or not self.training:  # in evaluation ranks look at different pictures
             return super().forward(input)
         places = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
@@ -32,7 +31,7 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
         mean = all_mean(value.mean(places))
         centred = value - mean.view(shape)
         variance = all_mean(centred.square().mean(places))
-        if self.training and self.running_mean is not None:
+        if self.running_mean is not None:
             self._follow(mean, variance, value.numel() // value.shape[1] * world_size())
         result = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:

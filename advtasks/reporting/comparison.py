@@ -12,6 +12,12 @@ from advtasks.errors import UsageError
 from advtasks.reporting.runs import summary
 
 
+def names_of(runs: list[Path]) -> list[str]:
+    """What tells the runs apart: their folders' names, or paths where those are equal."""
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
 def differences(runs: list[Path]) -> list[tuple[str, list[str]]]:
     """The fields of run.yaml in which the runs differ, with the value of each."""
     flat = [_flat(read_yaml(run / "run.yaml")) for run in runs]
@@ -59,7 +65,7 @@ def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
 def comparison_table(runs: list[Path]) -> str:
     """Both tables as text."""
     found = [summary(run) for run in runs]
-    rows = [("", [run.folder.name for run in found]), *measured(runs)]
+    rows = [("", names_of(runs)), *measured(runs)]
     rows += [("steps", [str(run.step) for run in found]), ("minutes", [f"{run.seconds / 60:.1f}" for run in found])]
     rows += [("", [""] * len(runs)), *differences(runs)]
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(runs))]
@@ -72,7 +78,7 @@ def comparison_table(runs: list[Path]) -> str:
 
 def comparison_html(runs: list[Path]) -> tuple[str, str]:
     """The table of results and that of differences."""
-    head = "".join(f"<th>{html.escape(run.resolve().name)}</th>" for run in runs)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names_of(runs))
 
     def table(rows: list[tuple[str, list[str]]]) -> str:
         body = "".join(

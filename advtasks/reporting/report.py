@@ -16,7 +16,7 @@ from PIL import Image
 
 from advtasks.atomic import write_text
 from advtasks.errors import UsageError
-from advtasks.reporting.comparison import comparison_html
+from advtasks.reporting.comparison import comparison_html, names_of
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.reporting.table import headings, rows, worse_than_best
 from advtasks.reporting.times import times_table
@@ -57,7 +57,7 @@ def write_comparison(runs: list[Path], target: Path) -> None:
     """
     table, differing = comparison_html(runs)
     found = [_read(run) for run in runs]
-    names = [run.resolve().name for run in runs]
+    names = names_of(runs)
     pictures = []
     for run, name, (results, _) in zip(runs, names, found, strict=True):
         last = results["stages"][-1]["stage"]

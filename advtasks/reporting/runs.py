@@ -43,7 +43,14 @@ def find_runs(folder: Path) -> list[RunSummary]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; runs are in ./runs unless --out said otherwise")
-    return [summary(path.parent) for path in sorted(folder.rglob("run.yaml"))]
+    return [_readable(path.parent) for path in sorted(folder.rglob("run.yaml"))]
+
+
+def _readable(run: Path) -> RunSummary:
+    try:
+        return summary(run)
+    except (UsageError, ValueError, KeyError, OSError):
+        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0)
 
 
 def summary(run: Path) -> RunSummary:
@@ -69,6 +76,20 @@ def summary(run: Path) -> RunSummary:
         trained[-1]["step"] if trained else 0,
         sum(stage["steps"] for stage in values.get("stages", [])),
         {name: last[name] for name in names if isinstance(last.get(name), (int, float))},
-        {name: found["best"] for name, found in (stages[-1].get("best", {}) if stages else {}).items()},
+        _best(validated, results.get("metrics", [])),
         stages[-1]["seconds"] if stages else 0.0,
     )
+
+
+def _best(validated: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the last validation's stage, among those on as many examples."""
+    if not validated:
+        return {}
+    last = validated[-1]
+    alike = [record for record in validated if (record["stage"], record["n"]) == (last["stage"], last["n"])]
+    found = {}
+    for metric in metrics:
+        values = [value for record in alike if isinstance(value := record.get(metric["name"]), (int, float))]
+        if values:
+            found[metric["name"]] = max(values) if metric["higher_is_better"] else min(values)
+    return found

@@ -53,6 +53,7 @@ def worse_than_best(results: dict[str, Any]) -> list[str]:
             if worse:
                 lines.append(
                     f"{stage['stage']}: {metric['label']} was best at step {found['step']} with {found['best']:.4g}; "
-                    f"the last is {found['last']:.4g} (last / best {found['ratio']:.3f})"
+                    f"the last is {found['last']:.4g}"
+                    + (f" (last / best {found['ratio']:.3f})" if found["ratio"] else "")
                 )
     return lines

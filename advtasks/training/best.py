@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,8 @@ class Best:
             if metric.name not in means:
                 continue
             value, before = means[metric.name], self.values.get(metric.name)
+            if math.isnan(value):
+                continue
             better = before is None or (value > before[0] if metric.higher_is_better else value < before[0])
             if better:
                 self.values[metric.name] = (value, step)
@@ -59,11 +62,12 @@ class Best:
         self.without = 0 if improved else self.without + 1
         return improved
 
-    def summary(self) -> dict[str, dict[str, float]]:
+    def summary(self) -> dict[str, dict[str, float | None]]:
         """By metric: the last value, the best one, its step, and last / best."""
         return {
             name: {"last": self.last[name], "best": value, "step": step, "ratio": _ratio(self.last[name], value)}
             for name, (value, step) in self.values.items()
+            if name in self.last
         }
 
     def state(self) -> dict[str, Any]:
@@ -76,7 +80,8 @@ class Best:
         self.last, self.without = dict(state["last"]), state["without"]
 
 
-def _ratio(last: float, best: float) -> float:
+def _ratio(last: float, best: float) -> float | None:
+    """None where it says nothing: JSON knows no infinity."""
     if last == best:
         return 1.0
-    return last / best if best else float("inf")
+    return last / best if best and math.isfinite(last) else None

@@ -13,8 +13,8 @@ class Interrupted(Exception):
 
 
 SAME = 20.0 if "LOCAL_RANK" in os.environ else 1.0
-"""Seconds within which a second signal is the first one again: a launcher passes on what the terminal sent to all, after a
-while, and kills in the end."""
+"""Seconds within which a second signal is the first one again: a launcher passes on what the terminal sent to all,
+after a while, and kills in the end."""
 
 
 class Interrupt:

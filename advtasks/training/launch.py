@@ -19,8 +19,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    for name in ("torch.distributed.elastic", "torch.distributed.launcher"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say in twenty lines is said in one below
+    logging.disable(logging.CRITICAL)  # what the launcher says in twenty lines is said in one below
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

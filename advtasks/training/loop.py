@@ -21,7 +21,7 @@ from advtasks.distributed import rank, world_size
 from advtasks.errors import Diverged, TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.mixture import AnyAdversary
-from advtasks.process_group import Agreement, from_first
+from advtasks.process_group import Agreement, from_first, gathered
 from advtasks.task import Batch, Splits, Task
 from advtasks.trackers import Tracker
 from advtasks.training.best import Best, chosen_metric, first_examples
@@ -123,12 +123,15 @@ class Trainer:
                 self._take_step(stream, start)
                 traced.step()
                 self.step += 1
+                with watch.paused() as pause:
+                    self._validate_now_and_then(number, stage, start)
+                self.seconds_aside += pause.seconds
                 finished = self.step == start + self.lengths[number]
                 if self.step % self.config.log_every == 0 or finished:
                     self._log(stage, start, self.step - logged_at, watch.lap())
                     logged_at = self.step
                 with watch.paused() as pause:
-                    self._now_and_then(number, stage, start, finished, interrupt)
+                    self._end_or_save(stage, finished, interrupt)
                 self.seconds_aside += pause.seconds
 
     def _take_step(self, stream: Iterator[Batch], start: int) -> None:
@@ -140,14 +143,17 @@ class Trainer:
         wanted = self.config.profile if number == 0 and rank() == 0 else 0
         return profiler(wanted, self.checkpoints.folder.parent / "profile")
 
-    def _now_and_then(self, number: int, stage: StageConfig, start: int, finished: bool, interrupt: Interrupt) -> None:
-        """Validation and checkpoints, each at its interval and at the end of a stage."""
-        if not finished and self.step % self.config.validate_every == 0:
-            self._validate(stage, self.splits.validation[: self.config.validation_pictures])
-            if self.config.early_stopping and self.best.without >= self.config.early_stopping:
-                self.lengths[number] = self.step - start
-                finished = True
-                self.console.say(f"step {self.step}  {stage.name} ends early: {self._not_better()}")
+    def _validate_now_and_then(self, number: int, stage: StageConfig, start: int) -> None:
+        """Validation at its interval, which may end the stage early."""
+        if self.step % self.config.validate_every or self.step == start + self.lengths[number]:
+            return
+        self._validate(stage, self.splits.validation[: self.config.validation_pictures])
+        if self.config.early_stopping and self.best.without >= self.config.early_stopping:
+            self.lengths[number] = self.step - start
+            self.console.say(f"step {self.step}  {stage.name} ends early: {self._not_better()}")
+
+    def _end_or_save(self, stage: StageConfig, finished: bool, interrupt: Interrupt) -> None:
+        """A stage's last validation; checkpoints at their interval, at the end of a stage and when asked to stop."""
         if finished:
             result = self._validate(stage, self.splits.validation)
             self.results.append(StageResult(stage.name, self.step, result.means, self.seconds, self.best.summary()))
@@ -227,6 +233,8 @@ class Trainer:
         bad = first_bad_parameter(self.networks.named())
         if bad is not None:
             raise self._not_finite(f"(weights of {bad})")
+        if not self.config.sync_batch_norm:
+            self.networks.average_statistics()
         state = self.state()
         check_ranks_agree(state, self.step)
         try:
@@ -244,13 +252,28 @@ class Trainer:
 
     def resume(self) -> bool:
         """Load the newest checkpoint that is whole. False if there is none: the run starts from its beginning."""
-        state = self.checkpoints.latest(self.console.say)
+        state = self._latest()
         if state is not None:
             if state["data"] != self.splits.fingerprint:
                 self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
             self._load(state)
         self.recorder.rewind(self.step)
         return state is not None
+
+    def _latest(self) -> dict[str, Any] | None:
+        """The newest whole checkpoint, the same on all ranks, before any of them goes on.
+
+        Raises:
+            TrainingError: the ranks see different ones.
+        """
+        state = self.checkpoints.latest(self.console.say)
+        seen = gathered(None if state is None else state["step"])
+        if len(set(seen)) > 1:
+            raise TrainingError(
+                f"the ranks see checkpoints of different steps in {self.checkpoints.folder}: {seen}. Every host must "
+                "see the same run folder"
+            )
+        return state
 
     def _shared(self) -> dict[str, nn.Module]:
         return {"generator": self.networks.generator, "ema": self.networks.ema.network}
@@ -283,7 +306,7 @@ class Trainer:
         failed, done, state = self.step, self.roll_backs, None
         if self.config.monitor == "rollback" and done < ROLL_BACKS:
             from_first(lambda: self.checkpoints.forget(self._rolled_to))
-            state = self.checkpoints.latest(self.console.say)
+            state = self._latest()
         if state is None:
             raise error
         self._load(state)

@@ -9,7 +9,7 @@ from torch import nn
 
 from advtasks.config import RunConfig
 from advtasks.devices import autocast, choose_device, choose_precision, scaler
-from advtasks.distributed import world_size
+from advtasks.distributed import all_mean, world_size
 from advtasks.layers import synchronize_batch_norm
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Task
@@ -75,6 +75,15 @@ class Networks:
         if state:
             network.load_state_dict(state)
         return network
+
+    def average_statistics(self) -> None:
+        """Replace what batch norm measured on each rank by its mean over ranks, where it is not synchronized."""
+        for network in (*self.named().values(), self.ema.network):
+            for module in network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    for buffer in (module.running_mean, module.running_var):
+                        if buffer is not None:
+                            buffer.copy_(all_mean(buffer))
 
     def named(self) -> dict[str, nn.Module]:
         """All that is trained, by name."""

@@ -17,26 +17,23 @@ from advtasks.bundle import Manifest, save_bundle
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.distributed import rank, world_size
-from advtasks.errors import UsageError, did_you_mean
 from advtasks.evaluation.runner import Evaluation, evaluate
-from advtasks.hookspecs import TaskSpec
 from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.table import result_table, worse_than_best
-from advtasks.schedule import Schedule
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.checks import check_data, check_run
 from advtasks.training.clock import peak_memory
 from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
-from advtasks.training.sharding import check_shardable
 
 
 def train(
@@ -70,11 +67,7 @@ class _Run:
         check_data(provided.spec, config)
         self.name, self.config, self.folder, self.console = task_name, config, folder, console
         self.task: Task = resolve(provided.spec.task)(config)
-        check_stages(self.task, config)
-        check_batches(config, world_size())
-        if config.shard_generator:
-            with torch.device("meta"):
-                check_shardable(self.task.generator(), config)
+        check_run(self.task, config, world_size())
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
         # names and options are checked before anything is decoded
         self.manifest = self.task.manifest()
@@ -145,7 +138,10 @@ class _Run:
     def _validated(self, step: int, result: Evaluation, best: bool) -> None:
         if best and self.config.keep_best:
             stage = self.trainer.stage_step.stage.name
-            self._save_bundle(self._best_bundle(stage), stage, result.means)
+            try:
+                self._save_bundle(self._best_bundle(stage, step), stage, result.means)
+            except OSError as error:
+                self.console.say(f"warning: the best of step {step} could not be kept ({error}); training goes on")
         if rank() > 0:
             return
         shown = [example.pictures for example in result.examples[:SHOWN]]
@@ -154,12 +150,20 @@ class _Run:
         except OSError as error:
             self.console.say(f"warning: no preview of step {step} ({error}); training goes on")
 
-    def _best_bundle(self, stage: str) -> Path:
-        return self.folder / "stages" / f"{stage}-best.safetensors"
+    def _best_bundle(self, stage: str, step: int) -> Path:
+        return self.folder / "stages" / f"{stage}-best-{step:08d}.safetensors"
+
+    def _keep_only_the_best(self, stage: str) -> None:
+        """At the end of a stage: until then an earlier one may be the best again, after a roll-back."""
+        _, step = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
+        for path in (self.folder / "stages").glob(f"{stage}-best-*.safetensors"):
+            if path != self._best_bundle(stage, step):
+                path.unlink()
 
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
         if rank() == 0:
+            self._keep_only_the_best(stage.name)
             self._keep_pictures(stage.name, result)
             self._write_results()
 
@@ -196,8 +200,8 @@ class _Run:
         if rank() == 0:
             self._write_results()
             write_report(self.folder)
-        best = self._best_bundle(last.stage)
-        if not self.config.keep_best:
+        best = next((self.folder / "stages").glob(f"{last.stage}-best-*.safetensors"), None)
+        if best is None:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         elif rank() == 0:
             write_bytes(bundle, best.read_bytes())
@@ -212,65 +216,18 @@ class _Run:
             f"trained in {duration(trainer.seconds)} (start-up not counted; validation and checkpoints took another "
             f"{aside:.1%} of the time), memory at most {peak_memory(trainer.networks.device):.1f} GiB"
         )
-        kept = f" (the best by {self.config.keep_best})" if self.config.keep_best else ""
+        kept = ""
+        if best is not None:
+            found = last.best[str(self.config.keep_best)]
+            kept = (
+                f" (the best by {self.config.keep_best}: {found['best']:.4g} at step {found['step']:.0f}, not the last)"
+            )
+        if self.config.profile:
+            self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")
         verb = self.manifest["verb"]
         usage = plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
-
-
-def check_data(spec: TaskSpec, config: RunConfig) -> None:
-    """A task that trains on a folder has one.
-
-    Raises:
-        UsageError: it has none.
-    """
-    if config.data is None and spec.needs_data:
-        raise UsageError("--data is missing: the folder of pictures to train on")
-
-
-def check_stages(task: Task, config: RunConfig) -> None:
-    """Term names are known, and there is something to train.
-
-    Raises:
-        UsageError: they are not, or there is not.
-    """
-    if not config.stages:
-        raise UsageError("stages: there are none; choose a preset or give stages in --config FILE.yaml")
-    names = [stage.name for stage in config.stages]
-    if len(set(names)) != len(names):
-        raise UsageError(f"stages: two have the same name ({', '.join(names)})")
-    for stage in config.stages:
-        for term in stage.weights:
-            if term not in task.term_names:
-                raise UsageError(
-                    f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
-                )
-        judged = stage.adversary and config.adversary.kind != "none" and Schedule.of(config.adversary.weight)(0) != 0
-        if not any(stage.weights.values()) and not judged:
-            raise UsageError(
-                f"stage {stage.name!r} has no loss term of a weight other than 0 at its first step: give a term a "
-                "weight, or the adversary"
-            )
-
-
-def check_batches(config: RunConfig, ranks: int) -> None:
-    """Every rank and every piece has equally many samples, so that means over them are means over the batch.
-
-    Raises:
-        UsageError: a batch does not divide.
-    """
-    pack = config.adversary.pack if config.adversary.kind != "none" else 1
-    parts = ranks * config.accumulate * pack
-    for stage in config.stages:
-        batch = stage.batch or config.batch
-        if batch % parts:
-            pieces = f" in {config.accumulate} pieces" if config.accumulate > 1 else ""
-            packs = f" of packs of {pack}" if pack > 1 else ""
-            raise UsageError(
-                f"stage {stage.name!r}: a batch of {batch} cannot be shared equally by {ranks} processes{pieces}"
-                f"{packs}: use a multiple of {parts}"
-            )
 
 
 def _version(distribution: str) -> str:

@@ -30,5 +30,5 @@ class StageResult:
     metrics: dict[str, float]
     seconds: float
     """Of training so far, validation and checkpoints not counted."""
-    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    best: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """By metric: ``last``, ``best``, its ``step``, and last / best as ``ratio``, all on the same examples."""

@@ -22,8 +22,9 @@ from advtasks.components import parse
 from advtasks.config import RunConfig
 from advtasks.distributed import rank, world_size
 from advtasks.errors import UsageError
+from advtasks.process_group import FirstRankFailed, from_first
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+OPTIMIZERS = ("adam", "adamw", "rmsprop")
 """Those whose steps on shares were compared with steps on the whole."""
 
 
@@ -35,7 +36,9 @@ def check_shardable(generator: nn.Module, config: RunConfig) -> None:
     """
     name = parse(config.optimizer).name
     if name not in OPTIMIZERS:
-        raise UsageError(f"--shard-generator: the optimizer {name} is not known to work on shares: use {OPTIMIZERS}")
+        raise UsageError(
+            f"--shard-generator: the optimizer {name} is not known to work on shares: use {', '.join(OPTIMIZERS)}"
+        )
     if any(parameter.dim() == 0 for parameter in generator.parameters()):
         raise UsageError("--shard-generator: a parameter of the generator is a single number; give it the shape (1,)")
     if config.accumulate > 1 and any(isinstance(module, ParametrizationList) for module in generator.modules()):
@@ -121,10 +124,15 @@ def save_shards(folder: Path, networks: dict[str, nn.Module], optimizer: Optimiz
         dcp.save(state, checkpoint_id=temporary, no_dist=world_size() == 1)
     except dcp.CheckpointException as error:  # no Exception, but a BaseException
         raise OSError(f"the shares could not be written ({next(iter(error.failures.values()))[0]})") from error
-    if rank() == 0:
+
+    def appear() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
-    _wait()
+
+    try:
+        from_first(appear)
+    except FirstRankFailed as error:
+        raise OSError("the first rank could not put the shares in their place") from error
 
 
 def load_shards(folder: Path, networks: dict[str, nn.Module], optimizer: Optimizer | None = None) -> None:

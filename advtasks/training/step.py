@@ -23,7 +23,7 @@ from advtasks.mixture import AnyAdversary
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
 from advtasks.pieces import in_pieces
-from advtasks.task import Batch, Judged, Terms
+from advtasks.task import Batch, Judged, Term, Terms
 from advtasks.training.clock import Clock
 from advtasks.training.guard import Guard
 from advtasks.training.meters import Meters
@@ -156,7 +156,8 @@ class Step:
             rows = list(scene.batch.values())
             if self.config.accumulate == 1:
                 return generate(*rows)
-            return torch.cat(in_pieces(generate, rows, self.config.accumulate, [self.networks.generator]))
+            parts = in_pieces(generate, rows, self.config.accumulate, [self.networks.generator], whole_draws=True)
+            return torch.cat(parts)
 
     def _synthesize(self, batch: Batch) -> Tensor:
         """For regularizers that move the noise: the plain network in float32, which can be differentiated twice."""
@@ -190,7 +191,7 @@ class Step:
 
         parts = in_pieces(objective, [output, *batch.values()], pieces, [self.task])
         return {
-            name: type(term)(torch.stack([part[name].value for part in parts]).mean(), term.weight)
+            name: Term(torch.stack([part[name].value for part in parts]).mean(), term.weight)
             for name, term in parts[0].items()
         }
 

@@ -136,7 +136,11 @@ def _steps(
             _finish(networks.device)
             taken.append(time.perf_counter() - start)
             if number == 0:
-                terms = {name: value for name, value in meters.means().items() if "/" not in name}
+                terms = {
+                    name: value
+                    for name, value in meters.means().items()
+                    if not name.startswith(("logit/", "accuracy/"))
+                }
     return statistics.median(taken[WARM_UP:]), terms
 
 

@@ -113,7 +113,8 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
         DataError: nothing to train on, or pairs that do not fit.
     """
     _refuse_problems(sources)
-    numbers = dict(zip(named(sources.train), sources.train, strict=True))
+    assert config.data is not None, "the run checks that --data was given"
+    numbers = dict(zip(named(sources.train, config.data), sources.train, strict=True))
     train, validation = list(sources.train), list(sources.validation)
     if config.validation is not None:
         given = find_sources(config.validation, config.scale)
@@ -137,7 +138,7 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
         f"{sources.name}: {len(train)} pictures to train on, decoded each time they are needed, {len(pairs)} to "
         f"validate on ({_named([Path(pair.name) for pair in pairs])})"
     )
-    contents = hashlib.sha256(" ".join(named(train)).encode()).hexdigest()
+    contents = hashlib.sha256(" ".join(named(train, config.data)).encode()).hexdigest()
     patches = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
     return Splits(patches, pairs, tuple(notes), contents)
 

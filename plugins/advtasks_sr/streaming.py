@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -24,8 +25,8 @@ ATTEMPTS = 20
 
 
 class StreamedPatches(Dataset[Batch]):
-    """As :class:`advtasks_sr.patches.Patches`, from files. One that cannot be used is named and its next neighbour
-    taken in its place, so a step is still a function of seed and position."""
+    """As :class:`advtasks_sr.patches.Patches`, from files. One that cannot be used is named and another one
+    drawn in its place, so a step is still a function of seed and position."""
 
     def __init__(self, sources: Sequence[Source], patch: int, scale: int, channel_shuffle: float) -> None:
         self.sources, self.patch, self.scale, self.channel_shuffle = sources, patch, scale, channel_shuffle
@@ -36,7 +37,8 @@ class StreamedPatches(Dataset[Batch]):
 
     def __getitem__(self, position: Position) -> Batch:
         for attempt in range(ATTEMPTS):
-            source = self.sources[(position.index + attempt) % len(self.sources)]
+            jump = int(np.random.default_rng((position.seed, attempt)).integers(len(self.sources))) if attempt else 0
+            source = self.sources[(position.index + jump) % len(self.sources)]
             try:
                 return self._patch(source, np.random.default_rng(position.seed))
             except DataError as error:
@@ -67,10 +69,12 @@ def decoded(source: Source, scale: int) -> Pair:
     return Pair(str(source.high), "", high[:height, :width], low)
 
 
-def named(sources: Sequence[Source]) -> list[str]:
-    """A number for each source out of its path and size, for holding out and for telling whether the data changed,
-    without reading the pictures."""
+def named(sources: Sequence[Source], folder: Path) -> list[str]:
+    """A number for each source out of its place in `folder` and its size, for holding out and for telling whether the
+    data changed, without reading the pictures."""
     return [
-        hashlib.blake2b(f"{source.high}/{source.high.stat().st_size}".encode(), digest_size=16).hexdigest()
+        hashlib.blake2b(
+            f"{source.high.relative_to(folder).as_posix()}/{source.high.stat().st_size}".encode(), digest_size=16
+        ).hexdigest()
         for source in sources
     ]

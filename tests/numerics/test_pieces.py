@@ -12,6 +12,7 @@ from catalogue import AUGMENTS, LOSSES, REGULARIZERS, Generator, condition_of, f
 from torch import Tensor, nn
 
 from advtasks import Adversary, PatchDiscriminator
+from advtasks.errors import UsageError
 from advtasks.pieces import in_pieces
 from advtasks.task import Judged, total
 
@@ -156,3 +157,12 @@ def test_spectral_norm_estimates_once_for_a_batch() -> None:
         made.append([out.detach(), *network.buffers(), *(p.grad for p in network.parameters())])
     for whole, parts in zip(*made, strict=True):
         torch.testing.assert_close(parts, whole)
+
+
+def test_pieces_that_do_not_divide_are_refused() -> None:
+    adversary = make_adversary("hinge", accumulate=3)
+    judged = make_judged(Generator())
+    for accumulate in (3, 16):
+        adversary.main.accumulate = accumulate
+        with pytest.raises(UsageError, match=f"cannot be cut into {accumulate} equal pieces"):
+            adversary.update(judged.fake.detach(), judged.real)

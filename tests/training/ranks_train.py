@@ -27,13 +27,14 @@ from advtasks.task import Splits, Task
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.loop import Trainer
+from advtasks.training.networks import Networks
 from advtasks.training.progress import Console
 
 STEPS = 3
 COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "seed": 3,
                           "validate_every": 100, "optimizer": "sgd", "batch": 8}  # fmt: skip
 STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
-OPTIONS = {"info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
+OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
            "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none"}  # fmt: skip
 
 
@@ -70,11 +71,17 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         learning_rate=5e-4,
     )
     if task == "points":
+        adversary = dataclasses.replace(adversary, learning_rate=0.05)  # its gradients are small
         labelled = regularizer in ("ac-gan", "tac-gan", "adc-gan", "matching-aware", "info-gan")
         conditioning = "concat" if regularizer == "matching-aware" else "none"
         adversary = dataclasses.replace(adversary, conditioning=conditioning)
         config: RunConfig = dataclasses.replace(
-            RING, conditional=labelled, width=8, adversary=adversary, stages=STAGES, **COMMON
+            RING,
+            conditional=labelled,
+            width=8,
+            adversary=adversary,
+            stages=tuple(dataclasses.replace(stage, learning_rate=0.5) for stage in STAGES),
+            **COMMON,
         )
         made: Task = Points(config)
         return config, made, Splits(made.splits(PictureCache(Path(tempfile.gettempdir()))).train, [])
@@ -97,7 +104,13 @@ def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[
             state = trainer.state()
     except UsageError:
         return None
-    return {"generator": state["generator"], "ema": state["ema"], "adversaries": state["adversaries"]}
+    with torch.random.fork_rng():
+        fresh = Networks(task, config, make_adversaries(task, config))
+    before = {
+        "generator": fresh.generator.state_dict(),
+        "adversaries": {k: v.state_dict() for k, v in fresh.adversaries.items()},
+    }
+    return {"generator": state["generator"], "ema": state["ema"], "adversaries": state["adversaries"], "before": before}
 
 
 def main(rank: int, ranks: int, port: str, folder: Path) -> None:
@@ -107,6 +120,10 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="localhost", MASTER_PORT=port)
     with joined("cpu", 60):
         results = {"+".join(filter(None, row)): train(row, folder) for row in rows()}
+        if ranks > 1:
+            both = {"+".join(filter(None, row)): train(row, folder, accumulate=2) for row in rows()}
+            both["no-sync"] = train(("sr", "batch-norm", "", ""), folder, sync_batch_norm=False)
+            torch.save(both, folder / f"both-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")
     if ranks == 1:
         pieces = {"+".join(filter(None, row)): train(row, folder, accumulate=4) for row in rows()}

@@ -21,8 +21,8 @@ from advtasks.phase import Phase
 from advtasks.task import Evaluated, Term
 from advtasks.trackers import read_records
 from advtasks.training.best import Best
+from advtasks.training.checks import check_batches
 from advtasks.training.interrupt import Interrupted
-from advtasks.training.run import check_batches
 from advtasks.training.schedules import factor
 
 
@@ -149,6 +149,31 @@ def test_the_best_is_the_best_in_the_metrics_own_direction() -> None:
     again = Best((higher, lower), "down")
     again.load(json.loads(json.dumps(best.state())))
     assert again == best
+
+
+def test_a_value_that_is_no_number_is_never_the_best() -> None:
+    metric = dataclasses.replace(Toy.metrics[0], name="up", higher_is_better=True)
+    best = Best((metric,), "up")
+    assert [best.note(step, {"up": value}) for step, value in enumerate([math.nan, 0.5, math.nan, 0.9])] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert best.values == {"up": (0.9, 3)}
+
+
+def test_a_stage_that_ends_early_is_logged_to_its_end(tmp_path: Path) -> None:
+    stages = (
+        StageConfig(name="one", steps=40, weights={"l1": 1.0}),
+        StageConfig(name="two", steps=2, weights={"l1": 1.0}),
+    )
+    Worsening.script = [1.0] + [2.0] * 9
+    run = trainer(tmp_path, config(validate_every=2, early_stopping=1, stages=stages, log_every=3), Worsening)
+    run.train()
+    records = [(r["step"], r["stage"]) for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
+    assert records == [(3, "one"), (4, "one"), (6, "two")]
+    assert run.seconds > 0
 
 
 def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:

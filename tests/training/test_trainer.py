@@ -334,7 +334,7 @@ def test_learning_rate_schedules() -> None:
 
 
 def test_mistakes_in_stages_are_found_before_training() -> None:
-    from advtasks.training.run import check_stages
+    from advtasks.training.checks import check_stages
 
     stage = StageConfig(name="a", steps=1, weights={"l2": 1.0})
     for stages, message in (

@@ -1,0 +1,94 @@
+"""What can be known to be wrong with a run before data is read: used by training, --dry-run and --tune alike."""
+
+from __future__ import annotations
+
+import torch
+
+from advtasks.config import RunConfig
+from advtasks.devices import choose_device
+from advtasks.errors import UsageError, did_you_mean
+from advtasks.hookspecs import TaskSpec
+from advtasks.optimizers import make_optimizer
+from advtasks.schedule import Schedule
+from advtasks.task import Task
+from advtasks.training.best import chosen_metric
+from advtasks.training.profiler import WARM_UP
+from advtasks.training.sharding import check_shardable
+
+
+def check_data(spec: TaskSpec, config: RunConfig) -> None:
+    """A task that trains on a folder has one.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if config.data is None and spec.needs_data:
+        raise UsageError("--data is missing: the folder of pictures to train on")
+
+
+def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
+    """All that can be known to be wrong before data is read.
+
+    Raises:
+        UsageError: an unknown name, a value out of range, or options that do not fit each other.
+    """
+    choose_device(config.device)
+    check_stages(task, config)
+    check_batches(config, ranks)
+    metric = chosen_metric(config.keep_best, task.metrics)
+    if config.early_stopping and metric is None:
+        raise UsageError("--early-stopping compares a metric, and this task measures none")
+    for name in (config.optimizer, config.adversary.optimizer):
+        make_optimizer(name, torch.nn.Linear(1, 1), 1e-4, config.betas)
+    if config.profile and config.profile + WARM_UP > config.stages[0].steps:
+        raise UsageError(
+            f"--profile {config.profile} traces after {WARM_UP} steps, and stage {config.stages[0].name!r} has only "
+            f"{config.stages[0].steps}"
+        )
+    if config.shard_generator:
+        with torch.device("meta"):
+            check_shardable(task.generator(), config)
+
+
+def check_stages(task: Task, config: RunConfig) -> None:
+    """Term names are known, and there is something to train.
+
+    Raises:
+        UsageError: they are not, or there is not.
+    """
+    if not config.stages:
+        raise UsageError("stages: there are none; choose a preset or give stages in --config FILE.yaml")
+    names = [stage.name for stage in config.stages]
+    if len(set(names)) != len(names):
+        raise UsageError(f"stages: two have the same name ({', '.join(names)})")
+    for stage in config.stages:
+        for term in stage.weights:
+            if term not in task.term_names:
+                raise UsageError(
+                    f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
+                )
+        judged = stage.adversary and config.adversary.kind != "none" and Schedule.of(config.adversary.weight)(0) != 0
+        if not any(stage.weights.values()) and not judged:
+            raise UsageError(
+                f"stage {stage.name!r} has no loss term of a weight other than 0 at its first step: give a term a "
+                "weight, or the adversary"
+            )
+
+
+def check_batches(config: RunConfig, ranks: int) -> None:
+    """Every rank and every piece has equally many samples, so that means over them are means over the batch.
+
+    Raises:
+        UsageError: a batch does not divide.
+    """
+    pack = config.adversary.pack if config.adversary.kind != "none" else 1
+    parts = ranks * config.accumulate * pack
+    for stage in config.stages:
+        batch = stage.batch or config.batch
+        if batch % parts:
+            pieces = f" in {config.accumulate} pieces" if config.accumulate > 1 else ""
+            packs = f" of packs of {pack}" if pack > 1 else ""
+            raise UsageError(
+                f"stage {stage.name!r}: a batch of {batch} cannot be shared equally by {ranks} processes{pieces}"
+                f"{packs}: use a multiple of {parts}"
+            )

@@ -26,6 +26,8 @@ usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
   --tune               time a few steps of each precision, layout and compilation here; train with the fastest
 """
 
+_TUNED = {"--precision", "--channels-last", "--no-channels-last", "--compile", "--no-compile"}
+
 
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
@@ -47,6 +49,8 @@ def main(argv: list[str]) -> int:
         target, flags = "", rest
     else:
         raise UsageError(f"name the task first: advtasks train TASK --data DIR\n{_tasks()}")
+    if known.tune and (given := [flag for flag in flags if flag.partition("=")[0] in _TUNED]):
+        raise UsageError(f"--tune chooses what {given[0]} says: leave one of the two away")
     task, preset, config = configure(target, flags, known.config)
     if known.print_config:
         print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")

@@ -75,6 +75,13 @@ def test_the_choice_is_kept_in_the_run(advtasks: Any, tmp_path: Path) -> None:
     assert code == 0, err
 
 
+@pytest.mark.parametrize("flag", [("--precision", "fp32"), ("--precision=bf16",), ("--compile",)])
+def test_tuning_refuses_what_it_would_overrule(advtasks: Any, flag: tuple[str, ...]) -> None:
+    code, _, err = advtasks("train", "points", "--tune", *flag)
+    assert code == 2
+    assert "--tune chooses" in err
+
+
 def test_tuning_leaves_the_configuration_otherwise(tmp_path: Path) -> None:
     settings = config()
     chosen, _ = tune(Toy, settings, PictureCache(tmp_path), lambda text: None)

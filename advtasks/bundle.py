@@ -101,6 +101,14 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path}: the manifest is incomplete ({error})") from None
 
 
+def is_bundle(path: Path) -> bool:
+    """Whether a file is a safetensors file with a manifest of ours."""
+    try:
+        return _KEY in _read_header(path)[0].get("__metadata__", {})
+    except BundleError:
+        return False
+
+
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """The JSON header of a safetensors file, and where its tensors start."""
     try:

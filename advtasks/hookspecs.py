@@ -71,6 +71,19 @@ class VerbSpec:
     """``module:function`` taking the list of arguments behind the verb and returning an exit code."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForeignSpec:
+    """Model files that other programs wrote and this plugin can open."""
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    """With the dot, in lower case."""
+    open: str
+    """``module:function`` that takes a path and gives a network and its :class:`advtasks.bundle.Manifest`; it raises
+    :class:`advtasks.errors.BundleError` where the file is not what it can open. It must not unpickle freely."""
+
+
 class HookSpecs:
     """The hooks. Each returns a sequence of descriptions; equal names from two packages are an error."""
 
@@ -81,6 +94,10 @@ class HookSpecs:
     @hookspec
     def advtasks_verbs(self) -> Sequence[VerbSpec]:  # type: ignore[empty-body]
         """Further commands, such as ``upscale``."""
+
+    @hookspec
+    def advtasks_foreign(self) -> Sequence[ForeignSpec]:  # type: ignore[empty-body]
+        """Model files of other programs."""
 
     @hookspec
     def advtasks_generators(self) -> Sequence[Component]:  # type: ignore[empty-body]

@@ -23,6 +23,7 @@ ENVIRONMENT = "ADVTASKS_PLUGINS"
 KINDS = (
     "tasks",
     "verbs",
+    "foreign",
     "generators",
     "discriminators",
     "losses",
@@ -32,6 +33,8 @@ KINDS = (
     "features",
     "trackers",
 )
+
+_DESCRIPTIONS = (hookspecs.TaskSpec, hookspecs.VerbSpec, hookspecs.ForeignSpec, hookspecs.Component)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Plugins:
             try:
                 specs = list(implementation.function())
                 for spec in specs:
-                    if not isinstance(spec, (hookspecs.TaskSpec, hookspecs.VerbSpec, hookspecs.Component)):
+                    if not isinstance(spec, _DESCRIPTIONS):
                         raise TypeError(f"advtasks_{kind} must return descriptions of hookspecs, not {spec!r}")
                     version = getattr(spec, "api_version", hookspecs.API_VERSION)
                     if version != hookspecs.API_VERSION:
@@ -150,7 +153,9 @@ def _with_error(plugin: Plugin, error: Exception) -> Plugin:
 
 
 def _singular(kind: str) -> str:
-    return {"losses": "loss", "features": "feature network"}.get(kind, kind.removesuffix("s"))
+    return {"losses": "loss", "features": "feature network", "foreign": "model format"}.get(
+        kind, kind.removesuffix("s")
+    )
 
 
 @functools.cache

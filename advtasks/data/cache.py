@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from advtasks.atomic import atomic_path
 from advtasks.data.folder import fingerprint
-from advtasks.data.picture import read_picture
 from advtasks.errors import AdvtasksError, DataError
+from advtasks.pictures.decode import read_picture
 
 VERSION = "1"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""

@@ -14,8 +14,8 @@ from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.data.folder import find_pictures, fingerprint
-from advtasks.data.picture import read_picture
 from advtasks.errors import DataError
+from advtasks.pictures.decode import read_picture
 
 _SHEET = 60
 _CELL = 160

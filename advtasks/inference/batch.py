@@ -1,83 +1,277 @@
-"""Many files through one model: what to read, what to write, and one bad file never stops the rest."""
+"""Many files through one model. Decoding, the network and encoding overlap; one bad file never stops the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import errno
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from advtasks.data.folder import find_pictures
-from advtasks.data.picture import read_picture
-from advtasks.errors import DataError, UsageError
+from numpy.typing import NDArray
+
+from advtasks.errors import AdvtasksError, DataError
 from advtasks.inference.engine import ImageModel
-from advtasks.inference.image_io import output_suffix, write_picture
+from advtasks.inference.feed import Abandoned, Feed
+from advtasks.inference.frames import convert_frames
+from advtasks.inference.jobs import Job, Names
+from advtasks.inference.sizes import OutputSize
+from advtasks.pictures.animation import read_animation
+from advtasks.pictures.decode import read_kind, read_picture
+from advtasks.pictures.encode import encode, output_suffix
+from advtasks.pictures.picture import Kind, Metadata, Picture
+
+_AHEAD = 32_000_000
+"""Pixels of a picture that is decoded while the one before is computed; a larger one waits until memory is free."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture, and where its output goes without the suffix."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How results are made and written."""
+
+    size: OutputSize
+    suffix: str | None = None
+    """Format of all results; by default each input's own."""
+    overwrite: bool = False
+    strip_metadata: bool = False
+    jobs: int = 2
+    """Threads that decode, and threads that encode."""
+    limit: int | None = None
+    """Pixels of an input that are accepted."""
+
+    def kept(self, metadata: Metadata) -> Metadata:
+        """What of a file's metadata is written."""
+        return Metadata(icc=metadata.icc) if self.strip_metadata else metadata
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What became of one file."""
 
     source: Path
-    target: Path
+    status: str
+    """``written``, ``skipped`` or ``failed``."""
+    target: Path | None = None
+    message: str = ""
+    width: int = 0
+    height: int = 0
+    frames: int = 1
+    seconds: float = 0.0
+    """From the begin of its computation to the end of its encoding."""
+
+    def line(self) -> str:
+        """For the user."""
+        if self.status == "failed":
+            return f"failed   {self.message}"
+        if self.status == "skipped":
+            return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it)"
+        frames = f", {self.frames} frames" if self.frames > 1 else ""
+        return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s"
 
 
 @dataclass
 class Summary:
-    """What a batch did."""
+    """What a batch did, in the order in which files were finished."""
 
-    written: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    stopped: str = ""
+    """Why the rest was not tried."""
+
+    def having(self, status: str) -> list[Result]:
+        """The results with a status."""
+        return [result for result in self.results if result.status == status]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all succeeded, 1 otherwise."""
+        return 1 if self.stopped or self.having("failed") else 0
 
 
-def plan(inputs: Sequence[Path], out: Path, label: str) -> list[Job]:
-    """Files as they are, folders with their sub-folders kept; outputs are named ``NAME_label``.
+@dataclass
+class _Task:
+    """A job on its way."""
 
-    Raises:
-        UsageError: an input does not exist, or nothing was found.
+    job: Job
+    target: Path | None = None
+    kind: Kind | None = None
+    animated: bool = False
+    decoded: Future[Picture] | None = None
+    error: BaseException | None = None
+
+
+Watch = Callable[[Job, int, int], None]
+"""Told about tiles done of a picture."""
+
+
+def run(
+    jobs: Sequence[Job],
+    model: ImageModel,
+    settings: Settings,
+    *,
+    finished: Callable[[Result], None] = lambda result: None,
+    watch: Watch = lambda job, done, of: None,
+) -> Summary:
+    """Do all jobs.
+
+    Args:
+        finished: called with each result, from the calling thread.
+        watch: called with tiles done and tiles in all of the picture that is computed.
     """
-    jobs: list[Job] = []
-    for given in inputs:
-        if given.is_dir():
-            found = [
-                path for path in find_pictures(given, inside=False).pictures if not _is_result(path, given, out, label)
-            ]
-            jobs += [Job(path, out / path.relative_to(given).with_name(f"{path.stem}_{label}")) for path in found]
-        elif given.is_file():
-            jobs.append(Job(given, out / f"{given.stem}_{label}"))
-        else:
-            raise UsageError(f"{given}: no such file or folder")
-    if not jobs:
-        raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
-    return jobs
+    summary = Summary()
+    encoding: deque[tuple[Future[Result], Job]] = deque()
+
+    def note(result: Result) -> None:
+        summary.results.append(result)
+        finished(result)
+
+    def settle(most: int) -> None:
+        while encoding and (len(encoding) > most or encoding[0][0].done()):
+            future, _ = encoding.popleft()
+            result = future.result()
+            note(result)
+            if result.message.endswith(_FULL):
+                summary.stopped = result.message
+
+    with (
+        ThreadPoolExecutor(settings.jobs, thread_name_prefix="decode") as decoders,
+        ThreadPoolExecutor(settings.jobs, thread_name_prefix="encode") as encoders,
+    ):
+        for task in _ahead(jobs, settings, decoders):
+            settle(settings.jobs - 1)
+            if summary.stopped:
+                break
+            if task.error is not None:
+                note(_failed(task.job, task.error))
+            elif task.target is not None and task.target.exists() and not settings.overwrite:
+                note(Result(source=task.job.source, status="skipped", target=task.target))
+            else:
+                encoding.append((_computed(task, model, settings, encoders, watch), task.job))
+        settle(0)
+    return summary
 
 
-def _is_result(path: Path, given: Path, out: Path, label: str) -> bool:
-    """Whether a picture of a folder is an earlier result: `out` may lie within the folder, or be the folder."""
-    if out.resolve() == given.resolve():
-        return path.stem.endswith(f"_{label}")
-    return out.resolve() in path.resolve().parents
+def _ahead(jobs: Sequence[Job], settings: Settings, decoders: ThreadPoolExecutor) -> Iterator[_Task]:
+    """The jobs in order, each decoded while the one before is used."""
+    names = Names()
+    waiting: deque[_Task] = deque()
+    for job in jobs:
+        task = _prepared(job, settings, names)
+        skipped = task.target is not None and task.target.exists() and not settings.overwrite
+        small = task.kind is not None and task.kind.width * task.kind.height <= _AHEAD
+        if task.error is None and not skipped and not task.animated and small:
+            task.decoded = decoders.submit(read_picture, job.source, settings.limit)
+        waiting.append(task)
+        while len(waiting) > settings.jobs:
+            yield waiting.popleft()
+    yield from waiting
 
 
-def process(job: Job, model: ImageModel, summary: Summary, *, overwrite: bool) -> str:
-    """Do one job and say what became of it; errors are recorded, not raised."""
+def _prepared(job: Job, settings: Settings, names: Names) -> _Task:
+    """What the header says: where the result goes."""
     try:
-        picture = read_picture(job.source)
-        scale = model.manifest.scale
-        suffix = output_suffix(job.source.suffix, picture, (picture.size[0] * scale, picture.size[1] * scale))
-        target = job.target.with_name(job.target.name + suffix)
-        if target in summary.written:  # a.gif and a.png: both would be a_x4.png
-            target = job.target.with_name(f"{job.target.name}_{job.source.suffix[1:].lower()}{suffix}")
-        if target.exists() and not overwrite:
-            summary.skipped.append(job.source)
-            return f"{job.source}: exists as {target}, skipped (--overwrite replaces it)"
-        output = model.apply(picture)
-        write_picture(target, output)
-    except DataError as error:
-        summary.failed.append((job.source, str(error)))
-        return f"failed   {error}"
-    except Exception as error:  # whatever a decoder or encoder raises, the other pictures must be done
-        summary.failed.append((job.source, str(error)))
-        return f"failed   {job.source}: {type(error).__name__}: {error}"
-    summary.written.append(target)
-    return f"{job.source} -> {target}  {output.size[0]}x{output.size[1]}"
+        if job.is_video:
+            return _Task(job, names.take(job, ".mp4" if job.source.suffix.lower() == ".avi" else job.source.suffix))
+        kind = read_kind(job.source, settings.limit)
+        animation = read_animation(job.source, settings.limit)
+        width, height = settings.size.of(kind.width, kind.height)
+        suffix = output_suffix(settings.suffix or job.source.suffix, kind.resized(width, height), animation)
+        return _Task(job, names.take(job, suffix), kind, animation is not None)
+    except Exception as error:  # whatever a decoder raises, the other pictures must be done
+        return _Task(job, error=error)
+
+
+def _computed(
+    task: _Task, model: ImageModel, settings: Settings, encoders: ThreadPoolExecutor, watch: Watch
+) -> Future[Result]:
+    """Run the network over one file and hand its rows to an encoder; errors become results."""
+    start = time.monotonic()
+    done: Future[Result] = Future()
+    assert task.target is not None, "prepared"
+
+    def tiles(number: int, of: int) -> None:
+        watch(task.job, number, of)
+
+    def convert(frame: Picture, size: tuple[int, int]) -> Picture:
+        output = model.apply(frame, size=size)
+        return replace(output, metadata=settings.kept(output.metadata))
+
+    try:
+        if task.job.is_video:
+            from advtasks.inference.video import convert_video
+
+            frames = convert_video(task.job.source, task.target, convert, settings.size.of, tiles)
+            done.set_result(_done(task, start, *frames))
+            return done
+        if task.animated:
+            frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, settings.limit)
+            done.set_result(_done(task, start, *frames))
+            return done
+        picture = task.decoded.result() if task.decoded else read_picture(task.job.source, settings.limit)
+        task.decoded = None
+        kind, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
+        metadata = settings.kept(picture.metadata)
+        feed = Feed()
+        future = encoders.submit(_written, task, kind, metadata, feed, start)
+        _pump(blocks, feed)
+        return future
+    except Exception as error:  # a decoder, the network: recorded, and the next one
+        done.set_result(_failed(task.job, error))
+        return done
+
+
+def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
+    """Hand on all blocks. The reader's own error is its result; ours becomes the result through it."""
+    try:
+        for block in blocks:
+            feed.put(block)
+        feed.end()
+    except Abandoned:
+        return
+    except BaseException as error:
+        feed.fail(error)
+        if not isinstance(error, Exception):
+            raise
+
+
+def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: float) -> Result:
+    """Encode what comes; runs in an encoder's thread."""
+    assert task.target is not None, "prepared"
+    try:
+        encode(task.target, kind, metadata, feed)
+    except Abandoned as error:
+        return _failed(task.job, error.__cause__ or error)
+    except Exception as error:  # whatever an encoder raises
+        return _failed(task.job, error)
+    finally:
+        feed.close()
+    return _done(task, start, kind.width, kind.height)
+
+
+def _done(task: _Task, start: float, width: int, height: int, frames: int = 1) -> Result:
+    return Result(
+        source=task.job.source,
+        status="written",
+        target=task.target,
+        width=width,
+        height=height,
+        frames=frames,
+        seconds=time.monotonic() - start,
+    )
+
+
+_FULL = "the disk is full; free some space and run the same command again: what is done is skipped"
+
+
+def _failed(job: Job, error: BaseException) -> Result:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        message = f"{job.source}: {_FULL}"
+    elif isinstance(error, DataError):
+        message = str(error)
+    elif isinstance(error, AdvtasksError):
+        message = f"{job.source}: {error}"
+    else:
+        message = f"{job.source}: {type(error).__name__}: {error}"
+    return Result(source=job.source, status="failed", message=message)

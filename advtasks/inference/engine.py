@@ -1,27 +1,51 @@
-"""An image-to-image model: a bundle's network with what is needed to use it on any picture."""
+"""An image-to-image model: a network with what is needed to use it on any picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
-from advtasks.bundle import Manifest, find_bundle, load_bundle
-from advtasks.data.picture import Picture
-from advtasks.inference.tiling import run_tiled
+from advtasks.bundle import Manifest
+from advtasks.inference.blending import Blender
+from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
+from advtasks.inference.models import open_model
+from advtasks.inference.reach import effective_radius
+from advtasks.inference.resample import resampled
+from advtasks.inference.runner import Runner
+from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
+from advtasks.inference.tiling import Geometry, Region, Source, Tiler, Watch, Whole, cut, tile_shape
+from advtasks.pictures.decode import from_pillow, read_picture
+from advtasks.pictures.metadata import for_size
+from advtasks.pictures.picture import Kind, Picture
+
+_FAR = 64
+"""A declared radius above this is measured: what far pixels do is nothing for most networks."""
+_AREA = 1024 * 1024
+"""Input pixels of a tile, context included, at most: progress is shown between tiles."""
+_PROBE = 96
 
 
 class ImageModel:
-    """Applies a network to pictures of any size and kind.
+    """Applies a network to pictures of any size and kind. Safe to use from several threads: calls take turns.
 
     Args:
-        network: float (N, 3, h, w) in [0, 1] to (N, 3, h·scale, w·scale).
-        manifest: of its bundle.
+        network: float (N, channels, h, w) in [0, 1] to (N, channels, h·scale, w·scale).
+        manifest: what is known of it.
         device: where it runs.
-        tile: side of tiles in input pixels; chosen from the receptive radius when not given.
+        tile: side of tiles in input pixels; chosen from the memory at hand when not given.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; see :class:`advtasks.inference.runner.Runner`.
+        max_memory: bytes that this process may have in memory.
+        ensemble: average over the eight turned and mirrored versions of each tile (Timofte et al. 2016, section 3.2).
+        say: told what the user should know.
     """
 
     def __init__(
@@ -30,61 +54,208 @@ class ImageModel:
         manifest: Manifest,
         device: torch.device | str = "cpu",
         tile: int | None = None,
+        *,
+        precision: str = "fp32",
+        max_memory: int | None = None,
+        ensemble: bool = False,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.device = torch.device(device)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.manifest = manifest
-        self.tile = tile
+        self.manifest, self.device, self.say = manifest, torch.device(device), say
+        self.tile, self.max_memory, self.ensemble = tile, max_memory, ensemble
+        self.network = network
+        self.runner = Runner(network, self.device, _supported(precision, manifest), say)
+        self._geometry: Geometry | None = None
+        self._cost: int | None = None
+        self._lock = threading.RLock()
 
     @classmethod
-    def load(cls, model: Path | str, device: torch.device | str = "cpu", tile: int | None = None) -> ImageModel:
-        """From a run folder or a bundle.
+    def load(
+        cls, model: Path | str, device: torch.device | str = "cpu", tile: int | None = None, **options: Any
+    ) -> Self:
+        """From a run folder, a bundle, an ONNX file, or a community model (``.pth``, ``.safetensors``).
 
         Raises:
-            BundleError: see :func:`advtasks.bundle.load_bundle`.
+            BundleError: see :func:`advtasks.inference.models.open_model`.
         """
-        network, manifest = load_bundle(find_bundle(Path(model)))
-        return cls(network, manifest, device, tile)
+        network, manifest = open_model(Path(model))
+        return cls(network, manifest, device, tile, **options)
 
-    @torch.inference_mode()
-    def __call__(self, pictures: Tensor, watch: Callable[[int, int], None] | None = None) -> Tensor:
-        """(N, 3, H, W) in [0, 1] to (N, 3, H·scale, W·scale), clamped to [0, 1], float32 on the CPU."""
-        output = run_tiled(
-            lambda tile: self.network(tile.to(self.device).contiguous(memory_format=torch.channels_last)),
-            pictures.float(),
-            scale=self.manifest.scale,
-            radius=self.manifest.receptive_radius,
-            multiple_of=self.manifest.multiple_of,
-            tile=self.tile,
-            watch=watch,
-        )
-        return output.clamp_(0, 1)
+    @overload
+    def __call__(self, image: Tensor, watch: Watch | None = None) -> Tensor: ...
+    @overload
+    def __call__(self, image: NDArray[Any], watch: Watch | None = None) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Image.Image, watch: Watch | None = None) -> Image.Image: ...
+    @overload
+    def __call__(self, image: Picture, watch: Watch | None = None) -> Picture: ...
+    @overload
+    def __call__(self, image: Path | str, watch: Watch | None = None) -> Image.Image: ...
+    def __call__(self, image: Any, watch: Watch | None = None) -> Any:
+        """The network's output for an image, of the same kind as that.
 
-    def apply(self, picture: Picture, watch: Callable[[int, int], None] | None = None) -> Picture:
-        """A picture of any kind to one of the same kind: depth, grey, transparency, profile and EXIF are kept.
+        Args:
+            image: a tensor (N, C, H, W) or (C, H, W) in [0, 1] (the output is float32, on the CPU, clamped); an array
+                (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or uint16; a Pillow image or the path of one (gives
+                a Pillow image; 16 bit are kept for grey); a :class:`~advtasks.pictures.picture.Picture`.
+            watch: called with tiles done and tiles in all.
 
-        Colour is premultiplied by opacity before the network and divided by it after, so that what lies under
-        transparent pixels does not bleed in.
+        Raises:
+            DataError: a path that is not a picture.
+            TypeError: something else.
         """
-        top = float(np.iinfo(picture.pixels.dtype).max)
-        colour = torch.from_numpy(picture.pixels.astype(np.float32) / top).permute(2, 0, 1)[None]
-        grey = colour.shape[1] == 1
-        if picture.alpha is None:
-            output, alpha = self(colour.expand(-1, 3, -1, -1), watch), None
+        if isinstance(image, Tensor):
+            return self._tensor(image, watch)
+        if isinstance(image, Picture):
+            return self.apply(image, watch)
+        if isinstance(image, np.ndarray):
+            return _array(self.apply(_picture(image), watch), image.ndim)
+        if isinstance(image, Image.Image):
+            return _image(self.apply(from_pillow(image), watch))
+        if isinstance(image, (str, Path)):
+            return _image(self.apply(read_picture(Path(image)), watch))
+        raise TypeError(f"an image is a tensor, an array, a Pillow image, a Picture or a path, not {type(image)}")
+
+    def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
+        """A picture of any kind to one of the same kind: depth, grey, transparency and metadata are kept."""
+        kind, blocks = self.blocks(picture, watch, size)
+        rows = np.concatenate(list(blocks))
+        metadata = for_size(picture.metadata, kind.width, kind.height)
+        if not kind.alpha:
+            return Picture(rows, None, metadata)
+        return Picture(np.ascontiguousarray(rows[..., :-1]), np.ascontiguousarray(rows[..., -1]), metadata)
+
+    def blocks(
+        self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None
+    ) -> tuple[Kind, Iterator[NDArray[Any]]]:
+        """What the output will be, and its rows from top to bottom as they are computed: (rows, width, bands).
+
+        Args:
+            size: width and height wanted, where that is not the network's own: resized at the end, antialiased.
+        """
+        source = PictureSource(picture, self.manifest.channels)
+        if source.color.problem:
+            self.say(f"colour profile kept, but not converted to sRGB for the network: {source.color.problem}")
+        scale = self.manifest.scale
+        own = (source.width * scale, source.height * scale)
+        kind = picture.kind.resized(*(size or own))
+        bands = resampled(self.bands(source, source.layers, watch), own, size or own)
+        return kind, (source.finished(band, kind) for band in bands)
+
+    def bands(self, source: Source, layers: int = 1, watch: Watch | None = None) -> Iterator[Tensor]:
+        """The network's output for a source, from top to bottom: (N, C, rows, W·scale), float32 on the CPU."""
+        with self._lock:
+            self.runner.check(_middle(source, self.manifest.multiple_of))
+            tiler = self.tiler(source, layers)
+        bands = tiler.bands(watch)
+        while True:
+            with self._lock, torch.inference_mode():
+                band = next(bands, None)
+            if band is None:
+                return
+            yield band
+
+    def tiler(self, source: Source, layers: int = 1) -> Tiler | Blender:
+        """How a source will be cut."""
+        geometry = self.geometry(source.height * source.width)
+        if self.tile is not None:
+            shape = (self.tile, self.tile)
         else:
-            opacity = torch.from_numpy(picture.alpha.astype(np.float32) / top)[None, None]
-            output = self((colour * opacity).expand(-1, 3, -1, -1), watch)
-            alpha = self(opacity.expand(-1, 3, -1, -1)).mean(1, keepdim=True)
-            output = torch.where(alpha > 0.5 / top, output / alpha.clamp_min(1e-6), 0.0).clamp(0, 1)
-        if grey:
-            output = output.mean(1, keepdim=True)
+            area = self.area(layers)
+            if geometry.radius is None:
+                side = int(area**0.5)
+                shape = (source.height, source.width) if source.height * source.width <= area else (side, side)
+            else:
+                shape = tile_shape(source.height, source.width, geometry.context, area)
+        kind = Blender if geometry.radius is None else Tiler
+        return kind(self._network, source, geometry, shape)
 
-        def stored(values: Tensor) -> np.ndarray:
-            return (values * top).round().numpy().astype(picture.pixels.dtype)
+    def area(self, layers: int = 1) -> int:
+        """Input pixels of a tile, context included, for which there is memory."""
+        if self._cost is None:
+            counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
+            self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
+        return max(min(available(self.device, self.max_memory) // (self._cost * layers), _AREA), 1)
 
-        return Picture(
-            stored(output[0].permute(1, 2, 0)),
-            None if alpha is None else stored(alpha[0, 0]),
-            picture.icc,
-            picture.exif,
-        )
+    def geometry(self, pixels: int | None = None) -> Geometry:
+        """Of the network. A radius that is not declared, or larger than useful, is measured when a picture needs it:
+        one that fits into memory as a whole needs none."""
+        manifest = self.manifest
+        declared = Geometry(manifest.scale, manifest.receptive_radius, manifest.multiple_of)
+        if declared.radius is not None and declared.radius <= _FAR:
+            return declared
+        if self._geometry is None:
+            if self.tile is None and pixels is not None and pixels <= self.area():
+                return declared
+            self.say("measuring how far this network looks")
+            found = effective_radius(self.runner.network, manifest.scale, manifest.channels, manifest.multiple_of)
+            if found is None and declared.radius is None:
+                self.say("this network has global operations: tiles are blended where they overlap")
+            radius = min((r for r in (found, declared.radius) if r is not None), default=None)
+            self._geometry = Geometry(manifest.scale, radius, manifest.multiple_of)
+        return self._geometry
+
+    def seconds_a_pixel(self, source: Source) -> float:
+        """Time for an input pixel, measured on a part of a picture."""
+        part = _middle(source, self.manifest.multiple_of)
+        self.runner.check(part)
+        self._network(part)
+        start = time.perf_counter()
+        self._network(part)
+        return (time.perf_counter() - start) / (part.shape[0] * part.shape[-2] * part.shape[-1])
+
+    def _tensor(self, pictures: Tensor, watch: Watch | None) -> Tensor:
+        batch = pictures[None] if pictures.ndim == 3 else pictures
+        output = torch.cat(list(self.bands(Whole(batch.float()), len(batch), watch)), dim=2).clamp_(0, 1)
+        return output[0] if pictures.ndim == 3 else output
+
+    def _network(self, tile: Tensor) -> Tensor:
+        """A tile through the network; colours outside of its range go around it."""
+        rest = beyond_gamut(tile)
+        output = self._turned(tile.clamp(0, 1))
+        return output if rest is None else output + enlarged(rest.to(output.device), self.manifest.scale)
+
+    def _turned(self, tile: Tensor) -> Tensor:
+        if not self.ensemble:
+            return self.runner(tile)
+        total: Tensor | None = None
+        for turns in range(4):
+            for mirrored in (False, True):
+                given = torch.rot90(tile.flip(-1) if mirrored else tile, turns, (-2, -1))
+                output = torch.rot90(self.runner(given), -turns, (-2, -1))
+                output = output.flip(-1) if mirrored else output
+                total = output if total is None else total + output
+        assert total is not None, "eight versions"
+        return total / 8
+
+
+def _supported(precision: str, manifest: Manifest) -> str:
+    """``auto`` is float32 for a network that does not support the half precision it would take."""
+    return "fp32" if precision == "auto" and "bf16" not in manifest.precisions else precision
+
+
+def _middle(source: Source, multiple: int) -> Tensor:
+    """A part of a picture that says what half precision does to it."""
+    height, width = (-(-min(side, _PROBE) // multiple) * multiple for side in (source.height, source.width))
+    top, left = max((source.height - height) // 2, 0), max((source.width - width) // 2, 0)
+    return cut(source, Region(top, top + height, left, left + width)).clamp(0, 1)
+
+
+def _picture(array: NDArray[Any]) -> Picture:
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
+        raise TypeError(f"an array is (H, W) or (H, W, C) of uint8 or uint16, not {array.shape} of {array.dtype}")
+    pixels = array[..., None] if array.ndim == 2 else array
+    if pixels.shape[2] in (2, 4):
+        return Picture(np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1]))
+    return Picture(np.ascontiguousarray(pixels))
+
+
+def _array(picture: Picture, dimensions: int) -> NDArray[Any]:
+    rows = picture.rows()
+    return rows[..., 0] if dimensions == 2 else rows
+
+
+def _image(picture: Picture) -> Image.Image:
+    rows = picture.rows()
+    if rows.dtype == np.uint16 and rows.shape[2] > 1:
+        rows = np.rint(rows / 257.0).astype(np.uint8)
+    return Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)

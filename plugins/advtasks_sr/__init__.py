@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advtasks.hookspecs import Component, TaskSpec, VerbSpec, hookimpl
+from advtasks.hookspecs import Component, ForeignSpec, TaskSpec, VerbSpec, hookimpl
 
 
 @hookimpl
@@ -28,6 +28,19 @@ def advtasks_verbs() -> list[VerbSpec]:
             name="upscale",
             summary="enlarge pictures and folders of pictures with a trained model",
             run="advtasks_sr.upscale_command:main",
+        )
+    ]
+
+
+@hookimpl
+def advtasks_foreign() -> list[ForeignSpec]:
+    """Community models."""
+    return [
+        ForeignSpec(
+            name="spandrel",
+            summary="ESRGAN, Real-ESRGAN, SRVGG, SwinIR, SPAN and other community models that spandrel recognises",
+            suffixes=(".pth", ".pt", ".ckpt", ".safetensors"),
+            open="advtasks_sr.foreign:open_community_model",
         )
     ]
 

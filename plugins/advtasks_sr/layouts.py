@@ -103,7 +103,7 @@ def _pair(
     high: Sequence[Path], low: Sequence[Path], scale: int, high_folder: Path, low_folder: Path
 ) -> tuple[tuple[Source, ...], tuple[str, ...]]:
     """Partners by name within their folders; those without one, and pairs of the wrong size, are problems."""
-    from advtasks.data.picture import picture_size
+    from advtasks.pictures.decode import picture_size
 
     by_name = {_key(path, low_folder, scale): path for path in low}
     pairs, problems = [], []

@@ -11,9 +11,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from advtasks.data.loader import Position
-from advtasks.data.picture import read_picture
 from advtasks.data.resize import downscale_rgb8
 from advtasks.errors import DataError
+from advtasks.pictures.decode import read_picture
 from advtasks.task import Batch
 from advtasks_sr.layouts import Source
 from advtasks_sr.patches import Pair, cut_patch

@@ -103,7 +103,7 @@ def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(bytes(100))
     for arguments, code, message in (
         (("x.png", "-o", tmp_path, "-m", run), 2, "x.png: no such file"),
-        (("x.png", "-o", tmp_path, "-m", tmp_path / "a.pth"), 1, "not a bundle"),
+        (("x.png", "-o", tmp_path, "-m", tmp_path / "a.pth"), 1, "not a PyTorch weights file"),
         (("x.png", "-o", tmp_path, "-m", tmp_path / "none"), 1, "no such model"),
         (("-o", tmp_path, "-m", run), 2, "no pictures given"),
         (("x.png", "-o", tmp_path, "-m", run, "--device", "cuda:99"), 2, "cuda:99"),

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import errno
+import io
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageCms
 
 from advtasks.errors import UsageError
-from advtasks.inference.batch import Summary, plan, process
+from advtasks.inference import batch
+from advtasks.inference.batch import Settings, Summary, run
 from advtasks.inference.engine import ImageModel
+from advtasks.inference.jobs import plan
+from advtasks.inference.sizes import OutputSize
+from advtasks.pictures.animation import read_animation, read_frames
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
 
 
-def run(identity: ImageModel, inputs: list[Path], out: Path, *, overwrite: bool = False) -> Summary:
-    summary = Summary()
-    for job in plan(inputs, out, "x1"):
-        process(job, identity, summary, overwrite=overwrite)
-    return summary
+def done(identity: ImageModel, inputs: list[Path], out: Path, **settings: object) -> Summary:
+    return run(plan(inputs, out, "x1"), identity, Settings(size=OutputSize(1), **settings))
+
+
+def targets(summary: Summary) -> list[Path]:
+    return [result.target for result in summary.having("written")]
+
+
+def sources(summary: Summary, status: str) -> list[Path]:
+    return [result.source for result in summary.having(status)]
 
 
 def test_nothing_is_overwritten_whatever_its_name(identity: ImageModel, tmp_path: Path) -> None:
     source, out = tmp_path / "IMG[1]*.png", tmp_path / "out"
     Image.fromarray(PIXELS).save(source)
-    (written,) = run(identity, [source], out).written
+    (written,) = targets(done(identity, [source], out))
     written.write_bytes(b"precious")
-    assert run(identity, [source], out).skipped == [source]
+    assert sources(done(identity, [source], out), "skipped") == [source]
     assert written.read_bytes() == b"precious"
-    assert run(identity, [source], out, overwrite=True).written == [written]
+    assert targets(done(identity, [source], out, overwrite=True)) == [written]
     assert written.read_bytes() != b"precious"
 
 
@@ -38,16 +52,15 @@ def test_pictures_of_equal_stem_each_have_their_result(identity: ImageModel, tmp
     folder.mkdir()
     for suffix in ("gif", "png", "webp", "tiff"):
         Image.fromarray(PIXELS).save(folder / f"a.{suffix}")
-    summary = run(identity, [folder], tmp_path / "out")
-    assert not summary.skipped
-    assert not summary.failed
-    assert {path.name for path in summary.written} == {"a_x1.png", "a_x1_png.png", "a_x1.webp", "a_x1.tiff"}
+    summary = done(identity, [folder], tmp_path / "out")
+    assert summary.exit_code == 0
+    assert {path.name for path in targets(summary)} == {"a_x1.png", "a_x1_png.png", "a_x1.webp", "a_x1.tiff"}
 
 
 def test_results_within_the_input_folder_are_not_inputs(identity: ImageModel, tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     for out in (tmp_path, tmp_path / "out"):
-        assert [path.name for path in run(identity, [tmp_path], out).written] == ["a_x1.png"]
+        assert [path.name for path in targets(done(identity, [tmp_path], out))] == ["a_x1.png"]
         assert [job.source.name for job in plan([tmp_path], out, "x1")] == ["a.png"], "the result is no input"
         for result in tmp_path.rglob("*_x1.png"):
             result.unlink()
@@ -58,18 +71,161 @@ def test_whatever_an_encoder_raises_the_others_are_done(
 ) -> None:
     for name in "ab":
         Image.fromarray(PIXELS).save(tmp_path / f"{name}.png")
-    save = Image.Image.save
+    write = batch.encode
 
-    def failing(image: Image.Image, path: Path, **options: object) -> None:
-        if ".a_x1" in Path(path).name:
+    def failing(path: Path, *arguments: object) -> None:
+        if path.name == "a_x1.png":
             raise ValueError("encoding error 5")
-        save(image, path, **options)
+        write(path, *arguments)
 
-    monkeypatch.setattr(Image.Image, "save", failing)
-    summary = run(identity, [tmp_path], tmp_path / "out")
-    assert [path.name for path in summary.written] == ["b_x1.png"]
-    assert summary.failed == [(tmp_path / "a.png", "encoding error 5")]
+    monkeypatch.setattr(batch, "encode", failing)
+    summary = done(identity, [tmp_path], tmp_path / "out")
+    assert [path.name for path in targets(summary)] == ["b_x1.png"]
+    (failed,) = summary.having("failed")
+    assert (failed.source, failed.message) == (
+        tmp_path / "a.png",
+        f"{tmp_path / 'a.png'}: ValueError: encoding error 5",
+    )
+    assert summary.exit_code == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_x1.png"]
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_encoder_that_gives_up_early_stops_neither_the_network_nor_the_batch(
+    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """The rows of a large picture are more than the queue holds: nobody may wait for a reader that is gone."""
+    large = np.random.default_rng(0).integers(0, 256, (400, 20, 3), dtype=np.uint8)
+    Image.fromarray(large).save(tmp_path / "a.png")
+    Image.fromarray(PIXELS).save(tmp_path / "b.png")
+    write = batch.encode
+
+    def failing(path: Path, kind: object, metadata: object, blocks: Iterable[np.ndarray]) -> None:
+        if path.name == "a_x1.png":
+            for _ in islice(blocks, after):
+                pass
+            raise OSError(5, "Input/output error")
+        write(path, kind, metadata, blocks)
+
+    monkeypatch.setattr(batch, "encode", failing)
+    identity.tile = 8
+    summary = done(identity, [tmp_path], tmp_path / "out", jobs=1)
+    assert [result.status for result in summary.results] == ["failed", "written"]
+    assert "Input/output error" in summary.results[0].message
+
+
+def test_an_error_of_the_network_leaves_no_half_written_file(tmp_path: Path, identity: ImageModel) -> None:
+    class Broken(torch.nn.Module):
+        calls = 0
+
+        def forward(self, tile: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            if self.calls == 5:
+                raise RuntimeError("a bug in row 5")
+            return tile
+
+    Image.fromarray(np.zeros((90, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(PIXELS).save(tmp_path / "b.png")
+    summary = done(ImageModel(Broken(), identity.manifest, tile=10), [tmp_path], tmp_path / "out")
+    assert {result.source.name: result.status for result in summary.results} == {"a.png": "failed", "b.png": "written"}
+    assert "a bug in row 5" in summary.having("failed")[0].message
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_x1.png"]
+
+
+def test_a_full_disk_stops_the_batch_and_says_how_to_go_on(
+    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcdef":
+        Image.fromarray(PIXELS).save(tmp_path / f"{name}.png")
+
+    def full(path: Path, *arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(batch, "encode", full)
+    summary = done(identity, [tmp_path], tmp_path / "out", jobs=1)
+    assert summary.exit_code == 1
+    assert "disk is full" in summary.stopped
+    assert len(summary.results) < 6, "the others are not tried"
+
+
+def test_metadata_can_be_left_away_but_for_the_profile(identity: ImageModel, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif, icc_profile=profile, dpi=(300, 300))
+    (kept,) = targets(done(identity, [tmp_path / "a.png"], tmp_path / "kept"))
+    (stripped,) = targets(done(identity, [tmp_path / "a.png"], tmp_path / "stripped", strip_metadata=True))
+    with Image.open(kept) as image:
+        assert image.getexif()[0x010F] == "maker"
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    with Image.open(stripped) as image:
+        assert not image.getexif()
+        assert "dpi" not in image.info
+        assert image.info["icc_profile"] == profile
+
+
+def test_lists_patterns_and_repeated_files(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg", "c.png"):
+        Image.fromarray(PIXELS).save(tmp_path / name)
+    listed = io.StringIO(f"{tmp_path / 'a.png'}\n\n{tmp_path / 'none.png'}\r\n")
+    jobs = plan(["-", str(tmp_path / "*.png"), tmp_path], tmp_path / "out", "x4", listed)
+    assert [job.source.name for job in jobs] == ["a.png", "none.png", "c.png", "b.jpg"]
+
+
+def test_a_format_for_all(identity: ImageModel, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    Image.fromarray(np.dstack([PIXELS, PIXELS[..., :1]])).save(tmp_path / "b.png")
+    found = targets(done(identity, [tmp_path], tmp_path / "out", suffix=".jpg"))
+    assert [path.name for path in found] == ["a_x1.jpg", "b_x1.png"], "JPEG holds no opacity"
+
+
+def test_more_pixels_than_allowed_are_refused_before_they_are_decoded(identity: ImageModel, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((200, 300), np.uint8)).save(tmp_path / "bomb.png")
+    (failed,) = done(identity, [tmp_path / "bomb.png"], tmp_path / "out", limit=50_000).results
+    assert failed.status == "failed"
+    assert "300x200" in failed.message
+    assert "--max-megapixels" in failed.message
+
+
+def test_animations_keep_frames_and_timing(identity: ImageModel, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:30, :40]
+    waves = np.stack([128 + 100 * np.sin(rows / 5 + k) * np.cos(columns / 7) for k in range(3)], -1).astype(np.uint8)
+    frames = [Image.fromarray(np.roll(waves, 5 * number, 1)) for number in range(4)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    frames[0].save(tmp_path / "a.gif", duration=[50, 100, 150, 200], loop=3, **more)
+    frames[0].save(tmp_path / "b.webp", duration=[40, 80, 120, 160], loop=0, lossless=True, **more)
+    frames[0].save(tmp_path / "c.png", duration=[70, 70, 70, 70], **more)
+    frames[0].save(tmp_path / "d.tiff", **more)
+    summary = done(identity, [tmp_path], tmp_path / "out")
+    assert summary.exit_code == 0, [result.message for result in summary.results]
+    expected = {
+        "a_x1.webp": [50, 100, 150, 200], "b_x1.webp": [40, 80, 120, 160], "c_x1.png": [70] * 4, "d_x1.tiff": [0] * 4,
+    }  # fmt: skip
+    for name, durations in expected.items():
+        timing = read_animation(tmp_path / "out" / name)
+        assert timing is not None, name
+        assert list(timing.durations) == durations, name
+        for found, frame in zip(read_frames(tmp_path / "out" / name), frames, strict=True):
+            difference = np.abs(found.pixels.astype(int) - np.asarray(frame)).mean()
+            assert difference < (12 if name.startswith(("a", "b")) else 0.01), name
+    assert read_animation(tmp_path / "out" / "a_x1.webp").loop == 3
+    assert read_animation(tmp_path / "out" / "b_x1.webp").loop == 0
+
+
+def test_sizes() -> None:
+    assert OutputSize.parse(4, None, None).of(10, 20) == (40, 80)
+    assert OutputSize.parse(4, 3.2, None).of(10, 21) == (32, 67)
+    assert OutputSize.parse(4, None, "3840x").of(1920, 1080) == (3840, 2160)
+    assert OutputSize.parse(4, None, "x720").of(1920, 1080) == (1280, 720)
+    assert OutputSize.parse(4, None, "100x100").of(1920, 1080) == (100, 56)
+    assert [OutputSize.parse(4, *given).label for given in ((None, None), (3.2, None), (None, "90x"))] == [
+        "x4",
+        "x3.2",
+        "90x",
+    ]
+    for given in ((2.0, "9x"), (0.0, None), (None, "x"), (None, "0x5"), (None, "wide")):
+        with pytest.raises(UsageError):
+            OutputSize.parse(4, *given)
 
 
 def test_inputs_that_are_not_there(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from advtasks.data.picture import Picture, picture_size, read_picture
 from advtasks.errors import DataError
 from advtasks.inference.engine import ImageModel
-from advtasks.inference.image_io import output_suffix, write_picture
+from advtasks.pictures.decode import picture_size, read_kind, read_picture
+from advtasks.pictures.encode import output_suffix, write_picture
+from advtasks.pictures.picture import Metadata, Picture
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -56,6 +57,7 @@ def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(
     for name, path in kinds(tmp_path).items():
         picture = read_picture(path)
         assert picture.rgb8().shape == (20, 30, 3), name
+        assert read_kind(path) == picture.kind, name
         output = identity.apply(picture)
         assert output.pixels.dtype == picture.pixels.dtype, name
         assert output.pixels.shape == picture.pixels.shape, name
@@ -64,7 +66,7 @@ def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(
         assert difference.max() <= 1, name
         assert (output.alpha is None) == (picture.alpha is None), name
         target = tmp_path / f"out-{name}"
-        target = target.with_suffix(output_suffix(path.suffix, picture, picture.size))
+        target = target.with_suffix(output_suffix(path.suffix, picture.kind))
         write_picture(target, output)
         again = read_picture(target)
         assert again.pixels.shape == picture.pixels.shape, name
@@ -126,7 +128,7 @@ def test_formats_that_cannot_hold_a_picture_become_png(tmp_path: Path) -> None:
         (".webp", "rgb.png", (16400, 9), ".png"),
         (".JPG", "rgb.png", (9, 9), ".jpg"),
     ):
-        assert output_suffix(suffix, read_picture(found[name]), size) == expected
+        assert output_suffix(suffix, read_picture(found[name]).kind.resized(*size)) == expected
 
 
 def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(identity: ImageModel, tmp_path: Path) -> None:
@@ -134,16 +136,16 @@ def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(identity: Ima
     exif[0x0112] = 6
     exif[0x010E] = "a caption"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    plain = Picture(DEEP, None, profile, exif.tobytes())
+    plain = Picture(DEEP, None, Metadata(icc=profile, exif=exif.tobytes()))
     write_picture(tmp_path / "turned.png", plain)
     picture = read_picture(tmp_path / "turned.png")
     assert picture.size == (20, 30)
     assert np.array_equal(picture.pixels, np.rot90(DEEP, -1))
-    assert picture.icc == profile
+    assert picture.metadata.icc == profile
     write_picture(tmp_path / "again.png", identity.apply(picture))
     again = read_picture(tmp_path / "again.png")
     assert again.size == (20, 30)
-    assert (again.icc, again.exif) == (picture.icc, picture.exif)
+    assert again.metadata == picture.metadata
     assert np.array_equal(again.pixels, picture.pixels)
 
 

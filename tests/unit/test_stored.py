@@ -18,9 +18,9 @@ from PIL import Image
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures
 from advtasks.data.loader import Position, batches
-from advtasks.data.picture import picture_size, read_picture
 from advtasks.data.stored import StoredFile
 from advtasks.errors import DataError
+from advtasks.pictures.decode import picture_size, read_picture
 
 Run = Callable[..., tuple[int, str, str]]
 

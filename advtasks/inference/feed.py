@@ -1,0 +1,64 @@
+"""Rows on their way from the thread that computes them to the one that writes them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+_DEPTH = 2
+"""Blocks that may wait: enough that neither side stands still, few enough that memory stays bounded."""
+_END = object()
+
+
+class Abandoned(Exception):
+    """The other side gave up; its own error says why."""
+
+
+class Feed:
+    """A bounded queue that both sides can leave."""
+
+    def __init__(self) -> None:
+        self._blocks: queue.Queue[Any] = queue.Queue(_DEPTH)
+        self._closed = threading.Event()
+
+    def put(self, block: NDArray[Any]) -> None:
+        """Hand on a block.
+
+        Raises:
+            Abandoned: nobody reads any more.
+        """
+        self._put(block)
+
+    def end(self) -> None:
+        """All blocks were put."""
+        self._put(_END)
+
+    def fail(self, error: BaseException) -> None:
+        """There will be no more: the reader raises `error`."""
+        self._put(error)
+
+    def close(self) -> None:
+        """The reader is done, in one way or another."""
+        self._closed.set()
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        while True:
+            block = self._blocks.get()
+            if block is _END:
+                return
+            if isinstance(block, BaseException):
+                raise Abandoned from block
+            yield block
+
+    def _put(self, block: Any) -> None:
+        while not self._closed.is_set():
+            try:
+                self._blocks.put(block, timeout=0.05)
+            except queue.Full:
+                continue
+            return
+        raise Abandoned

@@ -1,0 +1,121 @@
+"""A network on its device, at its precision, with a way out where half precision is not enough."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advtasks.devices import autocast, choose_precision
+
+LEAST_PSNR = 45.0
+"""dB between the output in half precision and in float32 below which half precision is refused."""
+MOST_OFF = 0.01
+"""Share of values that may differ by more than one 8-bit level."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between two outputs for the same input."""
+
+    psnr: float
+    """dB, of values in [0, 1]; infinite where they are equal."""
+    off: float
+    """Share of values that differ by more than one 8-bit level, once rounded to levels."""
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nobody can see it."""
+        return self.psnr >= LEAST_PSNR and self.off <= MOST_OFF
+
+
+def difference(found: Tensor, wanted: Tensor) -> Difference:
+    """How far an output in [0, 1] is from another one of its shape. Not finite: minus infinity dB."""
+    if not bool(torch.isfinite(found).all()):
+        return Difference(-math.inf, 1.0)
+    found, wanted = found.clamp(0, 1).double(), wanted.clamp(0, 1).double()
+    error = (found - wanted).square().mean().item()
+    levels = ((found * 255).round() - (wanted * 255).round()).abs()
+    return Difference(math.inf if error == 0 else -10 * math.log10(error), (levels > 1).double().mean().item())
+
+
+class Runner:
+    """Calls a network with tiles.
+
+    Args:
+        network: float (N, C, h, w) in [0, 1] to (N, C, h·scale, w·scale).
+        device: where it runs.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 where the device computes with it.
+        say: told when half precision is refused, or a tile is repeated.
+
+    Half precision has the weights of convolutions in 16 bit; what networks add to their interpolated input stays in
+    float32. Before the first tile its output is compared with float32's on that picture, and it is not used where
+    somebody could see the difference. A tile with values that are not finite is repeated in bf16, then in float32.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        precision: str = "fp32",
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.device, self.say = device, say
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.precision = choose_precision(precision, device)
+        self.checked: Difference | None = None
+        """What half precision changes, once it is known."""
+        self._halves: dict[str, nn.Module] = {}
+
+    def check(self, probe: Tensor) -> None:
+        """Decide on half precision with a part of a picture, (N, C, h, w)."""
+        if self.precision == "fp32" or self.checked is not None:
+            return
+        wanted = self._run(probe, "fp32")
+        for precision in dict.fromkeys((self.precision, "bf16")):
+            self.checked = difference(self._run(probe, precision), wanted)
+            if self.checked.harmless:
+                self.precision = precision
+                return
+            self.say(
+                f"{precision} changes this network's output too much (PSNR to fp32 {self.checked.psnr:.1f} dB, "
+                f"{self.checked.off:.1%} of values off by more than one level): not used"
+            )
+        self.precision = "fp32"
+
+    def __call__(self, tile: Tensor) -> Tensor:
+        """(N, C, h·scale, w·scale), float32, on the device."""
+        output = self._run(tile, self.precision)
+        for precision in ("bf16", "fp32"):
+            if self.precision in (precision, "fp32") or bool(torch.isfinite(output).all()):
+                continue
+            self.say(f"{self.precision} gave values that are not finite: this tile is computed in {precision}")
+            output = self._run(tile, precision)
+        return output
+
+    def _run(self, tile: Tensor, precision: str) -> Tensor:
+        network = self.network if precision == "fp32" else self._half(precision)
+        with torch.inference_mode(), _context(self.device, precision):
+            output: Tensor = network(tile.to(self.device).contiguous(memory_format=torch.channels_last))
+        return output.float()
+
+    def _half(self, precision: str) -> nn.Module:
+        """The network with 16-bit weights where the work is done."""
+        if precision not in self._halves:
+            dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+            double = copy.deepcopy(self.network)
+            for module in double.modules():
+                if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
+                    module.to(dtype)
+            self._halves[precision] = double
+        return self._halves[precision]
+
+
+def _context(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    return autocast(device, precision)()

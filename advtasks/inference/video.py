@@ -1,0 +1,117 @@
+"""Videos frame by frame, with sound, subtitles and timing kept (PyAV, which brings FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advtasks.atomic import atomic_path
+from advtasks.errors import DataError
+from advtasks.inference.frames import Convert
+from advtasks.pictures.picture import Picture
+
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+_CODECS = {"webm": ("libvpx-vp9", {"crf": "20", "b": "0"})}
+_USUAL = ("libx264", {"crf": "16", "preset": "medium"})
+
+
+def convert_video(
+    source: Path,
+    target: Path,
+    convert: Convert,
+    size: Callable[[int, int], tuple[int, int]],
+    watch: Callable[[int, int], None],
+) -> tuple[int, int, int]:
+    """Pass every frame of a video through `convert`; gives width, height and number of frames of the result.
+
+    Each frame keeps its own time stamp, so variable frame rates stay what they are; other streams are copied packet by
+    packet. The frames of the file that was written are counted, and must be as many as those read.
+
+    Args:
+        convert: takes a frame and the size wanted.
+        size: the wanted width and height for a frame's; made even, as the codec wants it.
+
+    Raises:
+        DataError: PyAV is missing, the video cannot be decoded, or frames got lost.
+    """
+    try:
+        import av
+    except ImportError:
+        raise DataError(f"{source}: videos need PyAV: pip install 'advtasks[video]'") from None
+    container = _FORMATS[target.suffix.lower()]
+    try:
+        with atomic_path(target) as temporary:
+            with av.open(str(source)) as read, av.open(str(temporary), "w", format=container) as written:
+                if not read.streams.video:
+                    raise DataError(f"{source}: holds no video")
+                count, width, height = _copy(read, written, container, convert, size, watch)
+            found = count_frames(temporary)
+            if found != count:
+                raise DataError(f"{source}: {count} frames were read, but {found} are in the result; nothing was kept")
+    except av.error.FFmpegError as error:
+        raise DataError(f"{source}: cannot be converted ({error})") from error
+    return width, height, count
+
+
+def count_frames(path: Path) -> int:
+    """Frames of a video, counted by decoding it."""
+    import av
+
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def _copy(
+    read: Any,
+    written: Any,
+    container: str,
+    convert: Convert,
+    size: Callable[[int, int], tuple[int, int]],
+    watch: Callable[[int, int], None],
+) -> tuple[int, int, int]:
+    video = read.streams.video[0]
+    video.thread_type = "AUTO"
+    others = {stream.index: stream for stream in read.streams if stream.type in ("audio", "subtitle")}
+    copies = {index: written.add_stream_from_template(stream) for index, stream in others.items()}
+    output: Any = None
+    count, width, height = 0, 0, 0
+    for packet in read.demux([video, *others.values()]):
+        if packet.stream.index in copies:
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                written.mux(packet)
+            continue
+        for frame in packet.decode():
+            upright = Picture(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)))
+            wanted = tuple(side + side % 2 for side in size(*upright.size))
+            if output is None:
+                width, height = wanted
+                output = _stream(written, container, video, width, height)
+            pixels = convert(upright, (width, height)).pixels
+            count += 1
+            watch(count, max(video.frames, count))
+            written.mux(_encoded(output, pixels, frame))
+    if output is None:
+        raise DataError(f"{read.name}: holds no frame that can be decoded")
+    written.mux(output.encode(None))
+    return count, width, height
+
+
+def _stream(written: Any, container: str, video: Any, width: int, height: int) -> Any:
+    codec, options = _CODECS.get(container, _USUAL)
+    stream = written.add_stream(codec, rate=video.average_rate or 25, options=options)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.codec_context.time_base = video.time_base
+    return stream
+
+
+def _encoded(stream: Any, pixels: np.ndarray, like: Any) -> Iterator[Any]:
+    """A frame's packets; it is shown when the frame `like` was."""
+    import av
+
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    frame.pts, frame.time_base = like.pts, like.time_base
+    return stream.encode(frame)

@@ -1,0 +1,70 @@
+"""Pictures of several frames: animations (GIF, WebP, APNG, AVIF) and the pages of a TIFF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from advtasks.pictures.decode import from_pillow, opened
+from advtasks.pictures.picture import Picture
+
+_KINDS = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}
+"""A JPEG may hold more pictures too, but those are thumbnails and depth maps."""
+_USUAL_DURATION = 100
+"""Milliseconds of a frame that says nothing, as browsers have it."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """How frames follow each other."""
+
+    durations: tuple[int, ...]
+    """Milliseconds of each frame; all 0 for pages."""
+    loop: int | None
+    """Repetitions; 0 is for ever, None where the file does not repeat."""
+
+    @property
+    def pages(self) -> bool:
+        """Whether these are pages and no animation."""
+        return not any(self.durations)
+
+
+def read_animation(path: Path, limit: int | None = None) -> Animation | None:
+    """The timing of a file's frames; None if it is a single picture.
+
+    Raises:
+        DataError: not a picture, or above `limit` pixels.
+    """
+    with opened(path, limit) as image:
+        count = getattr(image, "n_frames", 1)
+        if count < 2 or image.format not in _KINDS:
+            return None
+        if image.format == "TIFF":
+            return Animation((0,) * count, None)
+        durations = []
+        for number in range(count):
+            image.seek(number)
+            image.load()  # WebP and AVIF know the duration only then
+            durations.append(max(int(image.info.get("duration") or _USUAL_DURATION), 1))
+        loop = image.info.get("loop")
+        return Animation(tuple(durations), None if loop is None else int(loop))
+
+
+def read_frames(path: Path, limit: int | None = None) -> Iterator[Picture]:
+    """The frames one after the other, each complete (what earlier frames left standing included).
+
+    Raises:
+        DataError: a frame cannot be decoded.
+    """
+    with opened(path, limit) as image:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            image.load()
+            frame: Image.Image = image
+            if image.format != "TIFF" and image.mode not in ("RGB", "RGBA", "L", "LA"):
+                frame = image.convert("RGBA")
+                frame.info = dict(image.info)
+            yield from_pillow(frame)

@@ -1,0 +1,126 @@
+"""Writing pictures row by row in the format of their input, where that format can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from advtasks.atomic import atomic_path
+from advtasks.pictures.animation import Animation
+from advtasks.pictures.jpeg import QUALITY, write_jpeg
+from advtasks.pictures.metadata import for_size
+from advtasks.pictures.picture import Kind, Metadata, Picture
+from advtasks.pictures.png import write_png
+from advtasks.pictures.tiff import write_tiff
+
+Blocks = Iterable[NDArray[Any]]
+"""Rows of a picture from top to bottom, (rows, width, bands), as they become known."""
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+}
+_OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"quality": 95, "method": 4}, "AVIF": {"quality": 90}}
+_DEEP = {".png", ".tif", ".tiff"}
+_TRANSPARENT = {".png", ".webp", ".tif", ".tiff", ".avif"}
+_ANIMATED = {".png", ".webp", ".avif"}
+_LONGEST = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535, ".avif": 65535}
+_MOVING = ".webp"
+"""For animations whose own format cannot hold full colour: GIF has 256 colours."""
+
+
+def output_suffix(suffix: str, kind: Kind, animation: Animation | None = None) -> str:
+    """The suffix, or another one where that format cannot hold the picture's depth, transparency, size or frames:
+    ``.png`` for a picture, ``.webp`` for an animation (``.png`` where it is too large for that)."""
+    suffix = suffix.lower()
+    longest = max(kind.width, kind.height)
+    fits = suffix in FORMATS and longest <= _LONGEST.get(suffix, longest)
+    fits &= not kind.deep or suffix in _DEEP
+    fits &= not kind.alpha or suffix in _TRANSPARENT
+    fits &= not (kind.deep and kind.alpha and kind.channels == 1) or suffix == ".png"  # few read such a TIFF
+    if animation is None:
+        return suffix if fits else ".png"
+    if animation.pages:
+        return suffix if suffix in (".tif", ".tiff") else ".tiff"
+    if fits and suffix in _ANIMATED:
+        return suffix
+    return _MOVING if longest <= _LONGEST[_MOVING] else ".png"
+
+
+def encode(path: Path, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
+    """Write one picture by the path's suffix, atomically. PNG, JPEG and TIFF are written as the rows come, so their
+    memory does not grow with the picture; the other formats are put together first."""
+    metadata = for_size(metadata, kind.width, kind.height)
+    with atomic_path(path) as temporary:
+        _encoder(path)(temporary, kind, metadata, blocks)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture that is there as a whole, by the path's suffix, atomically."""
+    encode(path, picture.kind, picture.metadata, (picture.rows(),))
+
+
+def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation) -> None:
+    """Write the frames of an animation, or pages, atomically."""
+    metadata = for_size(frames[0].metadata, *frames[0].size)
+    with atomic_path(path) as temporary:
+        if animation.pages:
+            write_tiff(temporary, metadata, [(frame.kind, (frame.rows(),)) for frame in frames])
+            return
+        first, *others = (_image(frame.rows()) for frame in frames)
+        format_ = FORMATS[path.suffix.lower()]
+        options = dict(_OPTIONS.get(format_, {}), **_given(metadata, format_))
+        if animation.loop is not None:
+            options["loop"] = animation.loop
+        elif format_ != "AVIF":
+            options["loop"] = 1  # once: 0 is for ever
+        durations = list(animation.durations)
+        first.save(temporary, format_, save_all=True, append_images=others, duration=durations, **options)
+
+
+def _encoder(path: Path) -> Callable[[Path, Kind, Metadata, Blocks], None]:
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        return write_png
+    if suffix in (".jpg", ".jpeg"):
+        return write_jpeg
+    if suffix in (".tif", ".tiff"):
+        return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, blocks)])
+    return lambda file, kind, metadata, blocks: _write_whole(file, FORMATS[suffix], kind, metadata, blocks)
+
+
+def _write_whole(path: Path, format_: str, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
+    whole = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
+    top = 0
+    for block in blocks:
+        whole[top : top + len(block)] = block
+        top += len(block)
+    _image(whole).save(path, format_, **_OPTIONS.get(format_, {}), **_given(metadata, format_))
+
+
+def _image(rows: NDArray[Any]) -> Image.Image:
+    return Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
+
+
+def _given(metadata: Metadata, format_: str) -> dict[str, Any]:
+    """What Pillow writes of it in this format."""
+    if format_ == "BMP":
+        return {"dpi": metadata.dpi} if metadata.dpi else {}
+    every = {"icc_profile": metadata.icc, "exif": metadata.exif, "xmp": metadata.xmp}
+    if format_ == "PNG":
+        every.pop("xmp")
+    return {name: value for name, value in every.items() if value}
+
+
+__all__ = ["FORMATS", "QUALITY", "encode", "encode_frames", "output_suffix", "write_picture"]

@@ -1,0 +1,72 @@
+"""EXIF, XMP, profile and density of a file, kept true for upright pixels of another size."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+from PIL import Image
+
+from advtasks.pictures.picture import Metadata
+
+_ORIENTATION = 0x0112
+_EXIF_FOLDER, _PIXELS_ACROSS, _PIXELS_DOWN = 0x8769, 0xA002, 0xA003
+_TIFF_ACROSS, _TIFF_DOWN = 0x0100, 0x0101
+_LAYOUT = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143, 0x0144, 0x0145,
+           0x0152, 0x0153, 0x02BC, 0x8773)  # fmt: skip
+"""Tags of a TIFF that describe how its pixels are stored, or are carried apart; true of no other file."""
+_XMP_ORIENTATION = re.compile(rb"\s*tiff:Orientation=([\"'])\d+\1|<tiff:Orientation>\d+</tiff:Orientation>")
+
+
+def read_exif(image: Image.Image) -> Image.Exif:
+    """The EXIF of a file; empty where it cannot be read, since the pixels are what matters."""
+    try:
+        exif = image.getexif()
+        exif.tobytes()
+    except Exception:  # damaged EXIF makes Pillow raise struct.error, SyntaxError and others
+        return Image.Exif()
+    return exif
+
+
+def orientation(image: Image.Image) -> int:
+    """1 to 8; 1 is upright."""
+    return int(read_exif(image).get(_ORIENTATION, 1))
+
+
+def read_metadata(image: Image.Image) -> Metadata:
+    """All that an open file says, without its orientation, which the decoder applies to the pixels."""
+    exif = Image.Exif()
+    exif.load(read_exif(image).tobytes())
+    for tag in (_ORIENTATION, _TIFF_ACROSS, _TIFF_DOWN, *_LAYOUT):
+        exif.pop(tag, None)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    return Metadata(
+        icc=image.info.get("icc_profile"),
+        exif=exif.tobytes() if len(exif) else None,
+        xmp=_XMP_ORIENTATION.sub(b"", xmp) if xmp else None,
+        dpi=_dpi(image),
+    )
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if math.isfinite(across + down) and min(across, down) > 1 else None  # 1: no unit
+
+
+def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
+    """The same with the size that EXIF states set to the new one; dots per inch stay."""
+    if metadata.exif is None:
+        return metadata
+    exif = Image.Exif()
+    exif.load(metadata.exif)
+    folder = exif.get_ifd(_EXIF_FOLDER)
+    if _PIXELS_ACROSS not in folder and _PIXELS_DOWN not in folder:
+        return metadata
+    folder[_PIXELS_ACROSS], folder[_PIXELS_DOWN] = width, height
+    return dataclasses.replace(metadata, exif=exif.tobytes())

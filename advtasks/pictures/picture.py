@@ -1,0 +1,106 @@
+"""What a picture file holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a file says about its pixels."""
+
+    icc: bytes | None = None
+    """Colour profile of the pixels."""
+    exif: bytes | None = None
+    """EXIF (TIFF structure, with or without the ``Exif`` prefix), without orientation."""
+    xmp: bytes | None = None
+    """XMP packet, without orientation."""
+    dpi: tuple[float, float] | None = None
+    """Dots per inch, across and down."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes:
+        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB).
+        alpha: (H, W) of the same type, or None.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    metadata: Metadata = Metadata()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def kind(self) -> Kind:
+        """Its size and the type of its pixels."""
+        width, height = self.size
+        return Kind(
+            width,
+            height,
+            channels=self.pixels.shape[2],
+            alpha=self.alpha is not None,
+            deep=self.pixels.dtype == np.uint16,
+        )
+
+    def rows(self) -> NDArray[Any]:
+        """(H, W, C or C + 1): colour, then opacity."""
+        if self.alpha is None:
+            return self.pixels
+        return np.concatenate((self.pixels, self.alpha[..., None]), axis=2)
+
+    def rgb8(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 for training: grey repeated, 16 bit rounded, transparency laid on white."""
+        pixels = self.pixels
+        if self.alpha is not None:
+            top = np.iinfo(pixels.dtype).max
+            opacity = self.alpha[..., None].astype(np.float32) / top
+            pixels = np.rint(pixels * opacity + top * (1 - opacity)).astype(pixels.dtype)
+        if pixels.dtype == np.uint16:
+            pixels = np.rint(pixels / 257.0).astype(np.uint8)
+        if pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Size and type of pixels: what an encoder must know before the first row."""
+
+    width: int
+    height: int
+    channels: int = 3
+    """1 (grey) or 3 (RGB), opacity not counted."""
+    alpha: bool = False
+    deep: bool = False
+    """16 bit."""
+
+    @property
+    def bands(self) -> int:
+        """Values of a pixel, opacity included."""
+        return self.channels + self.alpha
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Of a value."""
+        return np.uint16 if self.deep else np.uint8
+
+    @property
+    def top(self) -> int:
+        """The largest value."""
+        return 65535 if self.deep else 255
+
+    def resized(self, width: int, height: int) -> Kind:
+        """The same type at another size."""
+        return dataclasses.replace(self, width=width, height=height)

@@ -1,0 +1,108 @@
+"""TIFF strip by strip at 8 and 16 bit, one page or several, with profile, EXIF, XMP and density."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from advtasks.pictures.picture import Kind, Metadata
+
+_STRIP = 64
+_LEVEL = 4
+_BIG = 2**31
+"""Bytes of pixels from which on the file has 64-bit addresses."""
+_EXIF_FOLDER, _XMP = 0x8769, 700
+_PLACEHOLDER = _EXIF_FOLDER - 1
+"""The writer refuses the tag of an EXIF folder; this one keeps its place among the sorted tags."""
+_ASCII, _BYTE, _LONG = 2, 1, 4
+_TEXTS = {0x010E, 0x010F, 0x0110, 0x013B, 0x8298}
+"""Description, make, model, artist, copyright; software and date are the writer's own arguments."""
+
+
+def write_tiff(path: Path, metadata: Metadata, pages: Sequence[tuple[Kind, Iterable[NDArray[Any]]]]) -> None:
+    """Write pages, each of blocks (rows, width, bands) of its kind's type, top to bottom."""
+    import tifffile
+
+    exif = Image.Exif()
+    if metadata.exif:
+        exif.load(metadata.exif)
+    folder = exif.get_ifd(_EXIF_FOLDER)
+    size = sum(kind.width * kind.height * kind.bands * (1 + kind.deep) for kind, _ in pages)
+    with tifffile.TiffWriter(path, bigtiff=size > _BIG, byteorder="<") as file:
+        for number, (kind, blocks) in enumerate(pages):
+            file.write(
+                _strips(blocks),
+                shape=(kind.height, kind.width, kind.bands) if kind.bands > 1 else (kind.height, kind.width),
+                dtype=kind.dtype,
+                photometric="rgb" if kind.channels == 3 else "minisblack",
+                planarconfig="contig" if kind.bands > 1 else None,
+                extrasamples=["unassalpha"] if kind.alpha else None,
+                rowsperstrip=_STRIP,
+                compression="zlib",
+                predictor=True,
+                iccprofile=metadata.icc,
+                resolution=metadata.dpi or (1, 1),
+                resolutionunit="INCH" if metadata.dpi else "NONE",
+                software=exif.get(0x0131, False),
+                datetime=exif.get(0x0132),
+                extratags=_extra(exif, metadata.xmp, bool(folder)) if number == 0 else (),
+                metadata=None,
+            )
+    if folder:
+        _append_exif(path, folder)
+
+
+def _extra(exif: Image.Exif, xmp: bytes | None, has_folder: bool) -> list[tuple[Any, ...]]:
+    tags: list[tuple[Any, ...]] = [(tag, _ASCII, 0, str(exif[tag]).encode(), True) for tag in _TEXTS if tag in exif]
+    if xmp:
+        tags.append((_XMP, _BYTE, len(xmp), xmp, True))
+    if has_folder:
+        tags.append((_PLACEHOLDER, _LONG, 1, 0, True))
+    return tags
+
+
+def _strips(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
+    """Strips of equal height, the last one as it comes, under the horizontal predictor and compressed."""
+    waiting: NDArray[Any] | None = None
+    for block in blocks:
+        waiting = block if waiting is None else np.concatenate((waiting, block))
+        while len(waiting) >= _STRIP:
+            yield _packed(waiting[:_STRIP])
+            waiting = waiting[_STRIP:]
+    if waiting is not None and len(waiting):
+        yield _packed(waiting)
+
+
+def _packed(strip: NDArray[Any]) -> bytes:
+    differences = strip.copy()
+    differences[:, 1:] -= strip[:, :-1]  # wraps around, as it must
+    return zlib.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes(), _LEVEL)
+
+
+def _append_exif(path: Path, folder: dict[int, Any]) -> None:
+    """Put the EXIF folder behind the pixels and its address into its tag."""
+    import tifffile
+
+    with tifffile.TiffFile(path, mode="r+") as file:
+        page: Any = file.pages[0]
+        little = file.byteorder == "<"
+        directory = ImageFileDirectory_v2(prefix=b"II" if little else b"MM")
+        for tag, value in folder.items():
+            directory[tag] = value
+        handle = file.filehandle
+        place = handle.size + handle.size % 2
+        handle.seek(handle.size)
+        handle.write(b"\0" * (place - handle.size) + directory.tobytes(place))
+        tag, order = page.tags[_PLACEHOLDER], "<" if little else ">"
+        handle.seek(tag.offset)
+        handle.write(struct.pack(f"{order}H", _EXIF_FOLDER))
+        handle.seek(tag.valueoffset)
+        handle.write(struct.pack(f"{order}I", place))

@@ -1,0 +1,98 @@
+"""Community models (``.pth``, ``.safetensors``): spandrel recognises their architecture from the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advtasks.bundle import Manifest
+from advtasks.errors import BundleError
+from advtasks.torchvision_operators import import_torchvision
+
+
+class Community(nn.Module):
+    """A network that spandrel made, with the padding that it needs.
+
+    Args:
+        descriptor: spandrel's ImageModelDescriptor.
+    """
+
+    def __init__(self, descriptor: Any) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.model = descriptor.model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) in [0, 1] to (N, C', h·scale, w·scale) in [0, 1]."""
+        output: Tensor = self.descriptor(x)
+        return output
+
+
+def open_community_model(path: Path) -> tuple[nn.Module, Manifest]:
+    """The network of a weights file, and what can be known of it.
+
+    Pickles are read with ``weights_only=True``: one that would run code is refused.
+
+    Raises:
+        BundleError: it is not a weights file, would run code, or its architecture is not known.
+    """
+    weights = _weights(path)
+    import_torchvision()
+    import spandrel
+
+    try:
+        descriptor = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(weights))
+    except Exception as error:  # each architecture's reader has errors of its own
+        raise BundleError(
+            f"{path}: spandrel {spandrel.__version__} recognises no architecture in it "
+            f"({(str(error).splitlines() or [type(error).__name__])[0][:160]})"
+        ) from error
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor):
+        raise BundleError(f"{path}: {descriptor.architecture.name} takes more than a picture; it cannot be used here")
+    if descriptor.tiling is spandrel.ModelTiling.INTERNAL:
+        raise BundleError(f"{path}: {descriptor.architecture.name} cuts pictures into tiles itself")
+    half = ["bf16"] * descriptor.supports_bfloat16 + ["fp16"] * descriptor.supports_half
+    needs = descriptor.size_requirements
+    return Community(descriptor), Manifest(
+        task="",
+        verb="upscale" if descriptor.scale > 1 else "restore",
+        plugin="spandrel",
+        plugin_version=spandrel.__version__,
+        advtasks_version="",
+        generator=descriptor.architecture.name,
+        hyper_parameters={"tags": list(descriptor.tags)},
+        channels=descriptor.input_channels,
+        scale=descriptor.scale,
+        receptive_radius=None,
+        multiple_of=max(needs.multiple_of, 1),
+        precisions=("fp32", *half),
+        training_data="not stated in the file",
+        licence="not stated in the file; look where you got it",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _weights(path: Path) -> Any:
+    if path.suffix.lower() == ".safetensors":
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except Exception as error:  # safetensors' own error, or one of the system
+            raise BundleError(f"{path}: not a safetensors file ({error})") from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BundleError(
+            f"{path}: holds more than weights and was not opened, since loading it could run code "
+            f"({(str(error).splitlines() or [''])[0][:160]})"
+        ) from None
+    except Exception as error:  # torch raises several kinds for damaged files
+        raise BundleError(
+            f"{path}: not a PyTorch weights file ({(str(error).splitlines() or [''])[0][:160]})"
+        ) from error

@@ -16,6 +16,7 @@ VERBS = {
     "runs": ("list runs with their state and metrics", "advtasks.cli.runs:main"),
     "report": ("write the report page of a run again, or compare runs", "advtasks.cli.report:main"),
     "models": ("show what a model file holds", "advtasks.cli.models:main"),
+    "export": ("write a model as ONNX or as weights for other programs", "advtasks.cli.export:main"),
     "data": ("check a data folder before training", "advtasks.cli.data:main"),
     "plugins": ("list plugins and what they provide", "advtasks.cli.plugins:main"),
     "doctor": ("show versions, devices, and what is missing", "advtasks.cli.doctor:main"),

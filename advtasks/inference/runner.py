@@ -68,7 +68,8 @@ class Runner:
     ) -> None:
         self.device, self.say = device, say
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.precision = choose_precision(precision, device)
+        fixed = next(network.parameters(), None) is None  # an ONNX file has its own
+        self.precision = "fp32" if fixed else choose_precision(precision, device)
         self.checked: Difference | None = None
         """What half precision changes, once it is known."""
         self._halves: dict[str, nn.Module] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import pickle
 from pathlib import Path
@@ -31,6 +32,10 @@ class Community(nn.Module):
         """(N, C, h, w) in [0, 1] to (N, C', h·scale, w·scale) in [0, 1]."""
         output: Tensor = self.descriptor(x)
         return output
+
+    def deployed(self) -> nn.Module:
+        """A copy of the network alone, for export."""
+        return copy.deepcopy(self.model)
 
 
 def open_community_model(path: Path) -> tuple[nn.Module, Manifest]:

@@ -1,0 +1,271 @@
+"""``advtasks upscale`` and ``export`` as somebody uses them who has a folder of pictures and a model from elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from advtasks_sr.foreign import open_community_model
+from advtasks_sr.generators import Compact
+from PIL import Image
+from safetensors.torch import save_file
+
+from advtasks.errors import BundleError
+from advtasks.inference.batch import Summary
+from advtasks.inference.console import BatchConsole
+from advtasks.inference.engine import ImageModel
+from advtasks.inference.jobs import Job
+from advtasks.inference.video import count_frames
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Real-ESRGAN model file, as its training writes them."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("models") / "tiny.pth"
+    torch.save({"params_ema": Compact(2, 8, 2).state_dict()}, path)
+    return path
+
+
+def picture(path: Path, width: int = 30, height: int = 20) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_a_community_model_enlarges_and_is_described(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    code, out, err = advtasks("upscale", source, "-o", tmp_path / "out", "-m", community, "--precision", "fp32")
+    assert code == 0, err
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        given = torch.from_numpy(np.asarray(Image.open(source)).copy()).permute(2, 0, 1)[None] / 255
+        expected = (Compact(2, 8, 2)(given)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+    found = np.asarray(Image.open(tmp_path / "out" / "a_x2.png"))
+    assert np.abs(found - expected).max() <= 1
+    code, out, _ = advtasks("models", "info", community)
+    known = json.loads(out)
+    assert (known["generator"], known["scale"], known["channels"]) == ("RealESRGAN Compact", 2, 3)
+    assert known["receptive_radius"] >= 2
+    assert known["parameters"] == sum(p.numel() for p in Compact(2, 8, 2).parameters())
+    assert len(known["sha256"]) == 64
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(advtasks: Any, tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    for suffix in (".pth", ".pt", ".ckpt"):
+        torch.save({"params": {"conv.weight": Malicious()}}, tmp_path / f"bad{suffix}")
+        code, _, err = advtasks("upscale", picture(tmp_path / "a.png"), "-o", tmp_path, "-m", tmp_path / f"bad{suffix}")
+        assert code == 1
+        assert "could run code" in err
+        assert not (tmp_path / "owned").exists()
+
+
+def test_models_that_cannot_be_used_say_why(advtasks: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "short.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    (tmp_path / "a.onnx").write_bytes(b"no graph")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    for name, message in (
+        ("a.txt", "not a model file"), ("short.safetensors", "not a safetensors file"), ("a.onnx", "cannot be used"),
+        ("other.safetensors", "recognises no architecture"),
+    ):  # fmt: skip
+        code, _, err = advtasks("upscale", picture(tmp_path / "a.png"), "-o", tmp_path / "out", "-m", tmp_path / name)
+        assert (code, message in err) == (1, True), err
+        assert name in err
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_exported_model_is_the_model(advtasks: Any, community: Path, tmp_path: Path, precision: str) -> None:
+    target = tmp_path / "tiny.onnx"
+    code, out, err = advtasks("export", community, "-o", target, "--precision", precision)
+    assert code == 0, err
+    assert out.count("off by at most") == 4
+    code, _, err = advtasks("export", community, "-o", target)
+    assert code == 2
+    assert "--overwrite" in err
+    source = picture(tmp_path / "a.png", 31, 17)
+    assert advtasks("upscale", source, "-o", tmp_path / "onnx", "-m", target)[0] == 0
+    assert advtasks("upscale", source, "-o", tmp_path / "own", "-m", community, "--precision", "fp32")[0] == 0
+    one, other = (np.asarray(Image.open(tmp_path / name / "a_x2.png")).astype(int) for name in ("onnx", "own"))
+    assert np.abs(one - other).max() <= (1 if precision == "fp32" else 3)
+    code, out, _ = advtasks("models", "info", target)
+    assert json.loads(out)["generator"] == "RealESRGAN Compact", "the manifest travels with the file"
+
+
+def test_weights_for_other_tools_are_what_those_read(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    code, out, err = advtasks("export", community, "-o", tmp_path / "w.safetensors", "--format", "safetensors")
+    assert code == 0, err
+    assert out.count("off by at most 0") == 4
+    network, manifest = open_community_model(tmp_path / "w.safetensors")
+    assert manifest.scale == 2
+    assert set(network.deployed().state_dict()) == set(Compact(2, 8, 2).state_dict())
+
+
+def test_an_export_that_computes_something_else_is_not_kept(
+    advtasks: Any, community: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from advtasks.inference import export
+
+    monkeypatch.setattr(export, "deployed", lambda network: Compact(2, 8, 2).eval())
+    code, _, err = advtasks("export", community, "-o", tmp_path / "w.safetensors", "--format", "safetensors")
+    assert code == 1
+    assert "computes something else" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_factor_and_another_size(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.jpg", 30, 20)
+    for flags, name, size in (
+        (("--scale", "3.2"), "a_x3.2.jpg", (96, 64)), (("--size", "45x"), "a_45x.jpg", (45, 30)),
+        (("--size", "x90", "--format", "png"), "a_x90.png", (135, 90)),
+    ):  # fmt: skip
+        code, _, err = advtasks("upscale", source, "-o", tmp_path / "out", "-m", community, *flags)
+        assert code == 0, err
+        with Image.open(tmp_path / "out" / name) as image:
+            assert image.size == size
+
+
+def test_a_list_on_standard_input_with_a_file_that_is_not_there(
+    advtasks: Any, community: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{picture(tmp_path / 'a.png')}\n{tmp_path / 'none.png'}\n"))
+    report = tmp_path / "report.json"
+    code, out, err = advtasks("upscale", "-", "-o", tmp_path / "out", "-m", community, "--report", report)
+    assert code == 1
+    assert "1 written, 0 skipped, 1 failed" in out
+    assert "none.png" in err
+    written = json.loads(report.read_text())
+    found = {Path(file["source"]).name: file for file in written["files"]}
+    assert {name: file["status"] for name, file in found.items()} == {"a.png": "written", "none.png": "failed"}
+    assert found["a.png"]["width"] == 60
+    assert len(written["sha256"]) == 64
+
+
+def test_a_dry_run_predicts_and_writes_nothing(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "sub" / "b.jpg", 50, 60)
+    (tmp_path / "in" / "bad.png").write_text("no")
+    code, out, err = advtasks(
+        "upscale", tmp_path / "in", "-o", tmp_path / "out", "-m", community, "--dry-run", "--tile", "16"
+    )
+    assert code == 1
+    assert "30x20 -> 60x40, 4 tiles" in out
+    assert "50x60 -> 100x120, 16 tiles" in out
+    assert "2 of 3 files" in out
+    assert "bad.png" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_done_is_said_before_the_first_picture(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    for flags, code, message in (
+        (("-o", tmp_path / "file"), 1, "cannot be written there"),
+        (("-o", tmp_path / "out", "--max-memory", "lots"), 2, "--max-memory"),
+        (("-o", tmp_path / "out", "--scale", "2", "--size", "9x"), 2, "exclude each other"),
+        (("-o", tmp_path / "out", "--format", "gif"), 2, "unknown format"),
+        (("-o", tmp_path / "out", "--jobs", "0"), 2, "--jobs"),
+    ):
+        found, _, err = advtasks("upscale", source, "-m", community, *flags)
+        assert (found, message in err) == (code, True), err
+
+
+def test_a_decompression_bomb_is_refused_with_the_limit(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    Image.new("1", (30_000, 20_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 200_000
+    code, _, err = advtasks("upscale", tmp_path / "bomb.png", "-o", tmp_path / "out", "-m", community)
+    assert code == 1
+    assert "600 megapixels, above the limit of 400" in err
+
+
+def video(path: Path, times: list[int]) -> None:
+    """Frames at given times (of 1/1000 s), and a tone."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac", rate=8000, layout="mono")
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 20 * number, np.uint8), format="rgb24")
+            frame.pts = time
+            container.mux(stream.encode(frame))
+        samples = np.sin(np.arange(8000) / 5).astype(np.float32)[None]
+        tone = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        tone.sample_rate, tone.pts = 8000, 0
+        container.mux(sound.encode(tone))
+        container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
+
+
+def shown(path: Path) -> tuple[list[float], list[bytes]]:
+    """Times of the frames in seconds, and the packets of the sound."""
+    import av
+
+    with av.open(str(path)) as container:
+        times = [round(frame.time, 3) for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    return times, packets
+
+
+def test_a_video_keeps_its_frames_their_times_and_its_sound(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    times = [0, 40, 80, 200, 240, 500, 520, 1000]
+    video(tmp_path / "a.mkv", times)
+    assert shown(tmp_path / "a.mkv")[0] == [time / 1000 for time in times]
+    code, out, err = advtasks("upscale", tmp_path / "a.mkv", "-o", tmp_path / "out", "-m", community)
+    assert code == 0, err
+    assert "64x48, 8 frames" in out
+    target = tmp_path / "out" / "a_x2.mkv"
+    assert count_frames(target) == len(times)
+    assert shown(target) == shown(tmp_path / "a.mkv")
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    code, _, err = advtasks("upscale", tmp_path / "b.mp4", "-o", tmp_path / "out", "-m", community)
+    assert code == 1
+    assert "b.mp4: cannot be converted" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.mkv"]
+
+
+def test_without_pyav_it_is_said(
+    advtasks: Any, community: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    code, _, err = advtasks("upscale", tmp_path / "b.mp4", "-o", tmp_path / "out", "-m", community)
+    assert code == 1
+    assert "advtasks[video]" in err
+
+
+def test_the_console_shows_a_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with BatchConsole(2) as console:
+        assert console.live is not None
+        console.watch(Job(Path("a.png"), Path("b")), 1, 4)
+        console.say("a line that stays")
+    console.summary(Summary(), 1.0)
+    assert "a line that stays" in capsys.readouterr().err
+
+
+def test_the_upscaler_of_the_library(community: Path) -> None:
+    model = ImageModel.load(community)
+    assert model(np.zeros((5, 6, 3), np.uint8)).shape == (10, 12, 3)
+    with pytest.raises(BundleError, match="no such model"):
+        ImageModel.load("nowhere.pth")

@@ -60,12 +60,12 @@ def draw_final_kernels(final: Final, rows: int, draws: Draws) -> Tensor:
 
 
 def filtered(pictures: Tensor, per_picture: Tensor) -> Tensor:
-    """Each picture (N, C, H, W) correlated with its kernel (N, S, S); borders are mirrored, as often as a small picture
-    needs, where kornia's own padding refuses pictures smaller than half the kernel."""
-    margin = per_picture.shape[-1] // 2
+    """Each picture (N, C, H, W) correlated with its kernel (N, S, T), S and T odd; borders are mirrored, as often as a
+    small picture needs, where kornia's own padding refuses pictures smaller than half the kernel."""
+    tall, long = (side // 2 for side in per_picture.shape[-2:])
     height, width = pictures.shape[-2:]
-    wide = pictures.index_select(-2, _mirror(height, margin, pictures.device))
-    wide = wide.index_select(-1, _mirror(width, margin, pictures.device))
+    wide = pictures.index_select(-2, _mirror(height, tall, pictures.device))
+    wide = wide.index_select(-1, _mirror(width, long, pictures.device))
     found: Tensor = filter2d(wide, per_picture.to(pictures.device, non_blocking=True), padding="valid")
     return found
 

@@ -36,17 +36,12 @@ def load_recipe(value: str) -> Recipe | None:
             raise UsageError(f"degradation: not JSON: {error}") from None
     if value in PRESETS:
         path = _FOLDER / f"{value}.yaml"
-    elif is_file_name(value):
+    elif value.lower().endswith((".yaml", ".yml")):
         path = Path(value)
     else:
         hint = did_you_mean(value, (BICUBIC, *PRESETS))
         raise UsageError(f"degradation: no recipe {value!r}, and it is no path to a .yaml file; {hint}")
     return from_plain(Recipe, read_yaml(path), str(path))
-
-
-def is_file_name(value: str) -> bool:
-    """Whether `value` is meant as a path."""
-    return not value.startswith("{") and value.lower().endswith((".yaml", ".yml"))
 
 
 def to_json(recipe: Recipe) -> str:

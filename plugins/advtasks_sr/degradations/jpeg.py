@@ -30,6 +30,8 @@ _CHROMA_STEPS = (
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 """JFIF 1.02, full range."""
+_HALF = 0.5001
+"""Sums of whole levels often end on a half, which libjpeg rounds up; the rest covers the last bits of float32."""
 
 
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
@@ -51,11 +53,12 @@ def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     # libjpeg rounds halves down in even columns and up in odd ones, and the other way round when it decodes
     chroma = _columns(avg_pool2d(ycc[:, 1:], 2), 0.25, 0.5).floor()
     chroma = _coded(chroma, _steps(_CHROMA_STEPS, scale))
+    chroma = chroma[..., : (height + 1) // 2, : (width + 1) // 2]  # a decoder has forgotten the padding
     # 3/4 and 1/4 of the nearer and the farther pixel on each axis: its "fancy upsampling" is bilinear
     chroma = interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
     chroma = _columns(chroma, 8 / 16, 7 / 16).floor()
-    rgb = _mixed(torch.cat((luma, chroma), 1) - _offset(levels), _TO_RGB)
-    return rgb[..., :height, :width].round().clamp(0, 255) / 255
+    decoded = torch.cat((luma[..., :height, :width], chroma[..., :height, :width]), 1)
+    return _mixed(decoded - _offset(levels), _TO_RGB).round().clamp(0, 255) / 255
 
 
 def _mixed(pictures: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
@@ -92,9 +95,10 @@ def _coded(channels: Tensor, steps: Tensor) -> Tensor:
     blocks = channels.view(number, count, height // 8, 8, width // 8, 8).transpose(3, 4) - 128
     basis = _basis().to(channels.device, channels.dtype)
     steps = steps.to(channels.device, channels.dtype, non_blocking=True)[:, None, None, None]
-    coefficients = (basis @ blocks @ basis.T / steps).round() * steps
+    coefficients = basis @ blocks @ basis.T / steps
+    coefficients = coefficients.sign() * (coefficients.abs() + _HALF).floor() * steps
     blocks = basis.T @ coefficients @ basis + 128
-    return blocks.transpose(3, 4).reshape(channels.shape).round().clamp(0, 255)
+    return (blocks.transpose(3, 4).reshape(channels.shape) + _HALF).floor().clamp(0, 255)
 
 
 @cache

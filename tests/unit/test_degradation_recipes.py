@@ -85,3 +85,11 @@ def test_a_path_stays_valid_in_another_folder(tmp_path: Path, monkeypatch: pytes
 def test_random_scale_only_shrinks(value: tuple[float, float]) -> None:
     with pytest.raises(UsageError, match="random_scale"):
         SuperResolutionConfig(random_scale=value)
+
+
+def test_the_recipe_in_the_docs_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "super_resolution.md").read_text()
+    (tmp_path / "mine.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    found = load_recipe(str(tmp_path / "mine.yaml"))
+    assert found is not None
+    assert found.passes[0].resize.factors == (0.5, 1)

@@ -104,7 +104,11 @@ def test_the_preset_trains(advtasks, photos: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert code == 0, err
     assert read_manifest(tmp_path / "run" / "bundle.safetensors").task_options["degradation"] == "realesrgan"
-    assert (REALESRGAN.generator, REALESRGAN.adversary.discriminator, REALESRGAN.adversary.weight) == ("rrdb", "unet", 0.1)
+    assert (REALESRGAN.generator, REALESRGAN.adversary.discriminator, REALESRGAN.adversary.weight) == (
+        "rrdb",
+        "unet",
+        0.1,
+    )
 
 
 def test_what_does_not_fit_is_refused_by_name(

@@ -138,7 +138,9 @@ def test_degradations_on_a_gpu_are_those_of_the_processor(name: str) -> None:
 
 def test_degraded_training_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
     recipe = tmp_path / "mine.yaml"
-    recipe.write_text("margin: 1\npasses: [{blur: {sinc: 0.3}, noise: {}, jpeg: {}}]\nfinal: {sinc: 0.5, jpeg_last: 0.5}\n")
+    recipe.write_text(
+        "margin: 1\npasses: [{blur: {sinc: 0.3}, noise: {}, jpeg: {}}]\nfinal: {sinc: 0.5, jpeg_last: 0.5}\n"
+    )
     flags = [*tiny, "--device", "cuda", "--steps", "4", "--degradation", recipe, "--sharpen-target"]
     code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *flags)
     assert code == 0, err

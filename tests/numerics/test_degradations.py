@@ -44,7 +44,11 @@ def share_within(count: int, total: int, share: float) -> bool:
 
 
 def test_gaussian_kernels_have_sum_1_and_the_covariance_of_their_formula() -> None:
-    sigma_x, sigma_y, angle = torch.tensor([2.0, 1.5, 1.0]), torch.tensor([2.0, 3.0, 2.0]), torch.tensor([0.3, 0.7, -2.0])
+    sigma_x, sigma_y, angle = (
+        torch.tensor([2.0, 1.5, 1.0]),
+        torch.tensor([2.0, 3.0, 2.0]),
+        torch.tensor([0.3, 0.7, -2.0]),
+    )
     squared = kernels.squared_distance(41, sigma_x, sigma_y, angle)
     found = kernels.cut_and_normalized(kernels.generalized_gaussian(squared, torch.ones(3)), torch.full((3,), 41))
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(3))
@@ -109,7 +113,6 @@ def test_drawn_kernels_have_the_shares_and_sizes_of_the_recipe() -> None:
     assert share_within(int((some.amax((1, 2)) == 1).sum()), rows, 0.2)
 
 
-
 def test_each_shape_is_drawn_as_often_as_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, weights = 6000, [0.45, 0.25, 0.12, 0.03, 0.12, 0.03]
     numbers = choice(torch.rand(rows, generator=torch.Generator().manual_seed(0)), weights)
@@ -155,7 +158,9 @@ def test_each_picture_is_filtered_with_its_own_kernel_and_small_ones_are_mirrore
     found = filtered(pictures, each)
     for number in range(3):
         for channel in range(3):
-            expected = cv2.filter2D(pictures[number, channel].numpy(), -1, each[number].numpy(), borderType=cv2.BORDER_REFLECT_101)
+            expected = cv2.filter2D(
+                pictures[number, channel].numpy(), -1, each[number].numpy(), borderType=cv2.BORDER_REFLECT_101
+            )
             np.testing.assert_allclose(found[number, channel].numpy(), expected, atol=1e-12)
     for height, width in ((1, 1), (2, 5), (5, 2)):
         small = filtered(pictures[:, :, :height, :width], each)
@@ -300,7 +305,9 @@ def test_sharpening_is_unsharp_masking_by_opencv() -> None:
         pixels = photo(number, 120).astype(np.float64) / 255
         blurred = cv2.GaussianBlur(pixels, (51, 51), 0, borderType=cv2.BORDER_REFLECT_101)
         residual = pixels - blurred
-        mask = cv2.GaussianBlur((np.abs(residual) * 255 > 10).astype(np.float64), (51, 51), 0, borderType=cv2.BORDER_REFLECT_101)
+        mask = cv2.GaussianBlur(
+            (np.abs(residual) * 255 > 10).astype(np.float64), (51, 51), 0, borderType=cv2.BORDER_REFLECT_101
+        )
         expected = mask * np.clip(pixels + 0.5 * residual, 0, 1) + (1 - mask) * pixels
         found = sharpened(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
         np.testing.assert_allclose(found, expected, atol=1e-9)

@@ -1,0 +1,59 @@
+"""Training patches without a low-resolution side."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from advtasks_sr.layouts import Source
+from advtasks_sr.patches import Pair
+from advtasks_sr.targets import StreamedTargets, TargetCut, Targets
+from conftest import natural
+from PIL import Image
+
+from advtasks.data.loader import Position
+
+
+def variants(picture: np.ndarray) -> list[np.ndarray]:
+    turned = [np.rot90(picture, times) for times in range(4)]
+    return [*turned, *(one[:, ::-1] for one in turned)]
+
+
+def test_a_patch_is_a_piece_of_the_picture_in_one_of_eight_ways() -> None:
+    picture = natural(60, 50, 1)
+    patch = TargetCut(24, (1.0, 1.0), 0.0)(picture, np.random.default_rng(0))["high"].numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (24, 24), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+    assert any((windows == one).all((2, 3, 4)).any() for one in variants(patch))
+
+
+def test_a_shrunken_patch_is_pillows_and_shrinks_less_where_it_would_not_fit() -> None:
+    picture = natural(48, 48, 2)
+    expected = np.asarray(Image.fromarray(picture).resize((24, 24), Image.Resampling.BICUBIC)).astype(int)
+    for factor in (0.5, 0.1):
+        cut = TargetCut(24, (factor, factor), 0.0)
+        patch = cut(picture, np.random.default_rng(3))["high"].numpy()
+        assert patch.shape == (24, 24, 3)
+        assert min(np.abs(one - expected).max() for one in variants(patch)) <= 1
+
+
+def test_patches_are_functions_of_the_position_and_streaming_gives_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs, sources = [], []
+    for number in range(3):
+        picture = natural(64, 72, number)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        sources.append(Source(tmp_path / f"{number}.png"))
+        pairs.append(Pair(str(number), str(number), picture, None))
+    cut = TargetCut(40, (0.6, 1.0), 0.5)
+    kept, streamed = Targets(pairs, cut), StreamedTargets(sources, cut)
+    found = [kept[Position(sample % 3, sample, 7)]["high"] for sample in range(12)]
+    assert all((streamed[Position(sample % 3, sample, 7)]["high"] == found[sample]).all() for sample in range(12))
+    assert not (found[0] == found[3]).all()
+    Image.fromarray(natural(30, 60, 5)).save(tmp_path / "small.png")
+    streamed = StreamedTargets([Source(tmp_path / "small.png"), *sources], cut)
+    with caplog.at_level(logging.WARNING):
+        assert streamed[Position(0, 0, 7)]["high"].shape == (40, 40, 3)
+    assert "small.png: smaller than a patch of 40x40 pixels with its margin" in caplog.text

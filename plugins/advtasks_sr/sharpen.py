@@ -1,4 +1,4 @@
-"""Unsharp masking of training targets (Real-ESRGAN: Wang et al. 2021, section 3.4)."""
+"""Unsharp masking of training targets, as of Real-ESRGAN (Wang et al. 2021)."""
 
 from __future__ import annotations
 

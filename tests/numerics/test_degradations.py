@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from advtasks_sr.degradations import Draws, kernels, load_recipe
-from advtasks_sr.degradations.blur import draw_kernels, filtered
+from advtasks_sr.degradations.blur import draw_final_kernels, draw_kernels, filtered
 from advtasks_sr.degradations.draws import SeededDraws, choice
 from advtasks_sr.degradations.jpeg import jpeg
 from advtasks_sr.degradations.noise import noisy, poisson_noise, poisson_quantile
@@ -111,6 +111,26 @@ def test_drawn_kernels_have_the_shares_and_sizes_of_the_recipe() -> None:
     assert share_within(ringing, rows, blur.sinc), "only sinc kernels are negative anywhere"
     some = draw_kernels(Blur(probability=0.8, sigma=(1, 1)), rows, SeededDraws(1))
     assert share_within(int((some.amax((1, 2)) == 1).sum()), rows, 0.2)
+
+
+def test_small_sinc_kernels_have_a_higher_lowest_cutoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    cutoffs: list[Tensor] = []
+    real = kernels.sinc
+
+    def noted(size: int, cutoff: Tensor) -> Tensor:
+        cutoffs.append(cutoff / math.pi)
+        return real(size, cutoff)
+
+    monkeypatch.setattr(kernels, "sinc", noted)
+    for sizes, lowest in (((7, 11), 1 / 3), ((13, 21), 0.2)):
+        draw_kernels(Blur(sinc=1, sizes=sizes), 2000, SeededDraws(0))
+        assert lowest <= cutoffs[-1].min() < lowest + 0.01
+        assert 0.99 < cutoffs[-1].max() <= 1
+    final = load_recipe("realesrgan")
+    assert final is not None
+    drawn = draw_final_kernels(final.final, 2000, SeededDraws(0))
+    assert share_within(int((drawn.amin((1, 2)) < -1e-6).sum()), 2000, 0.8)
+    assert 1 / 3 <= cutoffs[-1].min() < 0.34
 
 
 def test_each_shape_is_drawn_as_often_as_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:

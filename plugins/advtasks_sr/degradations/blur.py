@@ -39,13 +39,11 @@ def draw_kernels(blur: Blur, rows: int, draws: Draws) -> Tensor:
     found = kernels.generalized_gaussian(squared, beta)
     level = kernels.plateau(squared, _beta(u[5], u[6], blur.plateau_beta))
     found = torch.where(flat[:, None, None], level, found)
-    chosen = u[7]
-    is_sinc = chosen < blur.sinc
     lowest = torch.where(sizes < _SMALL, max(_SMALL_CUTOFF, blur.cutoff[0]), blur.cutoff[0])
     lowest = lowest.clamp(max=blur.cutoff[1])
     # u[2] is the width of the others; a row is one or the other
     ringing = kernels.sinc(size, within(u[2], lowest, torch.tensor(blur.cutoff[1])) * math.pi)
-    found = torch.where(is_sinc[:, None, None], ringing, found)
+    found = torch.where((u[7] < blur.sinc)[:, None, None], ringing, found)
     found = kernels.cut_and_normalized(found, sizes)
     return torch.where((u[8] < blur.probability)[:, None, None], found, _pulse(size))
 

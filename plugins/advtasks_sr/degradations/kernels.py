@@ -34,7 +34,7 @@ def squared_distance(size: int, sigma_x: Tensor, sigma_y: Tensor, angle: Tensor)
 
 
 def generalized_gaussian(squared: Tensor, beta: Tensor) -> Tensor:
-    """exp(-(d²)^β / 2): β 1 is the Gaussian, larger ones are boxes with soft edges. Eq. 2 of the paper; Liu et al.
+    """exp(-(d²)^β / 2): β 1 is the Gaussian, larger ones are boxes with soft edges. Liu et al.
     2020, "Estimating Generalized Gaussian Blur Kernels for Out-of-Focus Image Deblurring".
 
     Args:
@@ -56,7 +56,7 @@ def plateau(squared: Tensor, beta: Tensor) -> Tensor:
 
 def sinc(size: int, cutoff: Tensor) -> Tensor:
     """The ideal low-pass of two dimensions, ω J₁(ω r) / (2 π r), whose frequency response is 1 within the circle of
-    radius ω and 0 outside (eq. 6 of the paper); cut to S pixels, so both are approximate.
+    radius ω and 0 outside (section 3.3 of the paper); cut to S pixels, so both are approximate.
 
     Args:
         size: S.

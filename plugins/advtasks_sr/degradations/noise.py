@@ -17,8 +17,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def noisy(pictures: Tensor, noise: Noise, draws: Draws) -> Tensor:
-    """Pictures (N, 3, H, W) in about [0, 1] with noise for the share `noise.probability`; those are clipped to [0,
-    1]."""
+    """Pictures (N, 3, H, W) in about [0, 1], with noise for a share of them; those are clipped to [0, 1]."""
     rows = len(pictures)
     u = draws.uniform(rows, 4).T
     normal = draws.normal(rows, *pictures.shape[1:], device=pictures.device)
@@ -76,9 +75,8 @@ def poisson_quantile(rates: Tensor, normal: Tensor) -> Tensor:
     """
     wanted = torch.special.ndtr(normal)
     near = (rates + rates.sqrt() * normal + (normal**2 - 1) / 6 - 0.5).round()
-    highest = torch.where(
-        normal < 0, rates.ceil(), torch.inf
-    )  # below the median, where the expansion may turn up again
+    # below the median the expansion turns up again where rates are small
+    highest = torch.where(normal < 0, rates.ceil(), torch.inf)
     near = torch.minimum(near, highest).clamp(min=1)
     found = near - 1
     for step in (-1.0, 0.0, 1.0):

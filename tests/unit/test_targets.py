@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from advtasks_sr.degradations.draws import SeededDraws
 from advtasks_sr.layouts import Source
+from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
+from advtasks_sr.presets import QUICK
+from advtasks_sr.sharpen import sharpened
 from advtasks_sr.targets import StreamedTargets, TargetCut, Targets
+from advtasks_sr.task import SuperResolution
 from conftest import natural
 from PIL import Image
 
 from advtasks.data.loader import Position
+from advtasks.data.resize import downscale_rgb8
 
 
 def variants(picture: np.ndarray) -> list[np.ndarray]:
@@ -57,3 +65,30 @@ def test_patches_are_functions_of_the_position_and_streaming_gives_the_same(
     with caplog.at_level(logging.WARNING):
         assert streamed[Position(0, 0, 7)]["high"].shape == (40, 40, 3)
     assert "small.png: smaller than a patch of 40x40 pixels with its margin" in caplog.text
+
+
+def test_bicubic_of_a_patch_with_margin_is_that_of_the_whole_picture() -> None:
+    picture = natural(96, 80, 4)
+    whole = downscale_rgb8(picture, 4)
+    low_side = LowSide(4)
+    region = torch.from_numpy(picture[16:64, 20:68].copy()).permute(2, 0, 1)[None].float() / 255
+    low = low_side.of_batch(region, SeededDraws(0)) * 255
+    inner = slice(low_side.margin, -low_side.margin)
+    found = low[0, :, inner, inner].permute(1, 2, 0).numpy()
+    difference = np.abs(found - whole[4:16, 5:17][inner, inner])
+    assert difference.max() < 1.01, "a rounding here and there"
+    assert (difference > 0.5).mean() < 0.01
+
+
+def test_loss_terms_see_the_sharpened_target_and_the_critic_the_plain_one() -> None:
+    pixels = torch.from_numpy(natural(64, 64, 6))[None]
+    batch = {"high": pixels, "low": torch.from_numpy(downscale_rgb8(pixels[0].numpy(), 4))[None]}
+    tasks = [SuperResolution(dataclasses.replace(QUICK, sharpen_target=sharpen)) for sharpen in (False, True)]
+    plain, sharp = (task.prepare(batch) for task in tasks)
+    assert set(plain) == {"low", "high"}
+    assert torch.equal(sharp["target"], sharpened(plain["high"]))
+    assert torch.equal(sharp["low"], plain["low"])
+    output = torch.rand(1, 3, 64, 64)
+    assert torch.equal(tasks[1].judged(sharp, output)["image"].real, plain["high"])
+    found = tasks[1].objective(sharp, output, {"l1": 1.0})["l1"].value
+    assert torch.equal(found, torch.nn.functional.l1_loss(output, sharp["target"]))

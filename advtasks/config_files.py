@@ -7,7 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from advtasks.config import RunConfig
+from advtasks.config import Options
 from advtasks.errors import UsageError, did_you_mean
 
 
@@ -22,7 +22,7 @@ def to_plain(config: Any) -> Any:
     return str(config) if isinstance(config, Path) else config
 
 
-Config = typing.TypeVar("Config", bound=RunConfig)
+Config = typing.TypeVar("Config", bound=Options)
 
 
 def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Config:

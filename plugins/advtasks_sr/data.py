@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,41 +11,66 @@ import numpy as np
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
-from advtasks.data.resize import downscale_rgb8
-from advtasks.errors import DataError
+from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
+from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
 from advtasks_sr.streaming import StreamedPatches, decoded, named
+from advtasks_sr.targets import StreamedTargets, Targets, target_cut
 
 _MOST_NAMED = 8
 
 
 def load_pairs(
-    sources: Sources, items: Sequence[Source], scale: int, cache: PictureCache
+    sources: Sources, items: Sequence[Source], low_side: LowSide, cache: PictureCache, targets: bool = False
 ) -> tuple[list[Pair], list[str]]:
     """Decode (or find in the cache) the pictures of `items`; unreadable ones are named in the notes.
+
+    Args:
+        low_side: makes it for pictures that have none of their own.
+        targets: leave it out for those; :func:`_completed` makes it later.
 
     Raises:
         DataError: pairs that do not fit, by name.
     """
     _refuse_problems(sources)
+    scale = low_side.scale
 
     def load(source: Source) -> Pair:
         content, high = cache.rgb8(source.high)
         if min(high.shape[:2]) < scale:
             raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
-        low_content = ""
+        height, width = (side - side % scale for side in high.shape[:2])
         if source.low is None:
-            low = cache.array(content, f"bicubic-x{scale}", lambda: downscale_rgb8(np.asarray(high), scale))
-        else:
-            low_content, low = cache.rgb8(source.low)
+            pair = Pair(str(source.high), content, high[:height, :width], None)
+            return pair if targets else _completed(pair, low_side, cache)
+        low_content, low = cache.rgb8(source.low)
         height, width = (side * scale for side in low.shape[:2])
         return Pair(str(source.high), content, high[:height, :width], low, low_content)
 
     pairs, errors = cache.load("decoding pictures", items, load)
     return pairs, [f"skipped  {error}" for error in errors]
+
+
+def _completed(pair: Pair, low_side: LowSide, cache: PictureCache) -> Pair:
+    """With a low-resolution side."""
+    if pair.low is not None:
+        return pair
+    low = cache.array(pair.content, low_side.name, lambda: low_side.of_picture(np.asarray(pair.high)))
+    return dataclasses.replace(pair, low=low)
+
+
+def _refuse_pairs(config: SuperResolutionConfig, sources: Sources) -> None:
+    """Two low-resolution sides for one picture are a contradiction."""
+    own = next((source.low for source in sources.train if source.low is not None), None)
+    if config.makes_low and own is not None:
+        field = "degradation" if config.degradation != "bicubic" else "random_scale"
+        raise UsageError(
+            f"{field}: {config.data} has low-resolution pictures of its own ({own}, ...). Leave {field} out to "
+            "train on these pairs, or give --data the folder of its high-resolution pictures alone"
+        )
 
 
 def _refuse_problems(sources: Sources) -> None:
@@ -62,28 +88,32 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
 
     Raises:
         DataError: nothing to train on, or pairs that do not fit.
+        UsageError: a degradation or random scale for such pairs, or an unusable recipe.
     """
     assert config.data is not None, "the run checks that --data was given"
-    scale = config.scale
+    scale, low_side = config.scale, make_low_side(config)
     sources = find_sources(config.data, scale)
+    _refuse_pairs(config, sources)
     if config.cache_gib == 0:
-        return _streamed_splits(config, sources)
-    pairs, notes = load_pairs(sources, sources.train, scale, cache)
+        return _streamed_splits(config, sources, low_side)
+    pairs, notes = load_pairs(sources, sources.train, low_side, cache, targets=config.makes_low)
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {_named(sources.ignored)}")
-    small = [pair for pair in pairs if min(pair.low.shape[:2]) < config.patch]
+    cut = target_cut(config, low_side)
+    least = cut.side if config.makes_low else config.patch * scale
+    small = [pair for pair in pairs if min(pair.high.shape[:2]) < least]
     if small:
-        side = config.patch * scale
+        margin = " with the margin that its degradation needs" if config.makes_low else ""
         notes.append(
-            f"skipped  {len(small)} pictures smaller than a patch of {side}x{side}: "
+            f"skipped  {len(small)} pictures smaller than a patch of {least}x{least}{margin}: "
             f"{_named([Path(pair.name) for pair in small])}; a smaller --patch uses them"
         )
-    train = [pair for pair in pairs if min(pair.low.shape[:2]) >= config.patch]
+    train = [pair for pair in pairs if min(pair.high.shape[:2]) >= least]
     if config.validation is not None:
-        validation, more = load_folder(config.validation, scale, cache)
+        validation, more = load_folder(config.validation, low_side, cache)
         notes += more
     elif sources.validation:
-        validation, more = load_pairs(sources, sources.validation, scale, cache)
+        validation, more = load_pairs(sources, sources.validation, low_side, cache)
         notes += more
     else:
         held_out = hold_out([pair.content for pair in _measurable(train, scale)])
@@ -97,16 +127,29 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
     if not validation:
         raise DataError(f"{config.data}: no picture is large enough to validate on (more than 32 pixels a side)")
+    if any(pair.low is None for pair in validation):  # held out of what trains; each takes seconds where it is large
+        validation, errors = cache.load(
+            "making low resolutions", validation, lambda pair: _completed(pair, low_side, cache)
+        )
+        notes += [f"skipped  {error}" for error in errors]
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
         f"({_named([Path(pair.name) for pair in validation])})"
     )
-    contents = hashlib.sha256(" ".join(pair.content + pair.low_content for pair in train).encode()).hexdigest()
+    contents = _fingerprint([pair.content + pair.low_content for pair in train], low_side)
+    if config.makes_low:
+        return Splits(Targets(train, cut), validation, tuple(notes), contents)
     patches = Patches(train, config.patch, scale, config.channel_shuffle)
     return Splits(patches, validation, tuple(notes), contents)
 
 
-def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
+def _fingerprint(contents: Sequence[str], low_side: LowSide) -> str:
+    """Of the training data; a recipe's file is part of them."""
+    recipe = [] if low_side.recipe is None else [low_side.name]
+    return hashlib.sha256(" ".join([*contents, *recipe]).encode()).hexdigest()
+
+
+def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: LowSide) -> Splits:
     """Patches that are decoded when they are needed; the validation pictures are kept in memory.
 
     Raises:
@@ -126,7 +169,7 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
     pairs, notes = [], []
     for source in validation:
         try:
-            pairs.append(decoded(source, config.scale))
+            pairs.append(decoded(source, low_side))
         except DataError as error:
             notes.append(f"skipped  {error}")
     pairs = _measurable(pairs, config.scale)
@@ -138,20 +181,22 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources) -> Splits:
         f"{sources.name}: {len(train)} pictures to train on, decoded each time they are needed, {len(pairs)} to "
         f"validate on ({_named([Path(pair.name) for pair in pairs])})"
     )
-    contents = hashlib.sha256(" ".join(named(train, config.data)).encode()).hexdigest()
+    contents = _fingerprint(named(train, config.data), low_side)
+    if config.makes_low:
+        return Splits(StreamedTargets(train, target_cut(config, low_side)), pairs, tuple(notes), contents)
     patches = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
     return Splits(patches, pairs, tuple(notes), contents)
 
 
-def load_folder(folder: Path, scale: int, cache: PictureCache) -> tuple[list[Pair], list[str]]:
+def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[list[Pair], list[str]]:
     """All pictures of a folder, for evaluation.
 
     Raises:
         DataError: none can be used, or pairs that do not fit.
     """
-    sources = find_sources(folder, scale)
-    pairs, notes = load_pairs(sources, (*sources.train, *sources.validation), scale, cache)
-    usable = _measurable(pairs, scale)
+    sources = find_sources(folder, low_side.scale)
+    pairs, notes = load_pairs(sources, (*sources.train, *sources.validation), low_side, cache)
+    usable = _measurable(pairs, low_side.scale)
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))
     return usable, notes

@@ -27,7 +27,8 @@ class Pair:
     name: str
     content: str
     high: Array
-    low: Array
+    low: Array | None
+    """None where it is made on the device, out of each training patch."""
     low_content: str = ""
     """Of a low-resolution file; empty where it was made from the high resolution."""
 
@@ -44,12 +45,19 @@ def cut_patch(
     low = low[top : top + patch, left : left + patch]
     top, left, side = top * scale, left * scale, patch * scale
     high = high[top : top + side, left : left + side]
+    low, high = turned((low, high), channel_shuffle, rng)
+    return {"low": torch.from_numpy(np.array(low)), "high": torch.from_numpy(np.array(high))}
+
+
+def turned(pictures: Sequence[Array], channel_shuffle: float, rng: np.random.Generator) -> list[Array]:
+    """Pictures (H, W, 3) turned or mirrored in the same one of eight ways; a share, `channel_shuffle`, also has its
+    colour channels permuted."""
     symmetry = d4_group_elements[rng.integers(len(d4_group_elements))]
-    low, high = d4(low, symmetry), d4(high, symmetry)  # the transform alone: Compose costs 30 times as much
+    found = [d4(picture, symmetry) for picture in pictures]  # the transform alone: Compose costs 30 times as much
     if rng.random() < channel_shuffle:
         order = rng.permutation(3)
-        low, high = low[..., order], high[..., order]
-    return {"low": torch.from_numpy(np.array(low)), "high": torch.from_numpy(np.array(high))}
+        found = [picture[..., order] for picture in found]
+    return found
 
 
 class Patches(Dataset[Batch]):
@@ -64,4 +72,5 @@ class Patches(Dataset[Batch]):
     def __getitem__(self, position: Position) -> Batch:
         pair = self.pairs[position.index]
         rng = np.random.default_rng(position.seed)
+        assert pair.low is not None, "a data set of pairs"
         return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)

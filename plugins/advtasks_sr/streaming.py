@@ -11,11 +11,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from advtasks.data.loader import Position
-from advtasks.data.resize import downscale_rgb8
 from advtasks.errors import DataError
 from advtasks.pictures.decode import read_picture
 from advtasks.task import Batch
 from advtasks_sr.layouts import Source
+from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair, cut_patch
 
 _log = logging.getLogger(__name__)
@@ -48,23 +48,24 @@ class StreamedPatches(Dataset[Batch]):
         raise DataError(f"{ATTEMPTS} pictures in a row cannot be used, the last one {source.high}: look at the data")
 
     def _patch(self, source: Source, rng: np.random.Generator) -> Batch:
-        pair = decoded(source, self.scale)
+        pair = decoded(source, LowSide(self.scale))
+        assert pair.low is not None
         if min(pair.low.shape[:2]) < self.patch:
             side = self.patch * self.scale
             raise DataError(f"{source.high}: smaller than a patch of {side}x{side} pixels")
         return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)
 
 
-def decoded(source: Source, scale: int) -> Pair:
+def decoded(source: Source, low_side: LowSide) -> Pair:
     """A picture at both resolutions, in memory.
 
     Raises:
         DataError: a file cannot be read, or is smaller than the scale.
     """
-    high = read_picture(source.high).rgb8()
+    high, scale = read_picture(source.high).rgb8(), low_side.scale
     if min(high.shape[:2]) < scale:
         raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
-    low = downscale_rgb8(high, scale) if source.low is None else read_picture(source.low).rgb8()
+    low = low_side.of_picture(high) if source.low is None else read_picture(source.low).rgb8()
     height, width = (side * scale for side in low.shape[:2])
     return Pair(str(source.high), "", high[:height, :width], low)
 

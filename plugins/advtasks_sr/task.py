@@ -21,6 +21,9 @@ from advtasks.losses import PerceptualLoss, charbonnier
 from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.data import Pair, load_folder, make_splits
+from advtasks_sr.degradations import PRESETS, Draws, digest, to_json
+from advtasks_sr.lows import make_low_side, without_margin
+from advtasks_sr.sharpen import sharpened
 
 _PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
@@ -42,14 +45,16 @@ class SuperResolution(Task):
         assert isinstance(config, SuperResolutionConfig), "the plugin's own configuration"
         self.options = config
         self.scale: int = config.scale
+        self.low_side = make_low_side(config)
         self.distance = PerceptualDistance(components.build("features", config.metric_network))
         backbone = self.distance.network.name
+        made = self._low_protocol()
         self.metrics: Sequence[Metric] = (  # type: ignore[misc]
             Metric(
                 "psnr_y",
                 "PSNR-Y",
                 True,
-                f"Y of BT.601 (MATLAB), 8 bit, {self.scale} pixels cropped a side",
+                f"Y of BT.601 (MATLAB), 8 bit, {self.scale} pixels cropped a side{made}",
                 "dB",
             ),
             Metric("ssim_y", "SSIM-Y", True, "11x11 Gaussian, sigma 1.5, valid windows; Y and crop as PSNR-Y"),
@@ -57,7 +62,7 @@ class SuperResolution(Task):
                 f"distance_{backbone.replace('-', '_')}",
                 f"distance ({backbone})",
                 False,
-                f"squared distance of unit features of {backbone} (ImageNet), summed over 5 scales; not LPIPS",
+                f"squared distance of unit features of {backbone} (ImageNet), summed over 5 scales; not LPIPS{made}",
             ),
         )
         if any(stage.weights.get("perceptual") for stage in config.stages):
@@ -75,11 +80,26 @@ class SuperResolution(Task):
 
     def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
         """All pictures of a folder, with their low-resolution side."""
-        return load_folder(folder, self.scale, cache)
+        return load_folder(folder, self.low_side, cache)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Bytes (N, H, W, 3) to floats (N, 3, H, W) in [0, 1]."""
-        return {name: pixels.permute(0, 3, 1, 2).float().div_(255) for name, pixels in batch.items()}
+        """Bytes (N, H, W, 3) to floats (N, 3, H, W) in [0, 1]: ``low``, ``high``, and ``target`` where the target of
+        the loss terms is sharpened.
+
+        A batch without ``low`` holds patches with a margin (:func:`advtasks_sr.targets.target_cut`), which are degraded
+        here and cut. Draws are those of this step, whatever the number of ranks.
+        """
+        prepared = {name: pixels.permute(0, 3, 1, 2).float().div_(255) for name, pixels in batch.items()}
+        high = prepared["high"]
+        target = sharpened(high) if self.options.sharpen_target else high
+        low = prepared.get("low")
+        if low is None:
+            draws, margin = Draws(), self.low_side.margin
+            # bicubic is a protocol, of the picture as it is; a degradation starts from what shall be given back
+            low = self.low_side.of_batch(high if self.low_side.recipe is None else target, draws)
+            low, (high, target) = without_margin(low, [high, target], margin, draws)
+        result = {"low": low, "high": high}
+        return result | {"target": target} if self.options.sharpen_target else result
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """The enlarged patches."""
@@ -89,13 +109,14 @@ class SuperResolution(Task):
     def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
         """Pixel losses and the perceptual loss, by name."""
         terms: Terms = {}
+        target = batch.get("target", batch["high"])
         for name, weight in weights.items():
             if not weight:
                 continue
             if name == "perceptual":
-                terms[name] = Term(self.perceptual(output, batch["high"]), weight)
+                terms[name] = Term(self.perceptual(output, target), weight)
             else:
-                terms[name] = Term(_PIXEL_LOSSES[name](output, batch["high"]), weight)
+                terms[name] = Term(_PIXEL_LOSSES[name](output, target), weight)
         return terms
 
     def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
@@ -128,6 +149,21 @@ class SuperResolution(Task):
             dict(zip(self.picture_names, (low[0], output[0], high[0]), strict=True)),
         )
 
+    def _low_protocol(self) -> str:
+        """What the metrics' protocol says about the low-resolution side; nothing for bicubic."""
+        if self.low_side.recipe is None:
+            return ""
+        name = self.options.degradation if self.options.degradation in PRESETS else "recipe"
+        return (
+            f"; low resolution degraded by {name} ({digest(self.low_side.recipe)}), always the same for a picture, "
+            "unless the folder has its own"
+        )
+
+    def _portable_degradation(self) -> str:
+        """For bundles, which may be measured where a recipe's file is not."""
+        recipe, value = self.low_side.recipe, self.options.degradation
+        return value if recipe is None or value in PRESETS else to_json(recipe)
+
     def manifest(self) -> dict[str, Any]:
         """What ``advtasks upscale`` needs."""
         hyper_parameters = components.arguments("generators", self.options.generator, scale=self.scale)
@@ -137,7 +173,11 @@ class SuperResolution(Task):
             "verb": "upscale",
             "generator": components.parse(self.options.generator).name,
             "hyper_parameters": hyper_parameters,
-            "task_options": {"scale": self.scale, "metric_network": self.options.metric_network},
+            "task_options": {
+                "scale": self.scale,
+                "metric_network": self.options.metric_network,
+                "degradation": self._portable_degradation(),
+            },
             "channels": 3,
             "scale": self.scale,
             "receptive_radius": network.receptive_radius,

@@ -113,3 +113,34 @@ def test_tuning_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str
     )
     assert code == 0, err
     assert "chosen: " in err
+
+
+@pytest.mark.parametrize("name", ["realesrgan", "photo", "blur"])
+def test_degradations_on_a_gpu_are_those_of_the_processor(name: str) -> None:
+    """But for a level here and there, where the last bit decides a rounding, and what JPEG makes of it."""
+    from advtasks_sr.degradations import degrade, load_recipe
+    from advtasks_sr.degradations.draws import SeededDraws
+    from advtasks_sr.sharpen import sharpened
+
+    recipe = load_recipe(name)
+    assert recipe is not None
+    coarse = torch.rand(8, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    pictures = torch.nn.functional.interpolate(coarse, size=(192, 192), mode="bicubic").clamp(0, 1)
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        there = degrade(sharpened(pictures.cuda()), recipe, 4, SeededDraws(0)).cpu()
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
+    here = degrade(sharpened(pictures), recipe, 4, SeededDraws(0))
+    assert (there - here).abs().mean() * 255 < 0.5
+
+
+def test_degraded_training_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "margin: 1\npasses: [{blur: {sinc: 0.3}, noise: {}, jpeg: {}}]\nfinal: {sinc: 0.5, jpeg_last: 0.5}\n"
+    )
+    flags = [*tiny, "--device", "cuda", "--steps", "4", "--degradation", recipe, "--sharpen-target"]
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *flags)
+    assert code == 0, err

@@ -22,6 +22,8 @@ less than was counted for large ones)."""
 _PROBE = 64
 _SHARE = 0.5
 """Of the free memory that is used where no limit is given."""
+_OF_LIMIT = 0.75
+"""Of what a limit leaves: decoding, encoding and resizing need memory too."""
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
@@ -89,7 +91,7 @@ def available(device: torch.device, limit: int | None = None) -> int:
     if device.type == "cuda" and limit is None:
         return int(torch.cuda.mem_get_info(device)[0] * _SHARE)
     if limit is not None:
-        return max(limit - resident(), 0)
+        return int(max(limit - resident(), 0) * _OF_LIMIT)
     return int(min(psutil.virtual_memory().available, _left_in_group()) * _SHARE)
 
 

@@ -31,6 +31,10 @@ _FAR = 64
 """A declared radius above this is measured: what far pixels do is nothing for most networks."""
 _AREA = 1024 * 1024
 """Input pixels of a tile, context included, at most: progress is shown between tiles."""
+_ROWS = 128
+"""Output rows that are converted and handed on at a time."""
+_BANDS = 0.4
+"""Share of the memory for the output of a row of tiles; the rest is for the network."""
 _PROBE = 96
 
 
@@ -152,7 +156,7 @@ class ImageModel:
                 band = next(bands, None)
             if band is None:
                 return
-            yield band
+            yield from band.split(_ROWS, dim=2)  # what follows works on few rows, so it needs little memory
 
     def tiler(self, source: Source, layers: int = 1) -> Tiler | Blender:
         """How a source will be cut."""
@@ -165,7 +169,9 @@ class ImageModel:
                 side = int(area**0.5)
                 shape = (source.height, source.width) if source.height * source.width <= area else (side, side)
             else:
-                shape = tile_shape(source.height, source.width, geometry.context, area)
+                a_row = source.width * geometry.scale**2 * self.manifest.channels * layers * 4
+                rows = max(int(self._memory() * _BANDS) // a_row, 1)
+                shape = tile_shape(source.height, source.width, geometry.context, area, rows)
         kind = Blender if geometry.radius is None else Tiler
         return kind(self._network, source, geometry, shape)
 
@@ -174,7 +180,10 @@ class ImageModel:
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
-        return max(min(available(self.device, self.max_memory) // (self._cost * layers), _AREA), 1)
+        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREA), 1)
+
+    def _memory(self) -> int:
+        return available(self.device, self.max_memory)
 
     def geometry(self, pixels: int | None = None) -> Geometry:
         """Of the network. A radius that is not declared, or larger than useful, is measured when a picture needs it:

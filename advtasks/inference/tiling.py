@@ -196,10 +196,14 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in known)
 
 
-def tile_shape(height: int, width: int, context: int, most: int) -> tuple[int, int]:
+def tile_shape(height: int, width: int, context: int, most: int, most_rows: int | None = None) -> tuple[int, int]:
     """Height and width of the tiles that need the least work, context included, of those with at most `most` pixels.
 
     Few columns are good: a tile as wide as the picture has context above and below only.
+
+    Args:
+        most: pixels of a tile, context included.
+        most_rows: rows of a tile, context not counted.
     """
     best, least = (1, 1), float("inf")
     for columns in range(1, 65):
@@ -208,13 +212,13 @@ def tile_shape(height: int, width: int, context: int, most: int) -> tuple[int, i
         rows = most // seen_width if most // seen_width >= height else most // seen_width - 2 * context
         if rows < 1:
             continue
-        bands = -(-height // min(rows, height))
+        bands = -(-height // min(rows, height, most_rows or height))
         tile_height = -(-height // bands)
         work = bands * columns * min(tile_height + 2 * context, height) * seen_width
         if work < least:
             best, least = (tile_height, tile_width), work
     if least == float("inf"):  # context alone is more than that: the smallest tile that is not all context
-        return max(context, 1), max(context, 1)
+        return min(max(context, 1), most_rows or height), max(context, 1)
     return best
 
 

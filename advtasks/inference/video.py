@@ -78,11 +78,15 @@ def _copy(
     copies = {index: written.add_stream_from_template(stream) for index, stream in others.items()}
     output: Any = None
     count, width, height = 0, 0, 0
+    waiting: list[Any] = []  # the file's header, which has all streams, is written with the first packet
     for packet in read.demux([video, *others.values()]):
         if packet.stream.index in copies:
             if packet.dts is not None:
                 packet.stream = copies[packet.stream.index]
-                written.mux(packet)
+                waiting.append(packet)
+            if output is not None:
+                written.mux(waiting)
+                waiting = []
             continue
         for frame in packet.decode():
             upright = Picture(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)))
@@ -96,7 +100,7 @@ def _copy(
             written.mux(_encoded(output, pixels, frame))
     if output is None:
         raise DataError(f"{read.name}: holds no frame that can be decoded")
-    written.mux(output.encode(None))
+    written.mux([*waiting, *output.encode(None)])
     return count, width, height
 
 

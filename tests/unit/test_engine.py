@@ -217,7 +217,7 @@ def test_a_limit_of_memory_makes_tiles_smaller_and_changes_nothing_else() -> Non
     per_pixel = int(bytes_per_pixel(free.network) * MARGIN) + 16 * 3 * 4
     from advtasks.inference.cost import resident
 
-    tight = compact(max_memory=resident() + per_pixel * 2500)
+    tight = compact(max_memory=resident() + per_pixel * 5000)
     tiles: list[int] = []
     found = tight(picture, lambda done, of: tiles.append(of))
     assert tiles[0] > 4

@@ -100,6 +100,7 @@ def test_tiles_use_the_memory_and_no_more(seed: int) -> None:
     square = max(int(most**0.5) - 2 * context, 1)
     naive = Tiler(lambda tile: tile, Whole(torch.zeros(1, 1, height, width)), geometry, (square, square))
     assert tiler.work <= naive.work, "never more work than square tiles of the same memory"
+    assert tile_shape(height, width, context, most, 7)[0] <= 7
 
 
 def test_the_work_that_is_predicted_is_the_work_that_is_done() -> None:

@@ -132,6 +132,17 @@ def advtasks_features() -> list[Component]:
 
 
 @hookimpl
+def advtasks_distances() -> list[Component]:
+    """Distances of the literature, whose weights the user brings."""
+    return [
+        Component(name="lpips", summary="LPIPS 0.1 (Zhang et al. 2018); needs lpips:trunk=FILE:heads=FILE",
+                  build="advtasks.losses:LPIPS"),
+        Component(name="dists", summary="DISTS (Ding et al. 2020); needs dists:trunk=FILE:weights=FILE",
+                  build="advtasks.losses:DISTS"),
+    ]  # fmt: skip
+
+
+@hookimpl
 def advtasks_trackers() -> list[Component]:
     """Trackers beside metrics.jsonl."""
     return [

@@ -30,6 +30,7 @@ KINDS = (
     "augments",
     "optimizers",
     "features",
+    "distances",
     "trackers",
 )
 

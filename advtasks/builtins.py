@@ -112,6 +112,8 @@ def advtasks_discriminators() -> list[Component]:
         _discriminator("vgg-style", "VGGStyleDiscriminator", "of SRGAN, any patch size (Ledig et al. 2017)"),
         _discriminator("unet", "UNetDiscriminator", "U-Net with spectral norm, a logit a pixel (Wang et al. 2021)"),
         _discriminator("resnet", "ResNetDiscriminator", "of SNGAN and SAGAN; attention, minibatch layers as options"),
+        _discriminator("projected", "ProjectedDiscriminator", "four scales of a frozen network (Sauer et al. 2021)"),
+        _discriminator("wavelet", "WaveletDiscriminator", "sees Haar details alone (Korkmaz, Tekalp & Dogan 2024)"),
         _discriminator("autoencoder", "ConvolutionalAutoencoder", "for began and ebgan (Berthelot et al. 2017)"),
         _discriminator("mlp", "MLPDiscriminator", "for points (Goodfellow et al. 2014)"),
         _discriminator("mlp-autoencoder", "MLPAutoencoder", "for points, with began and ebgan"),

@@ -9,7 +9,8 @@ from torch.nn.functional import pad
 
 def haar(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """One level of the orthonormal transform: of each 2×2 square (a b; c d) the low band ``(a+b+c+d)/2`` and the
-    details ``(a-b+c-d)/2``, ``(a+b-c-d)/2``, ``(a-b-c+d)/2`` (Mallat 1989). Energy is kept, :func:`inverse_haar` undoes it.
+    details ``(a-b+c-d)/2``, ``(a+b-c-d)/2``, ``(a-b-c+d)/2`` (Mallat 1989). Energy is kept, and
+    :func:`inverse_haar` undoes it.
 
     Args:
         pictures: (N, C, H, W), H and W even.

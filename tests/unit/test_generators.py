@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advtasks_sr.generators import Compact, RRDBNet, SRResNet
+from advtasks_sr.generators import SPAN, Compact, RRDBNet, SRResNet
 from torch import nn
 
 from advtasks.errors import UsageError
@@ -19,8 +19,14 @@ SMALL = [
     RRDBNet(4, 8, 1, 4),
     RRDBNet(2, 8, 1, 4),
     RRDBNet(8, 8, 1, 4),
+    RRDBNet(3, 8, 1, 4),
     Compact(4, 8, 2),
     Compact(3, 8, 1),
+    Compact(8, 8, 1),
+    SPAN(2, 4),
+    SPAN(3, 4, normalize=True),
+    SPAN(4, 4, deployed=True),
+    SPAN(8, 4),
 ]
 
 
@@ -33,6 +39,8 @@ def test_parameter_counts_of_the_literature() -> None:
     assert count(RRDBNet()) == 16_697_987
     assert count(Compact()) == 621_424
     assert count(Compact(convolutions=32)) == 1_213_296
+    assert count(SPAN()) == 1_840_488
+    assert count(SPAN().deployed()) == 426_288
 
 
 def test_state_dict_names_of_the_community() -> None:
@@ -83,6 +91,25 @@ def test_direct_tail_starts_as_interpolation() -> None:
     torch.testing.assert_close(network(flat), torch.full((1, 3, 32, 32), 0.3))
 
 
-def test_rrdb_refuses_scale_3() -> None:
-    with pytest.raises(UsageError, match="2, 4 or 8"):
-        RRDBNet(3)
+def test_rrdb_refuses_scale_5() -> None:
+    with pytest.raises(UsageError, match="2, 3, 4 or 8"):
+        RRDBNet(5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_folded_branches_compute_the_same(scale: int, normalize: bool) -> None:
+    torch.manual_seed(scale)
+    network = SPAN(scale, 12, normalize)
+    folded = network.deployed()
+    picture = torch.rand(2, 3, 9, 14)
+    assert count(folded) < count(network) / 2
+    torch.testing.assert_close(folded(picture), network(picture), rtol=1e-5, atol=1e-5)
+    assert folded.deployed() is folded
+    assert not {name for name in folded.state_dict() if ".sk." in name or ".conv." in name}
+
+
+def test_gradients_reach_every_branch() -> None:
+    network = SPAN(2, 4).double()
+    network(torch.rand(1, 3, 6, 6, dtype=torch.float64)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())

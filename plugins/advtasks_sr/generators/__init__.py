@@ -2,6 +2,7 @@
 
 from advtasks_sr.generators.compact import Compact
 from advtasks_sr.generators.rrdb import RRDBNet
+from advtasks_sr.generators.span import SPAN
 from advtasks_sr.generators.srresnet import SRResNet
 
-__all__ = ["Compact", "RRDBNet", "SRResNet"]
+__all__ = ["SPAN", "Compact", "RRDBNet", "SRResNet"]

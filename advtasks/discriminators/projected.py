@@ -25,8 +25,8 @@ class ProjectedDiscriminator(Discriminator):
     Features are mixed across channels by random 1×1 convolutions (CCM) and across scales, deep to shallow, by random
     3×3 convolutions and bilinear enlargement (CSM, section 3.2); neither is ever trained. The small critics halve 4,
     3, 2 and 1 times by convolutions with spectral norm and end on the same grid, one logit for 64×64 pixels, where the
-    sides are multiples of 64. Their logits are shown side by side, so the loss is the mean over scales, as in eq. 4 up
-    to the factor 4. Instead of the paper's batch norm there is none, so each sample is judged alone; pictures keep
+    sides are multiples of 64. Their logits are shown side by side, so the loss is the mean over scales where the paper
+    has the sum. Instead of the paper's batch norm there is none, so each sample is judged alone; pictures keep
     their size.
 
     The frozen network is no part of :meth:`parameters`, of the state or of the module tree (spectral norm and other

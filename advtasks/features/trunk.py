@@ -30,7 +30,7 @@ class Trunk(FeatureNetwork):
         network: ``alexnet`` (Krizhevsky 2014) or ``vgg16`` (Simonyan & Zisserman 2015).
         weights: a torchvision state dict of it (``.pth`` or ``.safetensors``). It is not downloaded.
         pooling: ``max`` as trained; ``l2``: ``sqrt(g * x²)`` with a 3×3 Hann window g, which does not alias (DISTS:
-            Ding et al. 2020, eq. 2).
+            Ding et al. 2020, section 3).
 
     Raises:
         UsageError: no file, or another one.

@@ -26,7 +26,7 @@ def _local_variance(values: Tensor, window: int) -> Tensor:
 
 @torch.no_grad()
 def artifact_map(output: Tensor, target: Tensor, average: Tensor | None = None, window: int = WINDOW) -> Tensor:
-    """How much each place looks like an artifact (Liang et al. 2022, eqs. 3, 4 and 6).
+    """How much each place looks like an artifact (Liang et al. 2022, section 3.2).
 
     ``M = var_window(R) · var(R)^(1/5)`` with the residual ``R = Σ_c |y - x|``: artifacts vary within a few pixels, and
     the second factor, one number a picture, holds the map back once a picture is nearly right. With `average` the
@@ -53,10 +53,10 @@ def artifact_map(output: Tensor, target: Tensor, average: Tensor | None = None, 
 
 
 def locally_discriminative(output: Tensor, target: Tensor, average: Tensor | None = None) -> Tensor:
-    """``E |M (y - x)|`` with :func:`artifact_map` as M (LDL: Liang et al. 2022, eq. 7), a scalar.
+    """``E |M (y - x)|`` with :func:`artifact_map` as M (LDL: Liang et al. 2022, section 3.3), a scalar.
 
-    M is a weight: no gradient passes through it. Without `average` the map is that of eq. 4 and spares nothing that
-    the moving average does worse; this is what the task ``sr`` trains, since its objective sees output and target.
+    M is a weight: no gradient passes through it. Without `average` the map is the unrefined one and spares nothing
+    that the moving average does worse; this is what the task ``sr`` trains, since its objective sees output and target.
     Its values are small (a few 1e-4 of L1), so weights of 1 and more are customary.
 
     Args:

@@ -17,7 +17,7 @@ _STABLE = 1e-6
 
 
 def structure_and_texture(found: list[Tensor], wanted: list[Tensor], alpha: Tensor, beta: Tensor) -> Tensor:
-    """``1 - Σ_ij (α_ij l_ij + β_ij s_ij)`` (Ding et al. 2020, eqs. 4 to 6), (N,).
+    """``1 - Σ_ij (α_ij l_ij + β_ij s_ij)`` (Ding et al. 2020, section 3), (N,).
 
     ``l = (2 μx μy + c1) / (μx² + μy² + c1)``, ``s = (2 σxy + c2) / (σx² + σy² + c2)`` over the places of channel j of
     stage i, ``c1 = c2 = 1e-6``; α and β are divided by their common sum.

@@ -30,7 +30,7 @@ def sobel_edges(output: Tensor, target: Tensor) -> Tensor:
 
 def gradient_variance(output: Tensor, target: Tensor, window: int = 8) -> Tensor:
     """``E (v_h(y) - v_h(x))² + E (v_v(y) - v_v(x))²``, v the variance of the grey picture's Sobel derivative in squares
-    that do not overlap (Abrahamyan et al. 2022, eqs. 1 to 4), a scalar. Blurred outputs have too small a variance.
+    that do not overlap (Abrahamyan et al. 2022, section 3), a scalar. Blurred outputs have too small a variance.
 
     Args:
         output, target: RGB pictures (N, 3, H, W) in [0, 1].

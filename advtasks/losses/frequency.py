@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def focal_frequency(output: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
-    """``E_uv w |F_y - F_x|²`` with ``w = |F_y - F_x|^α``, scaled to [0, 1] (Jiang et al. 2021, eqs. 6 to 8), a scalar.
+    """``E_uv w |F_y - F_x|²`` with ``w = |F_y - F_x|^α``, scaled to [0, 1] (Jiang et al. 2021, section 3.2), a scalar.
 
     F is the orthonormal two-dimensional Fourier transform of each channel. Frequencies that are hard to make weigh
     most; the weights are scaled by the largest of each picture and channel, and no gradient passes through them. With

@@ -55,9 +55,9 @@ def artifact_map(output: Tensor, target: Tensor, average: Tensor | None = None, 
 def locally_discriminative(output: Tensor, target: Tensor, average: Tensor | None = None) -> Tensor:
     """``E |M (y - x)|`` with :func:`artifact_map` as M (LDL: Liang et al. 2022, section 3.3), a scalar.
 
-    M is a weight: no gradient passes through it. Without `average` the map is the unrefined one and spares nothing
-    that the moving average does worse; this is what the task ``sr`` trains, since its objective sees output and target.
-    Its values are small (a few 1e-4 of L1), so weights of 1 and more are customary.
+    M is a weight: no gradient passes through it (the authors' code lets it pass). Without `average` the map is the
+    unrefined one and spares nothing that the moving average does worse; this is what the task ``sr`` trains, since its
+    objective sees output and target. Its values are small beside L1, so weights of 1 and more are customary.
 
     Args:
         output, target: pictures (N, C, H, W) in [0, 1].

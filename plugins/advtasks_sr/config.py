@@ -16,7 +16,7 @@ class SuperResolutionConfig(RunConfig):
     scale: Literal[2, 3, 4, 8] = 4
     """Enlargement."""
     generator: str = "srresnet"
-    """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact, span."""
+    """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact, span, safmn."""
     patch: int = 32
     """Side of the training patches, in low-resolution pixels."""
     channel_shuffle: float = 0.0

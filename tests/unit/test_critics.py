@@ -149,3 +149,18 @@ def test_options_are_checked() -> None:
     with pytest.raises(UsageError, match="levels are 1 to 3"):
         WaveletDiscriminator(levels=2, transform="orthonormal")
     assert isinstance(WaveletDiscriminator(), nn.Module)
+
+
+@pytest.mark.parametrize("critic", ["projected:width=4", "wavelet:width=4"])
+def test_pieces_of_a_batch_train_as_the_whole(critic: str) -> None:
+    states = []
+    for accumulate in (1, 2):
+        torch.manual_seed(2)
+        made = components.build("discriminators", critic, in_channels=3)
+        adversary = Adversary(made, "hinge", regularizers=["r1"], accumulate=accumulate, optimizer="sgd")
+        for step in range(2):
+            adversary.update(rand(4, 3, 64, 64, seed=step), rand(4, 3, 64, 64, seed=step + 5))
+        states.append(adversary.state_dict())
+    for name, value in states[0].items():
+        if isinstance(value, Tensor):
+            torch.testing.assert_close(states[1][name], value, rtol=1e-5, atol=1e-6)

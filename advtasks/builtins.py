@@ -112,6 +112,8 @@ def advtasks_discriminators() -> list[Component]:
         _discriminator("vgg-style", "VGGStyleDiscriminator", "of SRGAN, any patch size (Ledig et al. 2017)"),
         _discriminator("unet", "UNetDiscriminator", "U-Net with spectral norm, a logit a pixel (Wang et al. 2021)"),
         _discriminator("resnet", "ResNetDiscriminator", "of SNGAN and SAGAN; attention, minibatch layers as options"),
+        _discriminator("projected", "ProjectedDiscriminator", "four scales of a frozen network (Sauer et al. 2021)"),
+        _discriminator("wavelet", "WaveletDiscriminator", "sees Haar details alone (Korkmaz, Tekalp & Dogan 2024)"),
         _discriminator("autoencoder", "ConvolutionalAutoencoder", "for began and ebgan (Berthelot et al. 2017)"),
         _discriminator("mlp", "MLPDiscriminator", "for points (Goodfellow et al. 2014)"),
         _discriminator("mlp-autoencoder", "MLPAutoencoder", "for points, with began and ebgan"),
@@ -128,6 +130,17 @@ def advtasks_features() -> list[Component]:
                   build="advtasks.features.efficientnet_lite:EfficientNetLite", fixed={"variant": 2}),
         Component(name="vgg19", summary="VGG19 conv5_4 before ReLU (SRGAN); needs vgg19:weights=FILE",
                   build="advtasks.features.vgg:VGG19"),
+    ]  # fmt: skip
+
+
+@hookimpl
+def advtasks_distances() -> list[Component]:
+    """Distances of the literature, whose weights the user brings."""
+    return [
+        Component(name="lpips", summary="LPIPS 0.1 (Zhang et al. 2018); needs lpips:trunk=FILE:heads=FILE",
+                  build="advtasks.losses:LPIPS"),
+        Component(name="dists", summary="DISTS (Ding et al. 2020); needs dists:trunk=FILE:weights=FILE",
+                  build="advtasks.losses:DISTS"),
     ]  # fmt: skip
 
 

@@ -76,6 +76,19 @@ def save_bundle(path: Path, network: nn.Module, manifest: Manifest) -> None:
     write_bytes(path, save(tensors, metadata={_KEY: json.dumps(dataclasses.asdict(filled))}))
 
 
+def folded(network: nn.Module, manifest: Manifest) -> tuple[nn.Module, Manifest]:
+    """A network for inference, and the manifest that describes it.
+
+    Networks whose branches can be folded into single layers have a method ``deployed()``, which gives one of equal
+    output, and an argument ``deployed`` with which that one is built. All others stay as they are.
+    """
+    fold = getattr(network, "deployed", None)
+    if not callable(fold):
+        return network, manifest
+    options = {**manifest.hyper_parameters, "deployed": True}
+    return fold(), dataclasses.replace(manifest, hyper_parameters=options)
+
+
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a bundle, without torch.
 

@@ -128,5 +128,10 @@ class HookSpecs:
         """Frozen feature networks for perceptual losses and metrics."""
 
     @hookspec
+    def advtasks_distances(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Distances of pictures, for losses and metrics: modules with ``name`` and ``protocol`` that take output and
+        target (N, 3, H, W) in [0, 1] and give (N,)."""
+
+    @hookspec
     def advtasks_trackers(self) -> Sequence[Component]:  # type: ignore[empty-body]
         """Trackers beside ``metrics.jsonl``: called with the run folder."""

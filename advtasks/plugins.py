@@ -31,6 +31,7 @@ KINDS = (
     "augments",
     "optimizers",
     "features",
+    "distances",
     "trackers",
 )
 

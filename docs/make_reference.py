@@ -35,9 +35,27 @@ FAMILIES = {
         "Critics",
         "`--adversary.discriminator NAME`. They take pictures in [0, 1] (points as they are) and give logits.",
     ),
+    "distances": (
+        "Learned distances of pictures",
+        "`--lpips NAME:option=value` and `--dists ...` of the task `sr`. They give one number a picture, for losses and "
+        "metrics alike. Their weights are files that the user brings; nothing is downloaded.",
+    ),
 }
 FUNCTIONS = {
-    "losses": ("advtasks.losses", ("charbonnier",)),
+    "losses": (
+        "advtasks.losses",
+        (
+            "charbonnier",
+            "luma_l1",
+            "ssim_loss",
+            "multi_scale_ssim_loss",
+            "sobel_edges",
+            "gradient_variance",
+            "focal_frequency",
+            "locally_discriminative",
+            "total_variation",
+        ),
+    ),
     "regularizers": ("advtasks.regularizers", None),
     "layers": ("advtasks.layers", None),
 }

@@ -41,8 +41,41 @@ AUGMENTS = "tests/numerics/test_augments.py"
 TRAINING = "tests/training/test_ranks_train.py"
 PIECES = "tests/numerics/test_pieces.py"
 OPTIONS = "tests/training/test_options.py"
+PICTURES = "tests/numerics/test_picture_losses.py"
+DISTANCES = "tests/numerics/test_learned_distances.py"
+CRITICS = "tests/unit/test_critics.py"
+BLEND = "tests/unit/test_blend.py"
 
 MUTATIONS = [
+    Mutation("LDL refines the wrong places", "losses/artifacts.py",
+             "residual < _residual(average, target)", "residual > _residual(average, target)", PICTURES),
+    Mutation("LDL without the factor of the picture", "losses/artifacts.py",
+             " * residual.var(dim=(1, 2, 3), keepdim=True).pow(0.2)", "", PICTURES),
+    Mutation("focal weights are those of the whole batch", "losses/frequency.py",
+             "weights.amax(dim=(-2, -1), keepdim=True)", "weights.amax()", PICTURES),
+    Mutation("the gradient passes through the focal weights", "losses/frequency.py",
+             "with torch.no_grad():", "with torch.enable_grad():", PICTURES),
+    Mutation("SSIM's constants are swapped", "losses/structural_similarity.py",
+             "c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2", "c2, c1 = (0.01 * peak) ** 2, (0.03 * peak) ** 2",
+             "tests/numerics/test_metrics.py"),
+    Mutation("MS-SSIM takes luminance at every scale", "losses/structural_similarity.py",
+             "similarity if number == scales else structure", "similarity", PICTURES),
+    Mutation("LPIPS without unit length", "losses/lpips.py",
+             "normalize(one.float(), dim=1, eps=1e-10) - normalize(other.float(), dim=1, eps=1e-10)",
+             "one.float() - other.float()", DISTANCES),
+    Mutation("DISTS leaves its weights unscaled", "losses/dists.py", " / whole", "", DISTANCES),
+    Mutation("DISTS pools by maximum", "losses/dists.py", 'pooling="l2"', 'pooling="max"', DISTANCES),
+    Mutation("layer weights are forgotten", "losses/perceptual.py",
+             "unit_distance(found, wanted, self.weights)", "unit_distance(found, wanted)", DISTANCES),
+    Mutation("the frozen network becomes a sub-module", "discriminators/projected.py",
+             "self._frozen = (network,)", "self._frozen = nn.ModuleList([network])", CRITICS),
+    Mutation("the frozen network stays behind", "discriminators/projected.py",
+             "        self._frozen[0]._apply(fn, *others, **named)\n", "", CRITICS),
+    Mutation("the mixing is drawn anew", "discriminators/projected.py", ", generator=draws", "", CRITICS),
+    Mutation("the wavelet critic sees the low band", "layers/haar.py",
+             "torch.cat((high_low, low_high, high_high), 1)", "torch.cat((low_low, low_high, high_high), 1)", CRITICS),
+    Mutation("a blend keeps the first one's metrics", "blend.py", "        metrics={},\n", "", BLEND),
+    Mutation("a blend of the wrong shares", "blend.py", ".double(), alpha)", ".double(), 1 - alpha)", BLEND),
     Mutation("gradients are not averaged over ranks", "distributed.py",
              "        dist.all_reduce(flat)\n        flat /= dist.get_world_size()", "        pass", TRAINING),
     Mutation("every rank draws rows of its own", "training/randomness.py",

@@ -11,10 +11,12 @@ from advtasks.discriminators.discriminator import (
 )
 from advtasks.discriminators.mlp import MLPDiscriminator
 from advtasks.discriminators.patch import PatchDiscriminator
+from advtasks.discriminators.projected import ProjectedDiscriminator
 from advtasks.discriminators.projection import ProjectionDiscriminator
 from advtasks.discriminators.resnet import ResNetDiscriminator
 from advtasks.discriminators.unet import UNetDiscriminator
 from advtasks.discriminators.vgg_style import VGGStyleDiscriminator
+from advtasks.discriminators.wavelet import WaveletDiscriminator
 
 __all__ = [
     "AutoencodingDiscriminator",
@@ -24,10 +26,12 @@ __all__ = [
     "MLPAutoencoder",
     "MLPDiscriminator",
     "PatchDiscriminator",
+    "ProjectedDiscriminator",
     "ProjectionDiscriminator",
     "ResNetDiscriminator",
     "UNetDiscriminator",
     "VGGStyleDiscriminator",
+    "WaveletDiscriminator",
     "at_least_float32",
     "criticize",
     "judges_alone",

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from advtasks.errors import UsageError
+
 
 def join(sample: Tensor, condition: Tensor | None, in_channels: int) -> Tensor:
     """Concatenate by channels (Mirza & Osindero 2014), and move pictures from [0, 1] to [-1, 1].
@@ -28,3 +30,21 @@ def join(sample: Tensor, condition: Tensor | None, in_channels: int) -> Tensor:
         if picture:
             condition = condition[:, :, None, None].expand(-1, -1, *sample.shape[2:])
     return torch.cat((joined, condition), dim=1)
+
+
+def rgb_and_condition(
+    picture: Tensor, condition: Tensor | None, in_channels: int, critic: str
+) -> tuple[Tensor, Tensor | None]:
+    """For critics that look at the picture itself in a way of their own: RGB pictures (N, 3, H, W), and the condition
+    as channels (N, in_channels - 3, H, W) in [-1, 1], or None.
+
+    Raises:
+        UsageError: the sample has another number of channels, for example several pictures packed.
+    """
+    if picture.dim() != 4 or picture.shape[1] != 3:
+        raise UsageError(
+            f"the critic {critic!r} looks at single RGB pictures (N, 3, H, W), not at {tuple(picture.shape)}; without "
+            "pack, or with the critic 'patch' or 'unet'"
+        )
+    joined = join(picture, condition, in_channels)[:, 3:]
+    return picture, joined if joined.shape[1] else None

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
+
+from advtasks.losses.luma import studio_luma
+from advtasks.losses.structural_similarity import similarity_maps
 
 
 def quantized(pictures: Tensor) -> Tensor:
@@ -19,8 +20,7 @@ def quantized(pictures: Tensor) -> Tensor:
 
 def luma(pictures: Tensor) -> Tensor:
     """Y in [16, 235], float64, of 8-bit RGB values (N, 3, H, W) in [0, 255]; gives (N, 1, H, W)."""
-    weights = torch.tensor([65.481, 128.553, 24.966], dtype=torch.float64, device=pictures.device)
-    return (pictures.double() / 255 * weights.view(1, 3, 1, 1)).sum(1, keepdim=True) + 16
+    return studio_luma(pictures.double() / 255)
 
 
 def _cropped_luma(pictures: Tensor, border: int) -> Tensor:
@@ -51,25 +51,4 @@ def ssim_y(output: Tensor, target: Tensor, border: int) -> Tensor:
     Args and shape as :func:`psnr_y`. 1 for equal pictures.
     """
     x, y = _cropped_luma(output, border), _cropped_luma(target, border)
-    offsets = torch.arange(-5, 6, dtype=torch.float64, device=x.device)
-    window = torch.exp(-offsets.square() / (2 * 1.5**2))
-    window = window / window.sum()
-
-    mean_x, mean_y, of_xx, of_yy, of_xy = _smoothed(torch.stack((x, y, x * x, y * y, x * y)), window)
-    var_x, var_y = of_xx - mean_x.square(), of_yy - mean_y.square()
-    covariance = of_xy - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    index = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x.square() + mean_y.square() + c1) * (var_x + var_y + c2)
-    )
-    return index.mean(dim=(1, 2, 3))
-
-
-def _smoothed(maps: Tensor, window: Tensor) -> Tensor:
-    """Separable convolution over the last two axes, valid positions; sums of shifted views, since convolutions of
-    float64 are slow."""
-    for axis in (-2, -1):
-        length = maps.shape[axis] - len(window) + 1
-        shifted = (maps.narrow(axis, start, length) * weight for start, weight in enumerate(window))
-        maps = functools.reduce(torch.add, shifted)
-    return maps
+    return similarity_maps(x, y, 255.0)[0].mean(dim=(1, 2, 3))

@@ -37,6 +37,7 @@ class EfficientNetLite(FeatureNetwork):
         # a scale ends where the next block halves the resolution
         ends = [i for i, block in enumerate(blocks[1:]) if _stride(block) == 2] + [len(blocks) - 1]
         self.ends = ends[:levels]
+        self.layer_names = tuple(f"stride {2 ** (i + 1)}" for i in range(len(self.ends)))
         self.blocks = torch.nn.ModuleList(blocks[: self.ends[-1] + 1])
         self.freeze()
 

@@ -16,6 +16,8 @@ class FeatureNetwork(nn.Module, abc.ABC):
 
     name: str
     """The name that metrics bear: ``efficientnet-lite2``."""
+    layer_names: tuple[str, ...] = ()
+    """What :meth:`forward` gives, shallow to deep; empty for networks that do not tell."""
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from torch import Tensor
 from advtasks.errors import UsageError
 from advtasks.features.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from advtasks.features.feature_network import FeatureNetwork
+from advtasks.features.weight_files import feature_weights
 from advtasks.torchvision_operators import import_torchvision
 
 _LAYERS = {"conv1_2": 2, "conv2_2": 7, "conv3_4": 16, "conv4_4": 25, "conv5_4": 34}
@@ -21,7 +22,8 @@ class VGG19(FeatureNetwork):
 
     Args:
         weights: a torchvision VGG19 state dict (``vgg19-dcbb9e9d.pth`` or safetensors). It is not downloaded.
-        layers: names joined by ``+``, for example ``conv3_4+conv5_4``.
+        layers: names joined by ``+``, for example ``conv3_4+conv5_4``; Real-ESRGAN takes all five,
+            ``conv1_2+conv2_2+conv3_4+conv4_4+conv5_4``. Whatever their order, features come shallow to deep.
 
     Raises:
         UsageError: no file, or a layer that is not known.
@@ -39,14 +41,15 @@ class VGG19(FeatureNetwork):
         if unknown:
             raise UsageError(f"vgg19 has no layer {unknown[0]!r}; known: {', '.join(_LAYERS)}")
         self.name = f"vgg19-{layers}"
-        self.indices = sorted(_LAYERS[layer] for layer in layers.split("+"))
+        self.layer_names = tuple(layer for layer in _LAYERS if layer in layers.split("+"))
+        self.indices = [_LAYERS[layer] for layer in self.layer_names]
         import_torchvision()
         from torchvision.models import vgg19
 
         with torch.device("meta"):  # only the convolutions up to the deepest layer are needed
             convolutions = vgg19(weights=None).features[: self.indices[-1] + 1]
         self.layers = convolutions.to_empty(device="cpu")
-        self.layers.load_state_dict(_feature_weights(Path(weights), set(convolutions.state_dict())))
+        self.layers.load_state_dict(feature_weights(Path(weights), set(convolutions.state_dict()), "VGG19"))
         for layer in self.layers:
             if isinstance(layer, torch.nn.ReLU):
                 layer.inplace = False
@@ -61,21 +64,3 @@ class VGG19(FeatureNetwork):
             if i in self.indices:
                 found.append(x)
         return found
-
-
-def _feature_weights(file: Path, wanted: set[str]) -> dict[str, Tensor]:
-    """The tensors `wanted` of ``features.*`` in a VGG19 state dict.
-
-    Raises:
-        UsageError: the file is not one.
-    """
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(file)
-    else:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    found = {key.removeprefix("features."): value for key, value in state.items()}
-    if missing := wanted - found.keys():
-        raise UsageError(f"{file}: not a VGG19 state dict of torchvision (features.{min(missing)} is missing)")
-    return {key: found[key] for key in wanted}

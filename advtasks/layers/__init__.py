@@ -2,6 +2,7 @@
 
 from advtasks.layers.attention import SelfAttention2d
 from advtasks.layers.equalized import equalize_learning_rate
+from advtasks.layers.haar import haar, inverse_haar, stationary_haar
 from advtasks.layers.minibatch import MinibatchDiscrimination, MinibatchStandardDeviation
 from advtasks.layers.pixel_norm import PixelNorm
 from advtasks.layers.synchronized_batch_norm import SynchronizedBatchNorm, synchronize_batch_norm
@@ -15,5 +16,8 @@ __all__ = [
     "SynchronizedBatchNorm",
     "VirtualBatchNorm",
     "equalize_learning_rate",
+    "haar",
+    "inverse_haar",
+    "stationary_haar",
     "synchronize_batch_norm",
 ]

@@ -13,7 +13,7 @@ import torch
 
 from advtasks import components
 from advtasks.atomic import write_bytes, write_text
-from advtasks.bundle import Manifest, save_bundle
+from advtasks.bundle import Manifest, folded, save_bundle
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.distributed import rank, world_size
@@ -193,7 +193,7 @@ class _Run:
             steps=self.trainer.step,
             **self.manifest,
         )
-        save_bundle(path, network, manifest)
+        save_bundle(path, *folded(network, manifest))
 
     def _finish(self, bundle: Path) -> None:
         trainer, last = self.trainer, self.trainer.results[-1]

@@ -1,4 +1,4 @@
-"""Super-resolution: SRResNet, SRGAN, ESRGAN and Compact networks; the verb ``upscale``. Descriptions only."""
+"""Super-resolution: its networks, its presets, and the verb ``upscale``. Descriptions only."""
 
 from __future__ import annotations
 
@@ -63,5 +63,15 @@ def advtasks_generators() -> list[Component]:
             name="compact",
             summary="SRVGGNetCompact of Real-ESRGAN (Wang et al. 2021), 0.6 M parameters at 16 x 64",
             build="advtasks_sr.generators:Compact",
+        ),
+        Component(
+            name="span",
+            summary="parameter-free attention (Wan et al. 2024), 0.4 M parameters once its branches are folded",
+            build="advtasks_sr.generators:SPAN",
+        ),
+        Component(
+            name="safmn",
+            summary="spatially-adaptive feature modulation (Sun et al. 2023), 0.24 M parameters at 8 x 36",
+            build="advtasks_sr.generators:SAFMN",
         ),
     ]

@@ -17,7 +17,7 @@ class SuperResolutionConfig(RunConfig):
     scale: Literal[2, 3, 4, 8] = 4
     """Enlargement."""
     generator: str = "srresnet"
-    """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact."""
+    """Name of the network, with options: srresnet:features=48:blocks=8, rrdb, compact, span, safmn."""
     degradation: str = "bicubic"
     """How low-resolution sides are made: bicubic (MATLAB's), realesrgan, photo, blur, or the path of a YAML recipe; for
     pictures that have none of their own."""
@@ -35,6 +35,13 @@ class SuperResolutionConfig(RunConfig):
     """Frozen network of the perceptual loss: efficientnet-lite0, or vgg19:weights=FILE (SRGAN's own)."""
     perceptual_form: Literal["unit", "l1"] = "unit"
     """unit: features scaled to unit length, as in LPIPS; l1: plain features, as in ESRGAN."""
+    perceptual_layer_weights: tuple[float, ...] = ()
+    """One weight for each layer of the perceptual network, shallow to deep; Real-ESRGAN: 0.1 0.1 1 1 1 with
+    vgg19:weights=FILE:layers=conv1_2+conv2_2+conv3_4+conv4_4+conv5_4 and perceptual_form l1."""
+    lpips: str = ""
+    """lpips:trunk=FILE:heads=FILE measures LPIPS, too, and lets stages give the term lpips a weight."""
+    dists: str = ""
+    """dists:trunk=FILE:weights=FILE measures DISTS, too, and lets stages give the term dists a weight."""
     metric_network: str = "efficientnet-lite2"
     """Frozen network of the perceptual distance that validation measures; not one that is trained against."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, mse_loss
 
 from advtasks import components
 from advtasks.config import RunConfig
@@ -17,19 +16,13 @@ from advtasks.data.resize import bicubic_upscale
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
 from advtasks.evaluation.psnr_ssim import psnr_y, ssim_y
 from advtasks.inference.tiling import run_tiled
-from advtasks.losses import PerceptualLoss, charbonnier
-from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms
+from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Terms
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.data import Pair, load_folder, make_splits
 from advtasks_sr.degradations import PRESETS, Draws, digest, to_json
 from advtasks_sr.lows import make_low_side, without_margin
+from advtasks_sr.objective import TERM_NAMES, PictureTerms
 from advtasks_sr.sharpen import sharpened
-
-_PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": l1_loss,
-    "mse": mse_loss,
-    "charbonnier": charbonnier,
-}
 
 
 class SuperResolution(Task):
@@ -38,7 +31,7 @@ class SuperResolution(Task):
     terms_of_samples: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "bicubic"
     picture_names: ClassVar[tuple[str, ...]] = ("low resolution", "output", "original")
-    term_names: ClassVar[frozenset[str]] = frozenset({*_PIXEL_LOSSES, "perceptual"})
+    term_names: ClassVar[frozenset[str]] = TERM_NAMES
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
@@ -65,9 +58,8 @@ class SuperResolution(Task):
                 f"squared distance of unit features of {backbone} (ImageNet), summed over 5 scales; not LPIPS{made}",
             ),
         )
-        if any(stage.weights.get("perceptual") for stage in config.stages):
-            network = components.build("features", config.perceptual_network)
-            self.perceptual = PerceptualLoss(network, config.perceptual_form)
+        self.terms = PictureTerms(config)
+        self.metrics = (*self.metrics, *self.terms.metrics())  # type: ignore[misc]
 
     def generator(self) -> nn.Module:
         """The network that ``--generator`` names."""
@@ -107,17 +99,8 @@ class SuperResolution(Task):
         return output.float()
 
     def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
-        """Pixel losses and the perceptual loss, by name."""
-        terms: Terms = {}
-        target = batch.get("target", batch["high"])
-        for name, weight in weights.items():
-            if not weight:
-                continue
-            if name == "perceptual":
-                terms[name] = Term(self.perceptual(output, target), weight)
-            else:
-                terms[name] = Term(_PIXEL_LOSSES[name](output, target), weight)
-        return terms
+        """The losses that `weights` names; see :mod:`advtasks_sr.objective`."""
+        return self.terms(output, batch.get("target", batch["high"]), weights)
 
     def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
         """The critic sees patches without their low-resolution side, as in SRGAN."""
@@ -142,6 +125,7 @@ class SuperResolution(Task):
             psnr_y(output, high, self.scale),
             ssim_y(output, high, self.scale),
             self.distance(output, high),
+            *(distance(output, high) for distance in self.terms.measured),
         )
         names = [metric.name for metric in self.metrics]
         return Evaluated(

@@ -125,7 +125,7 @@ def test_vgg19_reads_its_weights_from_a_file(tmp_path: Path) -> None:
         torch.testing.assert_close(deep, whole[:17](network.normalized(picture)))
     for text, message in (
         ("vgg19", "needs its ImageNet weights as a file"),
-        (f"vgg19:weights={tmp_path / 'vgg.safetensors'}", "not a VGG19 state dict"),
+        (f"vgg19:weights={tmp_path / 'vgg.safetensors'}", "no VGG19 state dict"),
         (f"vgg19:weights={tmp_path / 'vgg.safetensors'}:layers=conv9", "no layer 'conv9'"),
     ):
         with pytest.raises(UsageError, match=message):

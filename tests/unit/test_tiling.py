@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from advtasks_sr.generators import Compact, RRDBNet, SRResNet
+from advtasks_sr.generators import SAFMN, SPAN, Compact, RRDBNet, SRResNet
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -20,6 +20,11 @@ NETWORKS = {
     "compact": Compact(2, 8, 2),
     "rrdb": RRDBNet(4, 8, 1, 4),
     "rrdb-x2": RRDBNet(2, 8, 1, 4),
+    "rrdb-x3": RRDBNet(3, 8, 1, 4),
+    "safmn": SAFMN(2, 8, 1),
+    "safmn-x3": SAFMN(3, 8, 2),
+    "span": SPAN(2, 4),
+    "span-x4-deployed": SPAN(4, 4, deployed=True),
 }
 
 

@@ -2,6 +2,8 @@
 
 from advtasks_sr.generators.compact import Compact
 from advtasks_sr.generators.rrdb import RRDBNet
+from advtasks_sr.generators.safmn import SAFMN
+from advtasks_sr.generators.span import SPAN
 from advtasks_sr.generators.srresnet import SRResNet
 
-__all__ = ["Compact", "RRDBNet", "SRResNet"]
+__all__ = ["SAFMN", "SPAN", "Compact", "RRDBNet", "SRResNet"]

@@ -55,7 +55,8 @@ class RRDBNet(nn.Module):
     ``RRDBNet`` (16,697,987 parameters at 23 blocks and scale 4), whose weights for scales 2 and 4 load directly.
 
     Args:
-        scale: 2, 4 or 8. At 2 the picture is first packed 2×2 into channels, as in Real-ESRGAN.
+        scale: 2, 3, 4 or 8. At 2 the picture is first packed 2×2 into channels, as in Real-ESRGAN; at 3 it is enlarged
+            once, by 3.
         features: width of the trunk.
         blocks: RRDBs.
         growth: channels that each dense convolution adds.
@@ -63,15 +64,15 @@ class RRDBNet(nn.Module):
 
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 23, growth: int = 32) -> None:
         super().__init__()
-        if scale not in (2, 4, 8):
-            raise UsageError(f"rrdb enlarges by 2, 4 or 8, not by {scale}; srresnet and compact also do 3")
+        if scale not in (2, 3, 4, 8):
+            raise UsageError(f"rrdb enlarges by 2, 3, 4 or 8, not by {scale}; compact and span take any whole number")
         self.scale = scale
         self.packing = 2 if scale == 2 else 1
         self.conv_first = nn.Conv2d(3 * self.packing**2, features, 3, 1, 1)
         self.body = nn.Sequential(*(RRDB(features, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(features, features, 3, 1, 1)
-        self.doublings = int(math.log2(scale * self.packing))
-        for number in range(1, self.doublings + 1):
+        self.factors = [3] if scale == 3 else [2] * int(math.log2(scale * self.packing))
+        for number in range(1, len(self.factors) + 1):
             self.add_module(f"conv_up{number}", nn.Conv2d(features, features, 3, 1, 1))
         self.conv_hr = nn.Conv2d(features, features, 3, 1, 1)
         self.conv_last = nn.Conv2d(features, 3, 3, 1, 1)
@@ -85,8 +86,8 @@ class RRDBNet(nn.Module):
     def receptive_radius(self) -> int:
         """Input pixels to each side that an output pixel depends on."""
         reach = 2  # conv_last and conv_hr
-        for _ in range(self.doublings):
-            reach = math.ceil((reach + 1) / 2)
+        for factor in reversed(self.factors):
+            reach = math.ceil((reach + 1) / factor)
         return (reach + 1 + 15 * len(self.body) + 1) * self.packing + self.packing - 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class RRDBNet(nn.Module):
         x = self.conv_first(pixel_unshuffle(x, self.packing) if self.packing > 1 else x)
         x = x + self.conv_body(self.body(x))
         layers: dict[str, Any] = dict(self.named_children())
-        for number in range(1, self.doublings + 1):
-            x = leaky_relu(layers[f"conv_up{number}"](interpolate(x, scale_factor=2, mode="nearest")), 0.2)
+        for number, factor in enumerate(self.factors, 1):
+            x = leaky_relu(layers[f"conv_up{number}"](interpolate(x, scale_factor=factor, mode="nearest")), 0.2)
         result: Tensor = self.conv_last(leaky_relu(self.conv_hr(x), 0.2))
         return result.float()

@@ -1,0 +1,42 @@
+"""Tensors from files that users have; nothing is downloaded and nothing is unpickled but tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from advtasks.errors import UsageError
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The state dict of a ``.safetensors`` file, or of a PyTorch file that holds nothing but one.
+
+    Raises:
+        UsageError: the file holds something else.
+    """
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # what is not a pickle can make the unpickler stumble in any way
+        cause = type(error).__name__
+        raise UsageError(f"{file}: not a state dict that can be read without running code ({cause})") from None
+    if not isinstance(state, dict):
+        raise UsageError(f"{file}: holds a {type(state).__name__}, not a state dict")
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def feature_weights(file: Path, wanted: set[str], network: str) -> dict[str, Tensor]:
+    """The tensors `wanted` of ``features.*`` in a state dict of torchvision's `network`.
+
+    Raises:
+        UsageError: the file is not one.
+    """
+    found = {key.removeprefix("features."): value for key, value in read_tensors(file).items()}
+    if missing := wanted - found.keys():
+        raise UsageError(f"{file}: no {network} state dict of torchvision (features.{min(missing)} is missing)")
+    return {key: found[key] for key in wanted}

@@ -28,15 +28,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import floors
+import numpy as np
 import peers
 import torch
+from advtasks_sr.patches import cut_patch
 from advtasks_sr.presets import SRGAN
 from advtasks_sr.task import SuperResolution
+from elsewhere import Elsewhere, serve
 from floors import Setting
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from advtasks import Adversary, VGGStyleDiscriminator
+from advtasks.allocator import keep_freed_memory
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import Position, batches
 from advtasks.devices import computes_bf16
@@ -108,19 +112,16 @@ class Patches(Dataset[Batch]):
     """Random crops out of decoded pictures in memory, as the cache holds them."""
 
     def __init__(self) -> None:
-        draws = torch.Generator().manual_seed(0)
-        self.high = torch.randint(0, 256, (16, 480, 480, 3), dtype=torch.uint8, generator=draws)
-        self.low = torch.randint(0, 256, (16, 120, 120, 3), dtype=torch.uint8, generator=draws)
+        draws = np.random.default_rng(0)
+        self.high = draws.integers(0, 256, (16, 480, 480, 3), dtype=np.uint8)
+        self.low = draws.integers(0, 256, (16, 120, 120, 3), dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.high)
 
     def __getitem__(self, position: Position) -> Batch:
-        row = position.seed % (120 - floors.LOW)
-        low = self.low[position.index, row : row + floors.LOW, row : row + floors.LOW].flip(position.seed % 2)
-        side, row = floors.LOW * floors.SCALE, row * floors.SCALE
-        high = self.high[position.index, row : row + side, row : row + side].flip(position.seed % 2)
-        return {"low": low.contiguous(), "high": high.contiguous()}
+        draws = np.random.default_rng(position.seed)
+        return cut_patch(self.high[position.index], self.low[position.index], floors.LOW, floors.SCALE, 0.0, draws)
 
 
 def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Run:
@@ -217,6 +218,26 @@ def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int
     }
 
 
+def compare_elsewhere(name: str, rounds: int) -> dict[str, Any]:
+    """Seconds a step of a peer's recipe and of ours as a run does it, each in a process of its own."""
+    sides = {side: Elsewhere(__file__, side, name) for side in ("peer", "as run")}
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(rounds + 1):
+        for side, process in list(sides.items())[:: 1 if number % 2 else -1]:
+            wait_until_idle()
+            seconds = process.seconds(PEER_STEPS if number else 3)  # the first round warms up
+            if number:
+                times[side].append(seconds)
+    peaks = {side: process.peak_mib() / 2**10 for side, process in sides.items()}
+    for process in sides.values():
+        process.close()
+    return {
+        "seconds": {side: statistics.median(values) for side, values in times.items()},
+        "rounds": times,
+        "peak_memory_gib": peaks,
+    }
+
+
 def ratio(found: dict[str, Any], above: str, below: str) -> float:
     """Median over rounds of the seconds of one side over those of another."""
     pairs = zip(found["rounds"][above], found["rounds"][below], strict=True)
@@ -283,8 +304,7 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
         record["over_plain"] = ratio(found, "plain floor", fastest)
         text += f", {record['over_plain']:.2f} x the fp32 contiguous eager loop ({fastest})"
     if name in ("srresnet", "srgan") and device.type == "cpu":
-        both = {side: make(side, name, device) for side in ("peer", "as run")}
-        against = compare(both, device, max(3, rounds // 2), PEER_STEPS, 1.0)
+        against = compare_elsewhere(name, max(3, rounds // 2))
         record["peer"] = {**against, "ratio": ratio(against, "peer", "as run")}
         text += f", {record['peer']['ratio']:.2f} x BasicSR's recipe (as run, with loader, average and logging)"
     print(text, flush=True)
@@ -301,9 +321,15 @@ def main() -> None:
         "--gate", type=float, default=0.04, help="share of the processor that others may use in a round"
     )
     parser.add_argument("--only", nargs="*", default=["srresnet", "srgan", "dcgan", "wgan_gp", "hinge_sn", "lazy_r1"])
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--memory", nargs=2, metavar=("SIDE", "STEP"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     device: torch.device = options.device
+    if not options.serve or options.serve[0] != "peer":
+        keep_freed_memory()
+    if options.serve:
+        serve(make(*options.serve, device))
+        return
     if options.memory:
         run = make(*options.memory, device)
         for _ in range(3):

@@ -2,12 +2,12 @@
 
     python benchmarks/upscale.py [--json benchmarks/results/upscale_cpu.json] [--large]
 
-One network (SRVGG 64 x 32, x4, random weights), one machine, uint8 picture in, uint8 picture out, sides taking turns;
-medians. *Plain*: the whole picture through the network in fp32. *Peer*: Real-ESRGAN's loop re-written from its
-description (fp32, contiguous, tiles of 256 with 10 pixels around each, cut hard). *Engine*: fp32 and bf16, at its own
-choice of tiles, and at tiles of 256. Peak memory is that of processes of their own. Start-up is the whole command on a
-1x1 picture against ``python -c "import torch"``. Batch is the whole command's body on a folder of JPEG files, against
-the network alone on the same tensors. ``--large`` adds a result of 200 megapixels within 2 GiB.
+One network (SRVGG 64 x 32, x4, random weights), one machine, uint8 picture in, uint8 picture out, sides taking turns,
+each in a process of its own; medians. *Plain*: the whole picture through the network in fp32. *Peer*: Real-ESRGAN's
+loop re-written from its description (fp32, contiguous, tiles of 256 with 10 pixels around each, cut hard). *Engine*:
+fp32 and bf16, at its own choice of tiles, and at tiles of 256. Start-up is the whole command on a 1x1 picture against
+``python -c "import torch"``. Batch is the command's body on a folder of JPEG files, against the network alone on the
+same tensors. ``--large`` adds a result of 200 megapixels within 2 GiB.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from typing import Any
 import numpy as np
 import torch
 from advtasks_sr.generators import Compact
+from elsewhere import Elsewhere, serve
 from PIL import Image
 
+from advtasks.allocator import keep_freed_memory
 from advtasks.bundle import Manifest, save_bundle
 from advtasks.inference.batch import Settings, run
 from advtasks.inference.engine import ImageModel
@@ -127,28 +129,25 @@ SIDES: dict[str, Callable[[], Run]] = {
 }
 
 
-def take_turns(sides: dict[str, Run], picture: Array, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each side, round by round."""
+def take_turns(rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds of each side, round by round, each in a process of its own; and their peaks in MiB."""
+    sides = {name: Elsewhere(__file__, name) for name in SIDES}
     times: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        for name, work in list(sides.items())[:: 1 if number % 2 else -1]:
-            start = time.perf_counter()
-            work(picture)
+        for name, process in list(sides.items())[:: 1 if number % 2 else -1]:
+            seconds = process.seconds(1)
             if number:  # the first round warms up
-                times[name].append(time.perf_counter() - start)
-    return times
+                times[name].append(seconds)
+    peaks = {name: process.peak_mib() for name, process in sides.items()}
+    for process in sides.values():
+        process.close()
+    return times, peaks
 
 
 def in_own_process(*arguments: str) -> Any:
     """What this script prints as JSON in a process of its own."""
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def peak(name: str) -> float:
-    """MiB of this process after one run of a side."""
-    SIDES[name]()(photograph(SIDE, SIDE))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def seconds_of(command: list[str], rounds: int = 5) -> float:
@@ -185,6 +184,7 @@ def start_up() -> dict[str, float]:
 
 def batch(pictures: int = 24, side: int = 192) -> dict[str, float]:
     """A folder of JPEG files through the whole pipeline, against the network alone."""
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         array = photograph(side, side)
@@ -221,6 +221,7 @@ def large() -> dict[str, float]:
         start = time.perf_counter()
         command = [sys.executable, "-m", "advtasks.cli.main", "upscale", str(place / "a.png"), "-o", folder]
         subprocess.run([*command, "-m", str(place / "bundle.safetensors"), "--max-memory", "2GiB"], check=True)
+        Image.MAX_IMAGE_PIXELS = None
         with Image.open(place / "a_x4.png") as image:
             megapixels = image.width * image.height / 1e6
         used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
@@ -233,22 +234,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", action="store_true")
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--only-large", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.peak:
-        print(json.dumps(peak(options.peak)))
+    if options.serve:
+        if options.serve.startswith("engine"):
+            keep_freed_memory()  # as the command does
+        work, picture = SIDES[options.serve](), photograph(SIDE, SIDE)
+        serve(lambda: work(picture))
         return
     if options.only_large:
         print(json.dumps(large()))
         return
     picture, megapixels = photograph(SIDE, SIDE), (SIDE * SCALE) ** 2 / 1e6
-    sides = {name: make() for name, make in SIDES.items()}
-    outputs = {name: work(picture) for name, work in sides.items()}
-    times = take_turns(sides, picture, options.rounds)
+    times, peaks = take_turns(options.rounds)
+    outputs = {name: make()(picture) for name, make in SIDES.items()}
     wanted = to_tensor(outputs["plain"])
     results: dict[str, Any] = {}
-    for name in sides:
+    for name in SIDES:
         against = difference(to_tensor(outputs[name]), wanted)
         over = {other: statistics.median(b / a for a, b in zip(times[name], times[other], strict=True))
                 for other in ("plain", "peer")}  # fmt: skip
@@ -256,7 +259,7 @@ def main() -> None:
             "seconds_per_megapixel": statistics.median(times[name]) / megapixels,
             "times_plain": over["plain"],
             "times_peer": over["peer"],
-            "peak_mib": in_own_process("--peak", name),
+            "peak_mib": peaks[name],
             "psnr_to_plain": against.psnr if np.isfinite(against.psnr) else None,
             "share_off_by_more_than_a_level": against.off,
         }

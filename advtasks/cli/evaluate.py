@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Evaluate, prog="advtasks evaluate", args=argv)
 
+    from advtasks.allocator import keep_freed_memory
     from advtasks.atomic import write_text
     from advtasks.bundle import find_bundle, load_bundle
     from advtasks.data.cache import PictureCache
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
     from advtasks.plugins import plugins, resolve
     from advtasks.reporting.table import result_table
     from advtasks.training.progress import Console
+
+    keep_freed_memory()
 
     console = Console()
     path = find_bundle(options.model)

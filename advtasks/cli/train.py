@@ -202,10 +202,12 @@ def _train(
     """Train here, as one of several processes that a launcher started, or by starting them."""
     import os
 
+    from advtasks.allocator import keep_freed_memory
     from advtasks.process_group import from_first, joined, place
     from advtasks.training.run import Interrupted, train
     from advtasks.training.run_folder import reserve, restarted
 
+    keep_freed_memory()
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):

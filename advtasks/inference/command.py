@@ -33,6 +33,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     suffix = None if options.format is None else known_format(options.format)
     jobs = plan(options.pictures, options.out, size.label, sys.stdin)
 
+    from advtasks.allocator import keep_freed_memory
     from advtasks.devices import choose_device
     from advtasks.inference.batch import Settings, run
     from advtasks.inference.console import BatchConsole
@@ -45,6 +46,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
         jobs=options.jobs,
         limit=int(options.max_megapixels * 1e6),
     )
+    keep_freed_memory()
     _lift_pillows_limit()
     if not options.dry_run:
         _check_writable(options.out)

@@ -1,8 +1,7 @@
-"""How much memory a network needs for a pixel, counted on a run without values."""
+"""How much memory a network needs for a pixel, counted on small runs."""
 
 from __future__ import annotations
 
-import copy
 import os
 import weakref
 from pathlib import Path
@@ -14,12 +13,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from advtasks.allocator import give_back_freed_memory
+
 UNKNOWN = 16_384
-"""Bytes an input pixel where a network cannot be run without values."""
+"""Bytes an input pixel that are assumed of a network that is not torch's."""
 MARGIN = 1.5
 """What allocators and libraries take beyond the tensors themselves (up to 1.7 times was measured for small networks,
 less than was counted for large ones)."""
-_PROBE = 64
+_PROBE = 16
 _SHARE = 0.5
 """Of the free memory that is used where no limit is given."""
 _OF_LIMIT = 0.75
@@ -34,6 +35,10 @@ class _Live(TorchDispatchMode):
         super().__init__()
         self.now = self.peak = 0
         self.known: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch's compiler is imported, which takes a second
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -61,23 +66,18 @@ class _Live(TorchDispatchMode):
 
 
 def bytes_per_pixel(network: nn.Module, channels: int = 3, multiple_of: int = 1) -> int:
-    """Memory that a forward pass in float32 takes at its peak, for each input pixel of a large picture.
-
-    It is counted on torch's meta device, where operations have shapes but no values: no time, no memory.
-    """
-    try:
-        with torch.device("meta"):
-            double = copy.deepcopy(network).to("meta").float().eval()
-        large, small = (_peak(double, channels, -(-side // multiple_of) * multiple_of) for side in (2 * _PROBE, _PROBE))
-        pixels = [(-(-side // multiple_of) * multiple_of) ** 2 for side in (2 * _PROBE, _PROBE)]
-    except Exception:  # operations that need values: the guess below is on the careful side
-        return UNKNOWN
-    return max(1, (large - small) // (pixels[0] - pixels[1]))
+    """Memory that a forward pass in float32 takes at its peak, for each input pixel of a large picture: the difference
+    between two small ones. (torch's meta device would need no small ones, but a second and 70 MB to be imported.)"""
+    large, small = (-(-side // multiple_of) * multiple_of for side in (2 * _PROBE, _PROBE))
+    return max(1, (_peak(network, channels, large) - _peak(network, channels, small)) // (large**2 - small**2))
 
 
 def _peak(network: nn.Module, channels: int, side: int) -> int:
+    parameter = next(network.parameters(), None)
+    if parameter is None:  # not a network of torch's: its tensors are not seen
+        return UNKNOWN * side**2
     with torch.inference_mode(), _Live() as live:
-        network(torch.empty(1, channels, side, side, device="meta"))
+        network(torch.zeros(1, channels, side, side, device=parameter.device, dtype=parameter.dtype))
     return live.peak
 
 
@@ -91,6 +91,7 @@ def available(device: torch.device, limit: int | None = None) -> int:
     if device.type == "cuda" and limit is None:
         return int(torch.cuda.mem_get_info(device)[0] * _SHARE)
     if limit is not None:
+        give_back_freed_memory()
         return int(max(limit - resident(), 0) * _OF_LIMIT)
     return int(min(psutil.virtual_memory().available, _left_in_group()) * _SHARE)
 

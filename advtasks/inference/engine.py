@@ -29,8 +29,10 @@ from advtasks.pictures.picture import Kind, Picture
 
 _FAR = 64
 """A declared radius above this is measured: what far pixels do is nothing for most networks."""
-_AREA = 1024 * 1024
-"""Input pixels of a tile, context included, at most: progress is shown between tiles."""
+_AREAS = (384 * 384, 544 * 544, 768 * 768, 1024 * 1024)
+"""Input pixels of a tile, context included, that are tried; no more, since progress is shown between tiles."""
+_WORTH = 1.15
+"""More memory is taken only for tiles that save more work than this."""
 _ROWS = 128
 """Output rows that are converted and handed on at a time."""
 _BANDS = 0.4
@@ -122,7 +124,11 @@ class ImageModel:
     def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
         """A picture of any kind to one of the same kind: depth, grey, transparency and metadata are kept."""
         kind, blocks = self.blocks(picture, watch, size)
-        rows = np.concatenate(list(blocks))
+        rows = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
+        top = 0
+        for block in blocks:
+            rows[top : top + len(block)] = block
+            top += len(block)
         metadata = for_size(picture.metadata, kind.width, kind.height)
         if not kind.alpha:
             return Picture(rows, None, metadata)
@@ -171,16 +177,24 @@ class ImageModel:
             else:
                 a_row = source.width * geometry.scale**2 * self.manifest.channels * layers * 4
                 rows = max(int(self._memory() * _BANDS) // a_row, 1)
-                shape = tile_shape(source.height, source.width, geometry.context, area, rows)
+                return self._frugal(source, geometry, area, rows)
         kind = Blender if geometry.radius is None else Tiler
         return kind(self._network, source, geometry, shape)
+
+    def _frugal(self, source: Source, geometry: Geometry, most: int, rows: int) -> Tiler:
+        """Tiles that take little memory, of those that need little more work than the largest would."""
+        tilers = []
+        for area in _AREAS:
+            shape = tile_shape(source.height, source.width, geometry.context, min(area, most), rows)
+            tilers.append(Tiler(self._network, source, geometry, shape))
+        return next(tiler for tiler in tilers if tiler.work <= _WORTH * tilers[-1].work)
 
     def area(self, layers: int = 1) -> int:
         """Input pixels of a tile, context included, for which there is memory."""
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
-        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREA), 1)
+        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), 1)
 
     def _memory(self) -> int:
         return available(self.device, self.max_memory)

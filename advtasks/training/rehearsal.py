@@ -7,9 +7,9 @@ import functools
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
-from advtasks.data.loader import Batch, Position
+from advtasks.data.loader import Batch, Position, collated
 from advtasks.errors import UsageError
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Task, total
@@ -24,7 +24,7 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
     """
     device = next(generator.parameters()).device
     count = max([2, *(2 * adversary.pack for adversary in adversaries.values())])
-    samples = default_collate([data[Position(0, number)] for number in range(count)])
+    samples = collated([data[Position(0, number)] for number in range(count)])
     batch = task.prepare({name: tensor.to(device) for name, tensor in samples.items()})
     generator = copy.deepcopy(generator)
     generate = functools.partial(task.generate, generator)

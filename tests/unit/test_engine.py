@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
+from advtasks.inference import engine
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.reach import effective_radius
@@ -210,18 +211,19 @@ def test_memory_is_counted_as_a_hand_counts_it() -> None:
     assert bytes_per_pixel(Two()) == pytest.approx(4 * (3 + 16 + 3 + 16), rel=0.05)
 
 
-def test_a_limit_of_memory_makes_tiles_smaller_and_changes_nothing_else() -> None:
+def test_a_limit_of_memory_makes_tiles_smaller_and_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     free = compact()
     expected = free(picture)
     per_pixel = int(bytes_per_pixel(free.network) * MARGIN) + 16 * 3 * 4
-    from advtasks.inference.cost import resident
-
-    tight = compact(max_memory=resident() + per_pixel * 5000)
+    monkeypatch.setattr(engine, "available", lambda device, limit: per_pixel * 4000)
     tiles: list[int] = []
+    tight = compact()
     found = tight(picture, lambda done, of: tiles.append(of))
     assert tiles[0] > 4
+    assert tight.area() == 2400, "the rest is for the output of a row of tiles"
     assert np.abs(found.astype(int) - expected).max() <= 1
+    monkeypatch.undo()
     assert available(CPU, 1) == 0
     starved = compact(max_memory=1)
     assert np.abs(starved(picture).astype(int) - expected).max() <= 1, "with no memory left it still goes on"

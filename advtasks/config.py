@@ -111,6 +111,8 @@ class RunConfig(Options):
     """Folder of pictures to validate on; without it some of --data are held out."""
     out: Path | None = None
     """Run folder. Default: runs/TASK-PRESET-N with the next free N."""
+    initial_weights: Path | None = None
+    """Bundle or run whose generator's weights training begins with; of the same network."""
     steps: int | None = None
     """Length of the whole training; the stages keep their shares."""
     batch: int = 16

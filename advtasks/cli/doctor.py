@@ -20,9 +20,14 @@ _REQUIRED = (
     "pillow",
     "pluggy",
     "safetensors",
+    "spandrel",
     "tyro",
 )
-_OPTIONAL = {"tensorboard": "curves in TensorBoard"}
+_OPTIONAL = {
+    "tensorboard": "curves in TensorBoard",
+    "onnxruntime": "ONNX models",
+    "av": "videos",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,9 +59,12 @@ def main(argv: list[str]) -> int:
         return _dry_run(task, preset, config)
 
     # a run is found again from wherever it is resumed
-    places = (config.data, config.validation, config.cache)
-    data, validation, cache = (None if path is None else path.absolute() for path in places)
-    found_again = dataclasses.replace(config, out=None, data=data, validation=validation, cache=cache)
+    places = {
+        name: path.absolute()
+        for name in ("data", "validation", "cache", "initial_weights")
+        if (path := getattr(config, name)) is not None
+    }
+    found_again = dataclasses.replace(config, out=None, **places)
     tuned: list[Any] = []
     if known.tune:
         found_again, tuned = _tune(task, found_again)

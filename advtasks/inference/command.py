@@ -22,7 +22,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     """Do what the options say; gives the exit code.
 
     Args:
-        make_model: given device, tile, precision, memory limit, ensemble and a function to speak with, makes the
+        make_model: given device, tile, and the options of an image model by name, makes the
             :class:`~advtasks.inference.engine.ImageModel`.
         size: of the outputs.
 
@@ -57,6 +57,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
         precision=options.precision,
         max_memory=options.memory_limit(),
         ensemble=options.ensemble,
+        compile=options.compile,
         say=console.say,
     )
     if options.dry_run:

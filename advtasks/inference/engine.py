@@ -51,6 +51,7 @@ class ImageModel:
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; see :class:`advtasks.inference.runner.Runner`.
         max_memory: bytes that this process may have in memory.
         ensemble: average over the eight turned and mirrored versions of each tile (Timofte et al. 2016, section 3.2).
+        compile: compile the network for tiles that come often, where that is measured to pay.
         say: told what the user should know.
     """
 
@@ -64,12 +65,13 @@ class ImageModel:
         precision: str = "fp32",
         max_memory: int | None = None,
         ensemble: bool = False,
+        compile: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.manifest, self.device, self.say = manifest, torch.device(device), say
         self.tile, self.max_memory, self.ensemble = tile, max_memory, ensemble
         self.network = network
-        self.runner = Runner(network, self.device, _supported(precision, manifest), say)
+        self.runner = Runner(network, self.device, _supported(precision, manifest), say, compile)
         self._geometry: Geometry | None = None
         self._cost: int | None = None
         self._lock = threading.RLock()

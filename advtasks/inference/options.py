@@ -44,6 +44,9 @@ class PictureOptions:
     """Inputs with more pixels are refused: a small file can promise a picture that fills the memory."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
     """Average over eight turned and mirrored versions: a little better, eight times as slow."""
+    compile: tyro.conf.FlagCreatePairsOff[bool] = False
+    """For long batches: compile the network once tiles of one shape have taken half a minute, where that is measured to
+    be faster."""
     report: Path | None = None
     """Write what became of each file into this JSON file."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False

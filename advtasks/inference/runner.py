@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.devices import autocast, choose_precision
+from advtasks.inference.compiled import CompiledWhereItPays
 
 LEAST_PSNR = 45.0
 """dB between the output in half precision and in float32 below which half precision is refused."""
@@ -53,6 +54,7 @@ class Runner:
         device: where it runs.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 where the device computes with it.
         say: told when half precision is refused, or a tile is repeated.
+        compile: the network is compiled for tiles that come often (:mod:`advtasks.inference.compiled`).
 
     Half precision has the weights of convolutions in 16 bit; what networks add to their interpolated input stays in
     float32. Before the first tile its output is compared with float32's on that picture, and it is not used where
@@ -65,14 +67,16 @@ class Runner:
         device: torch.device,
         precision: str = "fp32",
         say: Callable[[str], None] = lambda text: None,
+        compile: bool = False,
     ) -> None:
-        self.device, self.say = device, say
+        self.device, self.say, self.compile = device, say, compile
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         fixed = next(network.parameters(), None) is None  # an ONNX file has its own
         self.precision = "fp32" if fixed else choose_precision(precision, device)
         self.checked: Difference | None = None
         """What half precision changes, once it is known."""
         self._halves: dict[str, nn.Module] = {}
+        self._compiled: dict[str, CompiledWhereItPays] = {}
 
     def check(self, probe: Tensor) -> None:
         """Decide on half precision with a part of a picture, (N, C, h, w)."""
@@ -101,7 +105,9 @@ class Runner:
         return output
 
     def _run(self, tile: Tensor, precision: str) -> Tensor:
-        network = self.network if precision == "fp32" else self._half(precision)
+        network: Callable[[Tensor], Tensor] = self.network if precision == "fp32" else self._half(precision)
+        if self.compile and isinstance(network, nn.Module):
+            network = self._compiled.setdefault(precision, CompiledWhereItPays(network, self.say))
         with torch.inference_mode(), _context(self.device, precision):
             output: Tensor = network(tile.to(self.device).contiguous(memory_format=torch.channels_last))
         return output.float()

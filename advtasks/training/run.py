@@ -30,6 +30,7 @@ from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.checks import check_data, check_run
 from advtasks.training.clock import peak_memory
+from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration, silent
@@ -98,6 +99,9 @@ class _Run:
         )
         if resume and self.trainer.resume():
             self.console.say(f"going on at step {self.trainer.step}")
+        elif self.config.initial_weights is not None:
+            begin_with(self.trainer.networks, self.config.initial_weights)
+            self.console.say(f"beginning with the weights of {self.config.initial_weights}")
         rehearse(self.task, self.trainer.networks.fresh_generator(), self.adversaries, self.splits.train)
         self._introduce()
         self.baseline = self._measure_baseline()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -22,6 +23,10 @@ class Upscale(PictureOptions):
     """Another factor than the model's (3.2): resized at the end, antialiased."""
     size: str | None = None
     """Size of the results in pixels: 3840x, x2160, or 3840x2160 to fit into."""
+    blend: float | None = None
+    """Mix the weights of a run's first stage (0: pixel, faithful) and its last (1: adversarial, sharp)."""
+    blend_with: Path | None = None
+    """Another bundle of the same network to mix with, instead of the run's first stage."""
 
 
 def main(argv: list[str]) -> int:
@@ -30,9 +35,8 @@ def main(argv: list[str]) -> int:
     options.check()
 
     from advtasks.inference.engine import ImageModel
-    from advtasks.inference.models import open_model
 
-    network, manifest = open_model(options.model)
+    network, manifest = _opened(options)
     if manifest.verb not in ("upscale", "restore"):
         raise UsageError(f"{options.model} is a model for `advtasks {manifest.verb}`, not for upscale")
 
@@ -40,3 +44,34 @@ def main(argv: list[str]) -> int:
         return ImageModel(network, manifest, device, tile, **settings)
 
     return run_command(options, make, OutputSize.parse(manifest.scale, options.scale, options.size))
+
+
+def _opened(options: Upscale) -> tuple[Any, Any]:
+    """The model, or the mixture that was asked for.
+
+    Raises:
+        UsageError: a share outside of [0, 1], or nothing to mix with.
+    """
+    from advtasks.inference.models import open_model
+
+    if options.blend is None:
+        if options.blend_with is not None:
+            raise UsageError("--blend-with needs --blend SHARE, the share of --model from 0 to 1")
+        return open_model(options.model)
+
+    from advtasks.blend import blend
+    from advtasks.bundle import find_bundle, read_manifest
+
+    if not 0 <= options.blend <= 1:
+        raise UsageError(f"--blend is a share from 0 to 1, got {options.blend:g}")
+    last = find_bundle(options.model)
+    first = options.blend_with
+    if first is None:
+        stages = sorted(options.model.glob("stages/*.safetensors"), key=lambda path: read_manifest(path).steps)
+        if len(stages) < 2:
+            raise UsageError(
+                f"--blend mixes a run's stages, and {options.model} is not a run with two: give the run folder, or "
+                "the other bundle with --blend-with"
+            )
+        first = stages[0]
+    return blend(first, last, options.blend)

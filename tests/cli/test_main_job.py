@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from advtasks.bundle import read_manifest
+from advtasks.bundle import load_bundle, read_manifest
 from advtasks.trackers import read_records
 
 
@@ -110,6 +110,49 @@ def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:
     ):
         found, _, err = advtasks("upscale", *arguments)
         assert (found, message in err) == (code, True), err
+
+
+def test_a_blend_of_the_stages(advtasks, run: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    found = {}
+    for share in ("0", "0.5", "1"):
+        out = tmp_path / share
+        code, _, err = advtasks("upscale", tmp_path / "a.png", "-o", out, "-m", run, "--blend", share)
+        assert code == 0, err
+        found[share] = np.asarray(Image.open(out / "a_x4.png")).astype(int)
+    for share, model in (("0", "pixel"), ("1", "adversarial")):
+        stage = run / "stages" / f"{model}.safetensors"
+        assert advtasks("upscale", tmp_path / "a.png", "-o", tmp_path / model, "-m", stage)[0] == 0
+        assert np.array_equal(found[share], np.asarray(Image.open(tmp_path / model / "a_x4.png")))
+    assert not np.array_equal(found["0"], found["0.5"])
+    assert not np.array_equal(found["1"], found["0.5"])
+    for flags, message in (
+        (("--blend", "2"), "from 0 to 1"),
+        (("--blend-with", run), "needs --blend"),
+        (("--blend", "0.5", "--model", run / "bundle.safetensors"), "--blend-with"),
+    ):
+        code, _, err = advtasks("upscale", tmp_path / "a.png", "-o", tmp_path / "x", "--model", run, *flags)
+        assert (code, message in err) == (2, True), err
+
+
+def test_training_begins_with_the_weights_of_another_run(
+    advtasks, run: Path, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    out = tmp_path / "second"
+    flags = ("--data", photos, "--steps", "2", "--stages.0.learning-rate", "1e-12", "--adversary.kind", "none")
+    code, _, err = advtasks("train", "sr", *tiny, *flags, "--out", out, "--initial-weights", run)
+    assert code == 0, err
+    assert "beginning with the weights of" in err
+    first, second = (load_bundle(path / "bundle.safetensors")[0].state_dict() for path in (run, out))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=1e-3)
+    code, _, err = advtasks(
+        "train", "sr", *tiny, *flags, "--out", tmp_path / "third", "--initial-weights", run,
+        "--generator", "srresnet:features=4:blocks=1:tail=direct",
+    )  # fmt: skip
+    assert code == 2
+    assert "another network" in err
 
 
 def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:

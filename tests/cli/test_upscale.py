@@ -14,13 +14,13 @@ import pytest
 import torch
 from advtasks_sr.foreign import open_community_model
 from advtasks_sr.generators import Compact
+from advtasks_sr.upscaler import Upscaler
 from PIL import Image
 from safetensors.torch import save_file
 
 from advtasks.errors import BundleError
 from advtasks.inference.batch import Summary
 from advtasks.inference.console import BatchConsole
-from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import Job
 from advtasks.inference.video import count_frames
 
@@ -265,7 +265,8 @@ def test_the_console_shows_a_bar_on_a_terminal(
 
 
 def test_the_upscaler_of_the_library(community: Path) -> None:
-    model = ImageModel.load(community)
+    model = Upscaler.load(community)
+    assert model.scale == 2
     assert model(np.zeros((5, 6, 3), np.uint8)).shape == (10, 12, 3)
     with pytest.raises(BundleError, match="no such model"):
-        ImageModel.load("nowhere.pth")
+        Upscaler.load("nowhere.pth")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
-from advtasks.inference import engine
+from advtasks.inference import compiled, engine
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.reach import effective_radius
@@ -193,6 +195,46 @@ def test_the_difference_of_two_outputs() -> None:
     assert found.psnr == pytest.approx(-10 * math.log10(0.05 * (10 / 255) ** 2))
     assert difference(one, one).psnr == math.inf
     assert not difference(one * math.nan, one).harmless
+
+
+class Halving(nn.Module):
+    """Computes its argument; slow as itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, tile: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return tile * self.weight
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "message"),
+    [
+        (lambda net: lambda tile: tile.clone(), True, ", used"),
+        (lambda net: lambda tile: (time.sleep(0.05), tile.clone())[1], False, "not used"),
+        (lambda net: lambda tile: tile + 0.1, False, "not used"),
+        (lambda net: 1 / 0, False, "could not be compiled"),
+    ],
+    ids=["faster", "slower", "wrong", "failing"],
+)
+def test_compiling_is_decided_by_measuring(
+    monkeypatch: pytest.MonkeyPatch, made: Any, used: bool, message: str
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: made(network))
+    monkeypatch.setattr(compiled, "AFTER", 0.05)
+    said: list[str] = []
+    network = compiled.CompiledWhereItPays(Halving(), said.append)
+    tile, other = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 5, 4)
+    with torch.inference_mode():
+        for number in range(6):
+            assert torch.equal(network(tile), tile)
+            assert torch.equal(network(other), other) or number == 5
+            if number == 1:
+                assert not said, "not before it has taken long enough"
+    assert message in said[0]
+    assert (network.decided[tile.shape] is not network.network) == used
 
 
 # --- memory and reach --------------------------------------------------------------------------------------------

@@ -45,8 +45,38 @@ PICTURES = "tests/numerics/test_picture_losses.py"
 DISTANCES = "tests/numerics/test_learned_distances.py"
 CRITICS = "tests/unit/test_critics.py"
 BLEND = "tests/unit/test_blend.py"
+TILES = "tests/unit/test_tiling.py"
+ENGINE = "tests/unit/test_engine.py"
+ENCODERS = "tests/unit/test_encoders.py"
 
 MUTATIONS = [
+    Mutation("the context is one pixel short", "inference/tiling.py",
+             "return -(-(self.radius or 0) // self.multiple_of) * self.multiple_of",
+             "return max(-(-(self.radius or 0) // self.multiple_of) * self.multiple_of - 1, 0)", TILES),
+    Mutation("a tile out of memory is lost (Real-ESRGAN's script, D4)", "inference/tiling.py",
+             "                yield region, output[..., rows, columns].float().cpu()\n                return\n",
+             "                yield region, output[..., rows, columns].float().cpu()\n                return\n            return\n",
+             TILES),
+    Mutation("tiles' weights are 0 at their edges (traiNNer-redux, D6)", "inference/blending.py",
+             "torch.arange(start * scale, end * scale) + 0.5", "torch.arange(start * scale, end * scale) + 0.0", TILES),
+    Mutation("straight alpha with premultiplied colour (chaiNNer, D8)", "inference/tensors.py",
+             "torch.where(alpha > 0.5 / kind.top, colour / alpha.clamp_min(1e-6), 0.0)", "colour", ENGINE),
+    Mutation("values that are not finite stay", "inference/runner.py",
+             "bool(torch.isfinite(output).all())", "True", ENGINE),
+    Mutation("half precision whatever it does", "inference/runner.py",
+             "if self.checked.harmless:", "if True:", ENGINE),
+    Mutation("colours outside of sRGB are cut off", "inference/tensors.py",
+             "return rest if rest.abs().max() > _GAMUT else None", "return None", "tests/unit/test_color.py"),
+    Mutation("orientation is applied and kept", "pictures/metadata.py",
+             "for tag in (_ORIENTATION, _TIFF_ACROSS", "for tag in (_TIFF_ACROSS", "tests/unit/test_pictures.py"),
+    Mutation("markers of a JPEG count on from a strip of another height", "pictures/jpeg.py",
+             "STRIP = 64", "STRIP = 56", ENCODERS),
+    Mutation("PNG rows are filtered against the wrong row above", "pictures/png.py",
+             "above = part[-1].copy()", "above = part[0].copy()", ENCODERS),
+    Mutation("the row above a TIFF strip's first", "pictures/tiff.py",
+             "differences[:, 1:] -= strip[:, :-1]", "differences[1:] -= strip[:-1]", ENCODERS),
+    Mutation("bands are resized one by one", "inference/resample.py",
+             "reach = math.ceil(_SUPPORT * max(ratio, 1.0)) + 1", "reach = 0", ENGINE),
     Mutation("LDL refines the wrong places", "losses/artifacts.py",
              "residual < _residual(average, target)", "residual > _residual(average, target)", PICTURES),
     Mutation("LDL without the factor of the picture", "losses/artifacts.py",

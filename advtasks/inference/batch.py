@@ -35,6 +35,8 @@ class Settings:
     size: OutputSize
     suffix: str | None = None
     """Format of all results; by default each input's own."""
+    quality: int | None = None
+    """Of JPEG, WebP and AVIF."""
     overwrite: bool = False
     strip_metadata: bool = False
     jobs: int = 2
@@ -206,7 +208,8 @@ def _computed(
             done.set_result(_done(task, start, *frames))
             return done
         if task.animated:
-            frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, settings.limit)
+            kept = {"limit": settings.limit, "quality": settings.quality}
+            frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, **kept)
             done.set_result(_done(task, start, *frames))
             return done
         picture = task.decoded.result() if task.decoded else read_picture(task.job.source, settings.limit)
@@ -214,7 +217,7 @@ def _computed(
         kind, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
         metadata = settings.kept(picture.metadata)
         feed = Feed()
-        future = encoders.submit(_written, task, kind, metadata, feed, start)
+        future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality)
         _pump(blocks, feed)
         return future
     except Exception as error:  # a decoder, the network: recorded, and the next one
@@ -236,11 +239,11 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
             raise
 
 
-def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: float) -> Result:
+def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: float, quality: int | None) -> Result:
     """Encode what comes; runs in an encoder's thread."""
     assert task.target is not None, "prepared"
     try:
-        encode(task.target, kind, metadata, feed)
+        encode(task.target, kind, metadata, feed, quality)
     except Abandoned as error:
         return _failed(task.job, error.__cause__ or error)
     except Exception as error:  # whatever an encoder raises

@@ -41,6 +41,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     settings = Settings(
         size=size,
         suffix=suffix,
+        quality=options.quality,
         overwrite=options.overwrite,
         strip_metadata=options.strip_metadata,
         jobs=options.jobs,

@@ -23,6 +23,7 @@ def convert_frames(
     size: Callable[[int, int], tuple[int, int]],
     watch: Callable[[int, int], None],
     limit: int | None = None,
+    quality: int | None = None,
 ) -> tuple[int, int, int]:
     """Pass every frame of a file through `convert`, timing kept; gives width, height and number of frames.
 
@@ -30,6 +31,7 @@ def convert_frames(
         size: the wanted width and height for a frame's.
         watch: called with frames done and frames in all.
         limit: pixels of a frame that are accepted.
+        quality: see :func:`advtasks.pictures.encode.encode`.
 
     Raises:
         DataError: a frame cannot be decoded.
@@ -41,7 +43,7 @@ def convert_frames(
     for frame in read_frames(source, limit):
         frames.append(convert(frame, size(*frame.size)))
         watch(len(frames), len(animation.durations))
-    encode_frames(target, _alike(frames, animation), animation)
+    encode_frames(target, _alike(frames, animation), animation, quality)
     return *frames[0].size, len(frames)
 
 

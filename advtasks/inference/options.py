@@ -28,6 +28,8 @@ class PictureOptions:
     """Replace results that exist; otherwise those pictures are skipped, so running again goes on."""
     format: str | None = None
     """png, jpg, webp, tiff or avif for all results; by default each input's own where it can hold the picture."""
+    quality: int | None = None
+    """Of JPEG, WebP and AVIF, 1 to 100; by default 95, 95 and 90."""
     strip_metadata: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave EXIF, XMP and density away; the colour profile stays, since colours would be wrong without it."""
     device: str = "auto"
@@ -64,6 +66,8 @@ class PictureOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} must be at least 1, got {value}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"--quality is from 1 to 100, got {self.quality}")
         if self.max_megapixels <= 0:
             raise UsageError(f"--max-megapixels must be above 0, got {self.max_megapixels:g}")
         self.memory_limit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,16 @@ def output_suffix(suffix: str, kind: Kind, animation: Animation | None = None) -
     return _MOVING if longest <= _LONGEST[_MOVING] else ".png"
 
 
-def encode(path: Path, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
+def encode(path: Path, kind: Kind, metadata: Metadata, blocks: Blocks, quality: int | None = None) -> None:
     """Write one picture by the path's suffix, atomically. PNG, JPEG and TIFF are written as the rows come, so their
-    memory does not grow with the picture; the other formats are put together first."""
+    memory does not grow with the picture; the other formats are put together first.
+
+    Args:
+        quality: of JPEG, WebP and AVIF, 1 to 100; by default 95, 95 and 90.
+    """
     metadata = for_size(metadata, kind.width, kind.height)
     with atomic_path(path) as temporary:
-        _encoder(path)(temporary, kind, metadata, blocks)
+        _encoder(path, quality)(temporary, kind, metadata, blocks)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -71,7 +76,7 @@ def write_picture(path: Path, picture: Picture) -> None:
     encode(path, picture.kind, picture.metadata, (picture.rows(),))
 
 
-def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation) -> None:
+def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation, quality: int | None = None) -> None:
     """Write the frames of an animation, or pages, atomically."""
     metadata = for_size(frames[0].metadata, *frames[0].size)
     with atomic_path(path) as temporary:
@@ -80,7 +85,7 @@ def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation) -
             return
         first, *others = (_image(frame.rows()) for frame in frames)
         format_ = FORMATS[path.suffix.lower()]
-        options = dict(_OPTIONS.get(format_, {}), **_given(metadata, format_))
+        options = _options(format_, quality) | _given(metadata, format_)
         if animation.loop is not None:
             options["loop"] = animation.loop
         elif format_ != "AVIF":
@@ -89,24 +94,29 @@ def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation) -
         first.save(temporary, format_, save_all=True, append_images=others, duration=durations, **options)
 
 
-def _encoder(path: Path) -> Callable[[Path, Kind, Metadata, Blocks], None]:
+def _encoder(path: Path, quality: int | None) -> Callable[[Path, Kind, Metadata, Blocks], None]:
     suffix = path.suffix.lower()
     if suffix == ".png":
         return write_png
     if suffix in (".jpg", ".jpeg"):
-        return write_jpeg
+        return functools.partial(write_jpeg, quality=quality or QUALITY)
     if suffix in (".tif", ".tiff"):
         return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, blocks)])
-    return lambda file, kind, metadata, blocks: _write_whole(file, FORMATS[suffix], kind, metadata, blocks)
+    return functools.partial(_write_whole, FORMATS[suffix], quality)
 
 
-def _write_whole(path: Path, format_: str, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
+def _write_whole(format_: str, quality: int | None, path: Path, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
     whole = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
     top = 0
     for block in blocks:
         whole[top : top + len(block)] = block
         top += len(block)
-    _image(whole).save(path, format_, **_OPTIONS.get(format_, {}), **_given(metadata, format_))
+    _image(whole).save(path, format_, **_options(format_, quality), **_given(metadata, format_))
+
+
+def _options(format_: str, quality: int | None) -> dict[str, Any]:
+    usual = _OPTIONS.get(format_, {})
+    return usual | {"quality": quality} if quality and "quality" in usual else usual
 
 
 def _image(rows: NDArray[Any]) -> Image.Image:

@@ -23,11 +23,13 @@ STRIP = 64
 """Rows of a strip: eight rows of blocks, so that the markers, which count from 0 to 7, go on across a joint."""
 
 
-def write_jpeg(path: Path, kind: Kind, metadata: Metadata, blocks: Iterable[NDArray[Any]]) -> None:
+def write_jpeg(
+    path: Path, kind: Kind, metadata: Metadata, blocks: Iterable[NDArray[Any]], quality: int = QUALITY
+) -> None:
     """Write `blocks`, (rows, width, 1 or 3) uint8, top to bottom. Colour is not subsampled (4:4:4)."""
     with path.open("wb") as file:
         for number, strip in enumerate(_strips(blocks)):
-            encoded = _encoded(strip, metadata if number == 0 else Metadata())
+            encoded = _encoded(strip, metadata if number == 0 else Metadata(), quality)
             start = _scan_start(encoded)
             if number == 0:
                 file.write(_with_height(encoded[:start], kind.height))
@@ -53,12 +55,12 @@ def _strips(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
         yield np.concatenate(waiting)
 
 
-def _encoded(strip: NDArray[Any], metadata: Metadata) -> bytes:
+def _encoded(strip: NDArray[Any], metadata: Metadata, quality: int) -> bytes:
     image = Image.fromarray(strip[..., 0] if strip.shape[2] == 1 else strip)
     extra = {"icc_profile": metadata.icc, "exif": metadata.exif, "xmp": metadata.xmp, "dpi": metadata.dpi}
     buffer = io.BytesIO()
     given = {name: value for name, value in extra.items() if value}
-    image.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=False, restart_marker_rows=1, **given)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=False, restart_marker_rows=1, **given)
     return buffer.getvalue()
 
 

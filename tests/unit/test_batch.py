@@ -179,6 +179,19 @@ def test_a_format_for_all(identity: ImageModel, tmp_path: Path) -> None:
     assert [path.name for path in found] == ["a_x1.jpg", "b_x1.png"], "JPEG holds no opacity"
 
 
+def test_the_quality_of_lossy_formats_can_be_chosen(identity: ImageModel, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for suffix in ("jpg", "webp", "avif", "png"):
+        Image.fromarray(noise).save(tmp_path / f"a.{suffix}")
+    usual, low = (
+        {path.suffix: path.stat().st_size for path in targets(done(identity, [tmp_path], tmp_path / name, **more))}
+        for name, more in (("usual", {}), ("low", {"quality": 30}))
+    )
+    assert usual[".png"] == low[".png"]
+    for suffix in (".jpg", ".webp", ".avif"):
+        assert low[suffix] < 0.7 * usual[suffix]
+
+
 def test_more_pixels_than_allowed_are_refused_before_they_are_decoded(identity: ImageModel, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((200, 300), np.uint8)).save(tmp_path / "bomb.png")
     (failed,) = done(identity, [tmp_path / "bomb.png"], tmp_path / "out", limit=50_000).results

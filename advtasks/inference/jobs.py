@@ -10,7 +10,7 @@ from typing import TextIO
 
 from advtasks.data.folder import find_pictures
 from advtasks.errors import UsageError
-from advtasks.pictures.encode import FORMATS
+from advtasks.pictures.formats import FORMATS
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.pictures.animation import Animation
+from advtasks.pictures.formats import FORMATS
 from advtasks.pictures.jpeg import QUALITY, write_jpeg
 from advtasks.pictures.metadata import for_size
 from advtasks.pictures.picture import Kind, Metadata, Picture
@@ -22,16 +23,6 @@ from advtasks.pictures.tiff import write_tiff
 Blocks = Iterable[NDArray[Any]]
 """Rows of a picture from top to bottom, (rows, width, bands), as they become known."""
 
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".avif": "AVIF",
-}
 _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"quality": 95, "method": 4}, "AVIF": {"quality": 90}}
 _DEEP = {".png", ".tif", ".tiff"}
 _TRANSPARENT = {".png", ".webp", ".tif", ".tiff", ".avif"}
@@ -131,6 +122,3 @@ def _given(metadata: Metadata, format_: str) -> dict[str, Any]:
     if format_ == "PNG":
         every.pop("xmp")
     return {name: value for name, value in every.items() if value}
-
-
-__all__ = ["FORMATS", "QUALITY", "encode", "encode_frames", "output_suffix", "write_picture"]

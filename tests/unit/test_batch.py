@@ -100,12 +100,12 @@ def test_an_encoder_that_gives_up_early_stops_neither_the_network_nor_the_batch(
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
     write = batch.encode
 
-    def failing(path: Path, kind: object, metadata: object, blocks: Iterable[np.ndarray]) -> None:
+    def failing(path: Path, kind: object, metadata: object, blocks: Iterable[np.ndarray], quality: object) -> None:
         if path.name == "a_x1.png":
             for _ in islice(blocks, after):
                 pass
             raise OSError(5, "Input/output error")
-        write(path, kind, metadata, blocks)
+        write(path, kind, metadata, blocks, quality)
 
     monkeypatch.setattr(batch, "encode", failing)
     identity.tile = 8

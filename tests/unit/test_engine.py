@@ -301,6 +301,19 @@ def test_global_operations_are_found_and_said() -> None:
     assert any("global operations" in text for text in said)
 
 
+def test_windows_that_begin_where_the_tile_does_have_no_radius() -> None:
+    """As SwinIR's: aligned tiles would be seamless, others not."""
+
+    class Windows(nn.Module):
+        def forward(self, tile: Tensor) -> Tensor:
+            height, width = tile.shape[-2:]
+            padded = nn.functional.pad(tile, (0, -width % 8, 0, -height % 8), mode="replicate")
+            means = nn.functional.avg_pool2d(padded, 8)
+            return tile + 0.1 * nn.functional.interpolate(means, scale_factor=8)[..., :height, :width]
+
+    assert effective_radius(Windows(), 1) is None
+
+
 def test_a_deep_network_is_given_the_context_that_it_uses() -> None:
     """23 blocks of RRDB declare 349 pixels; what far pixels do is nothing."""
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,23 @@ def test_degraded_training_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny
     flags = [*tiny, "--device", "cuda", "--steps", "4", "--degradation", recipe, "--sharpen-target"]
     code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *flags)
     assert code == 0, err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_upscaling_on_a_gpu_is_upscaling(precision: str) -> None:
+    from advtasks_sr.generators import Compact
+
+    from advtasks.bundle import Manifest
+    from advtasks.inference.engine import ImageModel
+
+    torch.manual_seed(0)
+    network = Compact(2, 16, 4)
+    known = Manifest(
+        task="", verb="upscale", plugin="", plugin_version="", advtasks_version="", generator="", hyper_parameters={},
+        channels=3, scale=2, receptive_radius=network.receptive_radius, multiple_of=1,
+    )  # fmt: skip
+    picture = torch.rand(1, 3, 90, 70)
+    expected = ImageModel(copy.deepcopy(network), known)(picture)
+    found = ImageModel(network, known, "cuda", 32, precision=precision)(picture)
+    assert found.device.type == "cpu"
+    assert (found - expected).abs().max() < (1e-3 if precision == "fp32" else 2e-2)

@@ -43,7 +43,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "least squares, spectral norm": ("--adversary.loss", "least-squares"),
     "relativistic average, spectral norm": ("--adversary.loss", "relativistic-average"),
     "non-saturating, R1": ("--adversary.regularizers", "r1:gamma=1"),
-    "U-Net critic, spectral norm": ("--adversary.discriminator", "unet:features=16"),
+    "U-Net critic, spectral norm": ("--adversary.discriminator", "unet:width=16"),
     "projected critic, hinge": ("--adversary.discriminator", "projected", "--adversary.loss", "hinge"),
     "wavelet critic, spectral norm": ("--adversary.discriminator", "wavelet"),
 }
@@ -77,7 +77,7 @@ def train(data: tuple[Path, Path], out: Path, *flags: object) -> dict[str, Any]:
     command += ["--validation", str(data[1]), "--out", str(out), *map(str, flags)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads((out / "results.json").read_text())
     return {**found, "seconds": time.monotonic() - start}
 
@@ -139,7 +139,11 @@ def main() -> None:
                 continue
             for seed in range(options.seeds):
                 out = folder / f"run-{len(rows)}-{seed}"
-                found = train(data, out, *stage, "--seed", seed, *flags)
+                try:
+                    found = train(data, out, *stage, "--seed", seed, *flags)
+                except RuntimeError as error:  # the others' hours must not be lost
+                    print(f"{name} failed: {error}", flush=True)
+                    continue
                 metrics = found["stages"][-1]["metrics"]
                 note(name, metrics, lite0(out / "bundle.safetensors"), found["seconds"])
         counts = {path.name: len(list(path.iterdir())) for path in data}

@@ -38,9 +38,7 @@ def effective_radius(network: nn.Module, scale: int, channels: int = 3, multiple
     return None
 
 
-def _same(
-    network: nn.Module, column: Tensor, far: int, reach: int, multiple: int, scale: int, whole: Tensor
-) -> bool:
+def _same(network: nn.Module, column: Tensor, far: int, reach: int, multiple: int, scale: int, whole: Tensor) -> bool:
     """Whether the rows in the middle come out the same where only `reach` rows around them are shown."""
     part = column[:, :, far - reach : far + multiple + reach]
     return bool((_middle(network, part, reach, multiple, scale) - whole).abs().max() <= TOLERANCE)

@@ -34,10 +34,23 @@ def orientation(image: Image.Image) -> int:
     return int(read_exif(image).get(_ORIENTATION, 1))
 
 
+def _copied(exif: Image.Exif) -> Image.Exif:
+    """The same, free of its file; of a TIFF with 64-bit addresses only what its first folder holds, since Pillow cannot
+    read back what it writes of those."""
+    copy = Image.Exif()
+    try:
+        copy.load(exif.tobytes())
+    except Exception:  # struct.error and others
+        copy = Image.Exif()
+        for tag, value in exif.items():
+            if isinstance(value, (str, bytes, int)) and tag != _EXIF_FOLDER:
+                copy[tag] = value
+    return copy
+
+
 def read_metadata(image: Image.Image) -> Metadata:
     """All that an open file says, without its orientation, which the decoder applies to the pixels."""
-    exif = Image.Exif()
-    exif.load(read_exif(image).tobytes())
+    exif = _copied(read_exif(image))
     for tag in (_ORIENTATION, _TIFF_ACROSS, _TIFF_DOWN, *_LAYOUT):
         exif.pop(tag, None)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")

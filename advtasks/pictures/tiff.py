@@ -34,9 +34,9 @@ def write_tiff(path: Path, metadata: Metadata, pages: Sequence[tuple[Kind, Itera
     exif = Image.Exif()
     if metadata.exif:
         exif.load(metadata.exif)
-    folder = exif.get_ifd(_EXIF_FOLDER)
-    size = sum(kind.width * kind.height * kind.bands * (1 + kind.deep) for kind, _ in pages)
-    with tifffile.TiffWriter(path, bigtiff=size > _BIG, byteorder="<") as file:
+    big = sum(kind.width * kind.height * kind.bands * (1 + kind.deep) for kind, _ in pages) > _BIG
+    folder = {} if big else exif.get_ifd(_EXIF_FOLDER)  # Pillow writes no folder with 64-bit addresses
+    with tifffile.TiffWriter(path, bigtiff=big, byteorder="<") as file:
         for number, (kind, blocks) in enumerate(pages):
             file.write(
                 _strips(blocks),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from advtasks.pictures import tiff
 from advtasks.pictures.decode import read_picture
 from advtasks.pictures.encode import encode, output_suffix, write_picture
 from advtasks.pictures.jpeg import QUALITY
@@ -89,6 +90,23 @@ def test_everything_that_is_known_of_a_picture_is_written(tmp_path: Path, suffix
     assert folder[0x9003] == "2020:01:01 00:00:00"
     assert folder[0x829A] in ((1, 50), 0.02)
     assert (folder[0xA002], folder[0xA003]) == (50, 70), "the size of the picture that was written"
+
+
+def test_a_tiff_with_64_bit_addresses_keeps_all_but_the_exif_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "_BIG", 100)
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    given = picture(70, 50, 3, False, True, exif=exif.tobytes(), dpi=(300.0, 300.0))
+    write_picture(tmp_path / "a.tiff", given)
+    assert (tmp_path / "a.tiff").read_bytes()[2] == 43, "BigTIFF"
+    found = read_picture(tmp_path / "a.tiff")
+    assert np.array_equal(found.pixels, given.pixels)
+    read = Image.Exif()
+    read.load(found.metadata.exif)
+    assert read[0x010F] == "a maker"
 
 
 def test_orientation_is_taken_out_of_exif_and_xmp(tmp_path: Path) -> None:

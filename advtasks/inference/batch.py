@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 from collections import deque
@@ -234,7 +235,8 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
     except Abandoned:
         return
     except BaseException as error:
-        feed.fail(error)
+        with contextlib.suppress(Abandoned):  # both sides failed: the reader's error is kept
+            feed.fail(error)
         if not isinstance(error, Exception):
             raise
 

@@ -92,12 +92,10 @@ def _weights(path: Path) -> Any:
             raise BundleError(f"{path}: not a safetensors file ({error})") from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BundleError(
-            f"{path}: holds more than weights and was not opened, since loading it could run code "
-            f"({(str(error).splitlines() or [''])[0][:160]})"
-        ) from None
     except Exception as error:  # torch raises several kinds for damaged files
-        raise BundleError(
-            f"{path}: not a PyTorch weights file ({(str(error).splitlines() or [''])[0][:160]})"
-        ) from error
+        cause = " ".join(str(error).split())
+        if isinstance(error, pickle.UnpicklingError) and "global" in cause.lower():
+            raise BundleError(
+                f"{path}: holds more than weights and was not opened, since loading it could run code ({cause[-200:]})"
+            ) from None
+        raise BundleError(f"{path}: not a PyTorch weights file ({cause[:160]})") from error

@@ -195,7 +195,6 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
         (("train", "sr", "--data", photos, "--batsh", "3"), 2, "--batch"),
         (("train", "sr", "--data", photos, "--patch", "0"), 2, "patch must be at least 1"),
         (("train", "sr", "--data", photos, "--seed", "-1"), 2, "seed must be at least 0"),
-        (("train", "sr:esrgan", "--data", photos, "--scale", "3"), 2, "rrdb enlarges by 2, 4 or 8"),
         (("train", "sr:srgan", "--data", photos, "--patch", "4", *small), 2, "cannot judge image pictures of 3x16x16"),
         (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
         (("train", "--resume", run, "--batch", "3"), 2, "only --devices N, not '--batch'"),

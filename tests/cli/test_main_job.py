@@ -101,12 +101,13 @@ def test_upscale_files_and_folders(advtasks, run: Path, tmp_path: Path) -> None:
 
 def test_upscale_refuses_clearly(advtasks, run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(bytes(100))
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.png")
     for arguments, code, message in (
         (("x.png", "-o", tmp_path, "-m", run), 2, "x.png: no such file"),
         (("x.png", "-o", tmp_path, "-m", tmp_path / "a.pth"), 1, "not a PyTorch weights file"),
         (("x.png", "-o", tmp_path, "-m", tmp_path / "none"), 1, "no such model"),
         (("-o", tmp_path, "-m", run), 2, "no pictures given"),
-        (("x.png", "-o", tmp_path, "-m", run, "--device", "cuda:99"), 2, "cuda:99"),
+        ((tmp_path / "b.png", "-o", tmp_path, "-m", run, "--device", "cuda:99"), 2, "cuda:99"),
     ):
         found, _, err = advtasks("upscale", *arguments)
         assert (found, message in err) == (code, True), err

@@ -18,7 +18,7 @@ from advtasks.errors import AdvtasksError, DataError
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.feed import Abandoned, Feed
 from advtasks.inference.frames import convert_frames
-from advtasks.inference.jobs import Job, Names
+from advtasks.inference.jobs import Job
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation
 from advtasks.pictures.decode import read_kind, read_picture
@@ -41,7 +41,7 @@ class Settings:
     overwrite: bool = False
     strip_metadata: bool = False
     jobs: int = 2
-    """Threads that decode, and threads that encode."""
+    """Pictures that are decoded ahead, and pictures that are encoded, beside the one that is computed."""
     limit: int | None = None
     """Pixels of an input that are accepted."""
 
@@ -95,14 +95,14 @@ class Summary:
 
 @dataclass
 class _Task:
-    """A job on its way."""
+    """A job on its way to the network."""
 
     job: Job
-    target: Path | None = None
-    kind: Kind | None = None
+    target: Path
+    skipped: bool = False
     animated: bool = False
-    decoded: Future[Picture] | None = None
-    error: BaseException | None = None
+    picture: Picture | None = None
+    """Decoded, unless it is so large that it must wait for memory."""
 
 
 Watch = Callable[[Job, int, int], None]
@@ -140,50 +140,58 @@ def run(
 
     with (
         ThreadPoolExecutor(settings.jobs, thread_name_prefix="decode") as decoders,
-        ThreadPoolExecutor(settings.jobs, thread_name_prefix="encode") as encoders,
+        ThreadPoolExecutor(settings.jobs + 1, thread_name_prefix="encode") as encoders,
     ):
-        for task in _ahead(jobs, settings, decoders):
-            settle(settings.jobs - 1)
+        for job, prepared in _ahead(jobs, settings, decoders):
+            settle(settings.jobs)
             if summary.stopped:
                 break
-            if task.error is not None:
-                note(_failed(task.job, task.error))
-            elif task.target is not None and task.target.exists() and not settings.overwrite:
-                note(Result(source=task.job.source, status="skipped", target=task.target))
+            try:
+                task = prepared.result()
+            except Exception as error:  # whatever a decoder raises, the other pictures must be done
+                note(_failed(job, error))
+                continue
+            if task.skipped:
+                note(Result(source=job.source, status="skipped", target=task.target))
             else:
-                encoding.append((_computed(task, model, settings, encoders, watch), task.job))
+                encoding.append((_computed(task, model, settings, encoders, watch), job))
         settle(0)
     return summary
 
 
-def _ahead(jobs: Sequence[Job], settings: Settings, decoders: ThreadPoolExecutor) -> Iterator[_Task]:
+def _ahead(
+    jobs: Sequence[Job], settings: Settings, decoders: ThreadPoolExecutor
+) -> Iterator[tuple[Job, Future[_Task]]]:
     """The jobs in order, each decoded while the one before is used."""
-    names = Names()
-    waiting: deque[_Task] = deque()
+    waiting: deque[tuple[Job, Future[_Task]]] = deque()
     for job in jobs:
-        task = _prepared(job, settings, names)
-        skipped = task.target is not None and task.target.exists() and not settings.overwrite
-        small = task.kind is not None and task.kind.width * task.kind.height <= _AHEAD
-        if task.error is None and not skipped and not task.animated and small:
-            task.decoded = decoders.submit(read_picture, job.source, settings.limit)
-        waiting.append(task)
+        waiting.append((job, decoders.submit(_prepared, job, settings)))
         while len(waiting) > settings.jobs:
             yield waiting.popleft()
     yield from waiting
 
 
-def _prepared(job: Job, settings: Settings, names: Names) -> _Task:
-    """What the header says: where the result goes."""
-    try:
-        if job.is_video:
-            return _Task(job, names.take(job, ".mp4" if job.source.suffix.lower() == ".avi" else job.source.suffix))
-        kind = read_kind(job.source, settings.limit)
-        animation = read_animation(job.source, settings.limit)
-        width, height = settings.size.of(kind.width, kind.height)
-        suffix = output_suffix(settings.suffix or job.source.suffix, kind.resized(width, height), animation)
-        return _Task(job, names.take(job, suffix), kind, animation is not None)
-    except Exception as error:  # whatever a decoder raises, the other pictures must be done
-        return _Task(job, error=error)
+def _prepared(job: Job, settings: Settings) -> _Task:
+    """Where the result goes, by the name and else the header; and the picture. Runs in a decoder's thread."""
+    if job.is_video:
+        target = job.result(".mp4" if job.source.suffix.lower() == ".avi" else job.source.suffix)
+        return _Task(job, target, skipped=_exists(target, settings))
+    usual = job.result(settings.suffix or job.source.suffix.lower())
+    if _exists(usual, settings):
+        return _Task(job, usual, skipped=True)
+    kind = read_kind(job.source, settings.limit)
+    animation = read_animation(job.source, settings.limit)
+    width, height = settings.size.of(kind.width, kind.height)
+    suffix = output_suffix(settings.suffix or job.source.suffix, kind.resized(width, height), animation)
+    task = _Task(job, job.result(suffix), animated=animation is not None)
+    task.skipped = _exists(task.target, settings)
+    if not task.skipped and not task.animated and kind.width * kind.height <= _AHEAD:
+        task.picture = read_picture(job.source, settings.limit)
+    return task
+
+
+def _exists(target: Path, settings: Settings) -> bool:
+    return not settings.overwrite and target.exists()
 
 
 def _computed(
@@ -192,7 +200,6 @@ def _computed(
     """Run the network over one file and hand its rows to an encoder; errors become results."""
     start = time.monotonic()
     done: Future[Result] = Future()
-    assert task.target is not None, "prepared"
 
     def tiles(number: int, of: int) -> None:
         watch(task.job, number, of)
@@ -213,8 +220,8 @@ def _computed(
             frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, **kept)
             done.set_result(_done(task, start, *frames))
             return done
-        picture = task.decoded.result() if task.decoded else read_picture(task.job.source, settings.limit)
-        task.decoded = None
+        picture = task.picture or read_picture(task.job.source, settings.limit)
+        task.picture = None
         kind, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
         metadata = settings.kept(picture.metadata)
         feed = Feed()
@@ -243,7 +250,6 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
 
 def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: float, quality: int | None) -> Result:
     """Encode what comes; runs in an encoder's thread."""
-    assert task.target is not None, "prepared"
     try:
         encode(task.target, kind, metadata, feed, quality)
     except Abandoned as error:
@@ -270,8 +276,13 @@ def _done(task: _Task, start: float, width: int, height: int, frames: int = 1) -
 _FULL = "the disk is full; free some space and run the same command again: what is done is skipped"
 
 
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk was full, whatever an encoder made of that."""
+    return error is not None and (getattr(error, "errno", None) == errno.ENOSPC or _is_full(error.__cause__))
+
+
 def _failed(job: Job, error: BaseException) -> Result:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if _is_full(error):
         message = f"{job.source}: {_FULL}"
     elif isinstance(error, DataError):
         message = str(error)

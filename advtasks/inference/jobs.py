@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from advtasks.data.folder import find_pictures
+from advtasks.data.folder import EXTENSIONS, find_pictures
 from advtasks.errors import UsageError
 from advtasks.pictures.formats import FORMATS
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
+_ADDED = re.compile(rf"_(?:{'|'.join(sorted(suffix[1:] for suffix in EXTENSIONS | VIDEOS))})(?:_\d+)?$")
+"""What :meth:`Job.result` adds to a name."""
+_NOT_WRITTEN = {".bmp"}
+"""Only where the input is one: it holds neither profile nor opacity."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +27,30 @@ class Job:
 
     source: Path
     target: Path
+    namesakes: int = 0
+    """Other sources of the batch whose target is the same."""
+    number: int = 0
+    """Of those with the source's own suffix, how many come before."""
 
     @property
     def is_video(self) -> bool:
         """By its suffix."""
         return self.source.suffix.lower() in VIDEOS
 
+    def result(self, suffix: str) -> Path:
+        """The file that is written, in a format. ``a.gif`` and ``a.png`` may both want to be ``a_x4.png``: the one that
+        keeps its format has that name, the other one has its own suffix in its name. That depends on the names of the
+        batch only, so running again finds the same, whatever failed."""
+        own = self.source.suffix[1:].lower()
+        plain = not self.namesakes or (f".{own}" == suffix and not self.number)
+        more = "" if plain else f"_{own}" + (f"_{self.number}" if self.number else "")
+        return self.target.with_name(self.target.name + more + suffix)
+
 
 def plan(inputs: Sequence[str | Path], out: Path, label: str, listed: TextIO | None = None) -> list[Job]:
     """Files as they are, folders with their sub-folders kept, patterns with what they match, ``-`` for a list with a
-    path on each line of `listed`; outputs are named ``NAME_label``. A file that is named twice is done once.
+    path on each line of `listed`; outputs are named ``NAME_label``. A file that is named twice is done once, and the
+    result of one that is named is no input itself.
 
     Raises:
         UsageError: an input does not exist, or nothing was found.
@@ -41,57 +61,64 @@ def plan(inputs: Sequence[str | Path], out: Path, label: str, listed: TextIO | N
             jobs.setdefault(job.source.absolute(), job)
     if not jobs:
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
-    return list(jobs.values())
+    return _named(_without_results(list(jobs.values())))
+
+
+def _without_results(jobs: list[Job]) -> list[Job]:
+    """Without what running the same command before has written, where results lie among the sources."""
+    targets = {job.target.absolute(): job.source.absolute() for job in jobs}
+
+    def is_result(job: Job) -> bool:
+        path = job.source.absolute().with_suffix("")
+        plain = path.with_name(_ADDED.sub("", path.name))
+        return any(targets.get(name, job.source.absolute()) != job.source.absolute() for name in (path, plain))
+
+    return [job for job in jobs if not is_result(job)]
+
+
+def _named(jobs: list[Job]) -> list[Job]:
+    every = Counter(job.target for job in jobs)
+    seen: Counter[tuple[Path, str]] = Counter()
+    named = []
+    for job in jobs:
+        key = (job.target, job.source.suffix.lower())
+        named.append(replace(job, namesakes=every[job.target] - 1, number=seen[key]))
+        seen[key] += 1
+    return named
 
 
 def _jobs(given: str, out: Path, label: str, listed: TextIO | None) -> Iterator[Job]:
     path = Path(given)
     if given == "-" and listed is not None:
         lines = (line.rstrip("\r\n") for line in listed)
-        yield from _files((Path(line) for line in lines if line), out, label)
+        for line in filter(None, lines):
+            yield _job(Path(line), out, label)
     elif path.is_dir():
-        found = find_pictures(path, inside=False)
-        videos = [other for other in found.others if other.suffix.lower() in VIDEOS]
-        for source in sorted((*found.pictures, *videos)):
-            if not _is_result(source, path, out, label):
-                yield Job(source, out / source.relative_to(path).with_name(f"{source.stem}_{label}"))
+        yield from _below(path, out, label)
     elif path.is_file():
-        yield from _files((path,), out, label)
-    elif matches := sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 - may be absolute
-        files = (Path(match) for match in matches)
-        yield from _files((file for file in files if file.is_file()), out, label)
+        yield _job(path, out, label)
+    elif matches := sorted(map(Path, glob.glob(given, recursive=True))):  # noqa: PTH207 - may be absolute
+        for match in matches:
+            if match.is_dir():
+                yield from _below(match, out, label)
+            elif match.suffix.lower() in VIDEOS | EXTENSIONS:
+                yield _job(match, out, label)
     else:
         raise UsageError(f"{given}: no such file or folder, and nothing matches it as a pattern")
 
 
-def _files(paths: Iterable[Path], out: Path, label: str) -> Iterator[Job]:
-    for path in paths:
-        yield Job(path, out / f"{path.stem}_{label}")
+def _below(folder: Path, out: Path, label: str) -> Iterator[Job]:
+    """The pictures of a folder, but for those of the folder of results where that lies within."""
+    found = find_pictures(folder, inside=False)
+    videos = [other for other in found.others if other.suffix.lower() in VIDEOS]
+    within = out.resolve() if out.resolve() != folder.resolve() else None
+    for source in sorted((*found.pictures, *videos)):
+        if within is None or within not in source.resolve().parents:
+            yield Job(source, out / source.relative_to(folder).with_name(f"{source.stem}_{label}"))
 
 
-def _is_result(path: Path, given: Path, out: Path, label: str) -> bool:
-    """Whether a picture of a folder is an earlier result: `out` may lie within the folder, or be the folder."""
-    if out.resolve() == given.resolve():
-        return path.stem.endswith(f"_{label}")
-    return out.resolve() in path.resolve().parents
-
-
-class Names:
-    """Results' names, each given to one picture: ``a.gif`` and ``a.png`` may both want to be ``a_x4.png``."""
-
-    def __init__(self) -> None:
-        self.taken: set[Path] = set()
-
-    def take(self, job: Job, suffix: str) -> Path:
-        """The job's result with this suffix; with the source's own in its name where the plain one is taken."""
-        target = job.target.with_name(job.target.name + suffix)
-        number = 0
-        while target in self.taken:
-            number += 1
-            more = f"_{job.source.suffix[1:].lower()}" + (f"_{number}" if number > 1 else "")
-            target = job.target.with_name(f"{job.target.name}{more}{suffix}")
-        self.taken.add(target)
-        return target
+def _job(path: Path, out: Path, label: str) -> Job:
+    return Job(path, out / f"{path.stem}_{label}")
 
 
 def known_format(name: str) -> str:
@@ -101,6 +128,7 @@ def known_format(name: str) -> str:
         UsageError: none is.
     """
     suffix = "." + name.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        raise UsageError(f"unknown format {name!r}: known: {', '.join(sorted(s[1:] for s in FORMATS))}")
+    known = sorted(FORMATS.keys() - _NOT_WRITTEN)
+    if suffix not in known:
+        raise UsageError(f"unknown format {name!r}: known: {', '.join(s[1:] for s in known)}")
     return suffix

@@ -41,7 +41,7 @@ class PictureOptions:
     max_memory: str | None = None
     """Memory of the whole process: 2GiB, 800M. By default half of what is free is used for tiles."""
     jobs: int = 2
-    """Threads that read pictures, and threads that write them, beside the network."""
+    """Pictures that are read ahead, and pictures that are written, beside the one in the network."""
     max_megapixels: float = 400.0
     """Inputs with more pixels are refused: a small file can promise a picture that fills the memory."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False

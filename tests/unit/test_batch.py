@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import threading
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -13,13 +14,14 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from advtasks.errors import UsageError
+from advtasks.errors import DataError, UsageError
 from advtasks.inference import batch
 from advtasks.inference.batch import Settings, Summary, run
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import plan
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation, read_frames
+from advtasks.pictures.picture import Picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
 
@@ -54,7 +56,84 @@ def test_pictures_of_equal_stem_each_have_their_result(identity: ImageModel, tmp
         Image.fromarray(PIXELS).save(folder / f"a.{suffix}")
     summary = done(identity, [folder], tmp_path / "out")
     assert summary.exit_code == 0
-    assert {path.name for path in targets(summary)} == {"a_x1.png", "a_x1_png.png", "a_x1.webp", "a_x1.tiff"}
+    assert {result.source.suffix: result.target.name for result in summary.having("written")} == {
+        ".gif": "a_x1_gif.png",
+        ".png": "a_x1.png",
+        ".webp": "a_x1.webp",
+        ".tiff": "a_x1.tiff",
+    }
+    (folder / "a.gif").write_bytes(b"GIF89a damaged")
+    again = done(identity, [folder], tmp_path / "again")
+    assert {path.name for path in targets(again)} == {"a_x1.png", "a_x1.webp", "a_x1.tiff"}, "names do not depend on it"
+    forced = done(identity, [folder / "a.png", folder / "a.tiff"], tmp_path / "forced", suffix=".webp")
+    assert {path.name for path in targets(forced)} == {"a_x1_png.webp", "a_x1_tiff.webp"}
+
+
+def test_pictures_of_equal_name_in_several_folders_each_have_their_result(identity: ImageModel, tmp_path: Path) -> None:
+    sources = [tmp_path / folder / "a.png" for folder in "xy"]
+    for source in sources:
+        source.parent.mkdir()
+        Image.fromarray(PIXELS).save(source)
+    summary = done(identity, sources, tmp_path / "out")
+    assert [result.target.name for result in summary.having("written")] == ["a_x1.png", "a_x1_png_1.png"]
+    assert len(done(identity, sources, tmp_path / "out").having("skipped")) == 2
+
+
+@pytest.mark.parametrize("shell", [True, False])
+def test_running_a_pattern_again_does_not_take_its_results_for_inputs(
+    identity: ImageModel, tmp_path: Path, shell: bool
+) -> None:
+    for name in ("a.png", "a.gif", "a_x1_night.png"):
+        Image.fromarray(PIXELS).save(tmp_path / name)
+
+    def run_again() -> Summary:
+        return done(identity, sorted(tmp_path.glob("*.*")) if shell else [f"{tmp_path}/*.*"], tmp_path)
+
+    assert {path.name for path in targets(run_again())} == {"a_x1.png", "a_x1_gif.png", "a_x1_night_x1.png"}
+    again = run_again()
+    assert (len(again.having("skipped")), again.having("written")) == (3, [])
+
+
+def test_a_pattern_may_match_folders(identity: ImageModel, tmp_path: Path) -> None:
+    (tmp_path / "holiday-1" / "beach").mkdir(parents=True)
+    Image.fromarray(PIXELS).save(tmp_path / "holiday-1" / "beach" / "a.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (job,) = plan([f"{tmp_path}/*"], tmp_path / "out", "x1")
+    assert job.target == tmp_path / "out" / "beach" / "a_x1"
+
+
+def test_what_exists_is_skipped_without_being_read(
+    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    done(identity, [tmp_path / "a.png"], tmp_path / "out")
+    monkeypatch.setattr(batch, "read_kind", lambda *_: pytest.fail("the header was read"))
+    assert len(done(identity, [tmp_path / "a.png"], tmp_path / "out").having("skipped")) == 1
+
+
+def test_the_network_goes_on_while_one_encoder_works(
+    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one encoder, too: the first picture is written only once the second one is computed."""
+    for name in "ab":
+        Image.fromarray(PIXELS).save(tmp_path / f"{name}.png")
+    second = threading.Event()
+    write, apply = batch.encode, identity.blocks
+
+    def slow(path: Path, *arguments: object) -> None:
+        assert path.name != "a_x1.png" or second.wait(20), "the network waits for the disk"
+        write(path, *arguments)
+
+    def seen(picture: Picture, *arguments: object) -> object:
+        if identity.calls:
+            second.set()
+        identity.calls += 1
+        return apply(picture, *arguments)
+
+    identity.calls = 0
+    monkeypatch.setattr(batch, "encode", slow)
+    monkeypatch.setattr(identity, "blocks", seen)
+    assert done(identity, [tmp_path], tmp_path / "out", jobs=1).exit_code == 0
 
 
 def test_results_within_the_input_folder_are_not_inputs(identity: ImageModel, tmp_path: Path) -> None:
@@ -132,14 +211,20 @@ def test_an_error_of_the_network_leaves_no_half_written_file(tmp_path: Path, ide
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_x1.png"]
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
 def test_a_full_disk_stops_the_batch_and_says_how_to_go_on(
-    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    identity: ImageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
 ) -> None:
     for name in "abcdef":
         Image.fromarray(PIXELS).save(tmp_path / f"{name}.png")
 
     def full(path: Path, *arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            if wrapped:
+                raise DataError("a.mp4: cannot be converted") from error
+            raise
 
     monkeypatch.setattr(batch, "encode", full)
     summary = done(identity, [tmp_path], tmp_path / "out", jobs=1)

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from advtasks.inference.tiling import Geometry, Network, Region, Source, Watch, cut, out_of_memory
+from advtasks.inference.tiling import Geometry, Network, Region, Source, Watch, attempted, cut
 
 OVERLAP = 32
 """Input pixels that neighbouring tiles share."""
-_SMALLEST = 2 * OVERLAP
 
 
 class Blender:
@@ -25,7 +24,8 @@ class Blender:
         self.network, self.source, self.geometry = network, source, geometry
         multiple = geometry.multiple_of
         self.height, self.width = (-(-side // multiple) * multiple for side in (source.height, source.width))
-        self.side = tuple(max(side, _SMALLEST) for side in tile)
+        self.smallest = 2 * max(OVERLAP, multiple)
+        self.side = tuple(max(side, self.smallest) for side in tile)
 
     @property
     def tiles(self) -> int:
@@ -70,15 +70,11 @@ class Blender:
 
     def _computed(self, region: Region) -> Tensor:
         """The output of a tile; one that does not fit into memory is put together from blended smaller ones."""
-        try:
-            return self.network(cut(self.source, region)).float().cpu()
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            longest = max(region.bottom - region.top, region.right - region.left)
-            if not out_of_memory(error) or longest <= _SMALLEST:
-                raise
-            side = max(longest // 2, _SMALLEST)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        longest = max(region.bottom - region.top, region.right - region.left)
+        output = attempted(self.network, cut(self.source, region), last=longest <= self.smallest)
+        if output is not None:
+            return output.float().cpu()
+        side = max(longest // 2, self.smallest)
         self.side = tuple(min(limit, side) for limit in self.side)
         part = Blender(self.network, _Part(self.source, region), self.geometry, (side, side))
         return torch.cat(list(part.bands()), dim=2)
@@ -100,13 +96,19 @@ class _Part:
 
 
 def spans(length: int, side: int, multiple: int) -> list[tuple[int, int]]:
-    """Starts and ends of tiles along one axis, evenly spread, neighbours sharing at least `OVERLAP` pixels."""
-    side = min(-(-side // multiple) * multiple, length)
-    count = 1 if side == length else -(-(length - OVERLAP) // max(side - OVERLAP, 1))
-    if count == 1:
+    """Starts and ends of tiles along one axis, evenly spread, neighbours sharing at least `OVERLAP` pixels.
+
+    Args:
+        length: of the axis, a multiple of `multiple`.
+        side: wanted of a tile; rounded up.
+    """
+    side = -(-max(side, OVERLAP + multiple) // multiple) * multiple
+    if side >= length:
         return [(0, length)]
+    step = (side - OVERLAP) // multiple * multiple
+    count = 1 + -(-(length - side) // step)
     starts = [(length - side) * number // (count - 1) // multiple * multiple for number in range(count)]
-    return [(start, start + side) for start in sorted(set(starts))]
+    return [(start, start + side) for start in starts]
 
 
 def _weights(tiles: list[tuple[int, int]], number: int, scale: int) -> Tensor:

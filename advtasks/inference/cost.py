@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -93,13 +92,15 @@ def available(device: torch.device, limit: int | None = None) -> int:
     if limit is not None:
         give_back_freed_memory()
         return int(max(limit - resident(), 0) * _OF_LIMIT)
-    return int(min(psutil.virtual_memory().available, _left_in_group()) * _SHARE)
+    return int(min(psutil.virtual_memory().available, left_in_group(_CONTROL_GROUP)) * _SHARE)
 
 
-def _left_in_group() -> int:
-    """What the control group of a container leaves (cgroup v2)."""
+def left_in_group(folder: Path) -> int:
+    """Bytes that the control group of a container leaves (cgroup v2). The kernel counts pages of files that were read
+    as used, but gives them up before it lets anything fail for lack of memory."""
     try:
-        most = (_CONTROL_GROUP / "memory.max").read_text().strip()
-        return int(most) - int((_CONTROL_GROUP / "memory.current").read_text())
-    except (OSError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**40
+        most, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(most - used + int(stat["inactive_file"]), 0)
+    except (OSError, ValueError, KeyError):  # no group, or one without a limit
+        return psutil.virtual_memory().total

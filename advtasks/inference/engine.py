@@ -38,6 +38,11 @@ _ROWS = 128
 _BANDS = 0.4
 """Share of the memory for the output of a row of tiles; the rest is for the network."""
 _PROBE = 96
+_PLACES = 5
+"""Along each axis, where the most telling part of a picture is looked for."""
+_LEAST = 64 * 64
+"""Input pixels of a tile however little memory there seems to be: smaller ones are all context. What does not fit is
+halved."""
 
 
 class ImageModel:
@@ -110,6 +115,7 @@ class ImageModel:
         Raises:
             DataError: a path that is not a picture.
             TypeError: something else.
+            ValueError: an array or tensor without pixels, or of another shape.
         """
         if isinstance(image, Tensor):
             return self._tensor(image, watch)
@@ -156,7 +162,8 @@ class ImageModel:
     def bands(self, source: Source, layers: int = 1, watch: Watch | None = None) -> Iterator[Tensor]:
         """The network's output for a source, from top to bottom: (N, C, rows, W·scale), float32 on the CPU."""
         with self._lock:
-            self.runner.check(_middle(source, self.manifest.multiple_of))
+            if self.runner.undecided:
+                self.runner.check(_telling(source, self.manifest.multiple_of))
             tiler = self.tiler(source, layers)
         bands = tiler.bands(watch)
         while True:
@@ -196,7 +203,7 @@ class ImageModel:
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
-        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), 1)
+        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), _LEAST)
 
     def _memory(self) -> int:
         return available(self.device, self.max_memory)
@@ -221,7 +228,7 @@ class ImageModel:
 
     def seconds_a_pixel(self, source: Source) -> float:
         """Time for an input pixel, measured on a part of a picture."""
-        part = _middle(source, self.manifest.multiple_of)
+        part = _telling(source, self.manifest.multiple_of)
         self.runner.check(part)
         self._network(part)
         start = time.perf_counter()
@@ -229,6 +236,8 @@ class ImageModel:
         return (time.perf_counter() - start) / (part.shape[0] * part.shape[-2] * part.shape[-1])
 
     def _tensor(self, pictures: Tensor, watch: Watch | None) -> Tensor:
+        if pictures.ndim not in (3, 4) or not pictures.numel():
+            raise ValueError(f"a tensor is (N, C, H, W) or (C, H, W), with pixels, not {tuple(pictures.shape)}")
         batch = pictures[None] if pictures.ndim == 3 else pictures
         output = torch.cat(list(self.bands(Whole(batch.float()), len(batch), watch)), dim=2).clamp_(0, 1)
         return output[0] if pictures.ndim == 3 else output
@@ -258,16 +267,20 @@ def _supported(precision: str, manifest: Manifest) -> str:
     return "fp32" if precision == "auto" and "bf16" not in manifest.precisions else precision
 
 
-def _middle(source: Source, multiple: int) -> Tensor:
-    """A part of a picture that says what half precision does to it."""
+def _telling(source: Source, multiple: int) -> Tensor:
+    """The part of a picture, of some, where most happens: what half precision does to it is what it does at all."""
     height, width = (-(-min(side, _PROBE) // multiple) * multiple for side in (source.height, source.width))
-    top, left = max((source.height - height) // 2, 0), max((source.width - width) // 2, 0)
-    return cut(source, Region(top, top + height, left, left + width)).clamp(0, 1)
+    rows, columns = max(source.height - height, 0), max(source.width - width, 0)
+    places = {(rows * i // (_PLACES - 1), columns * j // (_PLACES - 1)) for i in range(_PLACES) for j in range(_PLACES)}
+    parts = (cut(source, Region(top, top + height, left, left + width)).clamp(0, 1) for top, left in sorted(places))
+    return max(parts, key=lambda part: part.std().item())
 
 
 def _picture(array: NDArray[Any]) -> Picture:
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
         raise TypeError(f"an array is (H, W) or (H, W, C) of uint8 or uint16, not {array.shape} of {array.dtype}")
+    if not array.size:
+        raise ValueError(f"an array without pixels: {array.shape}")
     pixels = array[..., None] if array.ndim == 2 else array
     if pixels.shape[2] in (2, 4):
         return Picture(np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1]))
@@ -283,4 +296,7 @@ def _image(picture: Picture) -> Image.Image:
     rows = picture.rows()
     if rows.dtype == np.uint16 and rows.shape[2] > 1:
         rows = np.rint(rows / 257.0).astype(np.uint8)
-    return Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
+    image = Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
+    said = {"icc_profile": picture.metadata.icc, "exif": picture.metadata.exif, "dpi": picture.metadata.dpi}
+    image.info.update({name: value for name, value in said.items() if value is not None})
+    return image

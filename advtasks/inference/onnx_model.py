@@ -17,27 +17,31 @@ from advtasks.errors import BundleError
 KEY = "advtasks"
 """Of the manifest among the file's metadata."""
 _SIDE = 32
+_PROVIDERS = {"cuda": "CUDAExecutionProvider"}
 _TYPES: dict[str, type[np.float32] | type[np.float16]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxNetwork(nn.Module):
-    """Runs an onnxruntime session; (N, C, h, w) to (N, C', h·scale, w·scale), float32.
+    """Runs an ONNX file of one input and one output; (N, C, h, w) to (N, C', h·scale, w·scale), float32.
 
-    Args:
-        session: with one input and one output.
+    It is computed where its input lies, as far as the onnxruntime that is installed can.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self.session = session
-        (self.input,) = session.get_inputs()
+        self.path = path
+        self.sessions = {"cpu": _session(path, "cpu")}
+        (self.input,) = self.sessions["cpu"].get_inputs()
         self.dtype = _TYPES[self.input.type]
 
     def forward(self, x: Tensor) -> Tensor:
         """One run for the whole batch, or a sample at a time where the file has a fixed batch of 1."""
+        if x.device.type not in self.sessions:
+            self.sessions[x.device.type] = _session(self.path, x.device.type)
+        session = self.sessions[x.device.type]
         given = x.detach().cpu().contiguous().numpy().astype(self.dtype)
         parts = [given] if not isinstance(self.input.shape[0], int) else np.split(given, len(given))
-        outputs = [self.session.run(None, {self.input.name: part})[0] for part in parts]
+        outputs = [session.run(None, {self.input.name: part})[0] for part in parts]
         return torch.from_numpy(np.concatenate(outputs).astype(np.float32)).to(x.device)
 
 
@@ -48,15 +52,12 @@ def open_onnx(path: Path) -> tuple[nn.Module, Manifest]:
         BundleError: onnxruntime is not installed, or the file is not a picture-to-picture network.
     """
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401 - whether it is there
     except ImportError:
         raise BundleError(f"{path}: ONNX files need onnxruntime: pip install 'advtasks[onnx]'") from None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=onnxruntime.get_available_providers())
-        network = OnnxNetwork(session)
-        text = session.get_modelmeta().custom_metadata_map.get(KEY)
+        network = OnnxNetwork(path)
+        text = network.sessions["cpu"].get_modelmeta().custom_metadata_map.get(KEY)
         if text:
             return network, Manifest(**json.loads(text))
         return network, _tried(path, network)
@@ -64,6 +65,15 @@ def open_onnx(path: Path) -> tuple[nn.Module, Manifest]:
         raise
     except Exception as error:  # onnxruntime has errors of its own for each kind of damage
         raise BundleError(f"{path}: cannot be used ({(str(error).splitlines() or [''])[0][:200]})") from error
+
+
+def _session(path: Path, device: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    usable = [name for name in onnxruntime.get_available_providers() if name == _PROVIDERS.get(device)]
+    return onnxruntime.InferenceSession(str(path), options, providers=[*usable, "CPUExecutionProvider"])
 
 
 def _tried(path: Path, network: OnnxNetwork) -> Manifest:

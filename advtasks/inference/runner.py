@@ -20,6 +20,9 @@ LEAST_PSNR = 45.0
 MOST_OFF = 0.01
 """Share of values that may differ by more than one 8-bit level."""
 
+_FLAT = 0.05
+"""Standard deviation of values in [0, 1] below which a part of a picture says little about half precision."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -57,8 +60,8 @@ class Runner:
         compile: the network is compiled for tiles that come often (:mod:`advtasks.inference.compiled`).
 
     Half precision has the weights of convolutions in 16 bit; what networks add to their interpolated input stays in
-    float32. Before the first tile its output is compared with float32's on that picture, and it is not used where
-    somebody could see the difference. A tile with values that are not finite is repeated in bf16, then in float32.
+    float32. Before the first tile its output is compared with float32's where most happens on that picture, and it
+    is not used where somebody could see the difference. A tile with values that are not finite is repeated in bf16, then in float32.
     """
 
     def __init__(
@@ -71,28 +74,35 @@ class Runner:
     ) -> None:
         self.device, self.say, self.compile = device, say, compile
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        fixed = next(network.parameters(), None) is None  # an ONNX file has its own
-        self.precision = "fp32" if fixed else choose_precision(precision, device)
+        self.precision = choose_precision(precision, device)
+        if next(network.parameters(), None) is None:  # not torch's: an ONNX file has its own precision
+            if precision not in ("auto", "fp32"):
+                say(f"this file computes in the precision it was exported with; {precision} is not used")
+            self.precision = "fp32"
+        self.undecided = self.precision != "fp32"
+        """Whether half precision is still compared with float32 for each picture: what a flat one says is little."""
         self.checked: Difference | None = None
         """What half precision changes, once it is known."""
         self._halves: dict[str, nn.Module] = {}
         self._compiled: dict[str, CompiledWhereItPays] = {}
 
     def check(self, probe: Tensor) -> None:
-        """Decide on half precision with a part of a picture, (N, C, h, w)."""
-        if self.precision == "fp32" or self.checked is not None:
+        """Decide on half precision with a part of a picture, (N, C, h, w). One that nothing is to be seen on may refuse
+        half precision, but not accept it for good."""
+        if not self.undecided:
             return
         wanted = self._run(probe, "fp32")
         for precision in dict.fromkeys((self.precision, "bf16")):
             self.checked = difference(self._run(probe, precision), wanted)
             if self.checked.harmless:
                 self.precision = precision
+                self.undecided = probe.std().item() < _FLAT
                 return
             self.say(
                 f"{precision} changes this network's output too much (PSNR to fp32 {self.checked.psnr:.1f} dB, "
                 f"{self.checked.off:.1%} of values off by more than one level): not used"
             )
-        self.precision = "fp32"
+        self.precision, self.undecided = "fp32", False
 
     def __call__(self, tile: Tensor) -> Tensor:
         """(N, C, h·scale, w·scale), float32, on the device."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from advtasks.errors import UsageError
+from advtasks.errors import AdvtasksError, UsageError
 
+MOST = 64
+"""Times the size of a picture."""
 _SIZE = re.compile(r"(\d*)x(\d*)")
 
 
@@ -35,8 +37,8 @@ class OutputSize:
         if scale is not None and size is not None:
             raise UsageError("--scale and --size exclude each other")
         if scale is not None:
-            if not 0 < scale <= 64:
-                raise UsageError(f"--scale must be above 0 and at most 64, got {scale:g}")
+            if not 0 < scale <= MOST:
+                raise UsageError(f"--scale must be above 0 and at most {MOST}, got {scale:g}")
             return cls(own, factor=scale)
         if size is None:
             return cls(own)
@@ -49,13 +51,22 @@ class OutputSize:
         return cls(own, width=width, height=height)
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the output of a picture."""
+        """Width and height of the output of a picture.
+
+        Raises:
+            AdvtasksError: more than `MOST` times the picture's.
+        """
         factor = float(self.own)
         if self.factor is not None:
             factor = self.factor
         elif self.width or self.height:
             wanted = [side / given for side, given in ((self.width, width), (self.height, height)) if side]
             factor = min(wanted)
+            if factor > MOST:
+                raise AdvtasksError(
+                    f"--size {self.label} is {factor:,.0f} times the size of this picture, {width}x{height}; at most "
+                    f"{MOST} times"
+                )
         return max(round(width * factor), 1), max(round(height * factor), 1)
 
     @property

@@ -161,18 +161,13 @@ class Tiler:
         seen = region.within(geometry.context, self.height, self.width)
         halves = region.halves(geometry.multiple_of)
         if halves is None or self.most is None or seen.area <= self.most:
-            try:
-                output = self.network(cut(self.source, seen))
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if halves is None or not out_of_memory(error):
-                    raise
-            else:
+            output = attempted(self.network, cut(self.source, seen), last=halves is None)
+            if output is not None:
                 rows = slice((region.top - seen.top) * geometry.scale, (region.bottom - seen.top) * geometry.scale)
                 columns = slice((region.left - seen.left) * geometry.scale, (region.right - seen.left) * geometry.scale)
                 yield region, output[..., rows, columns].float().cpu()
                 return
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            assert halves is not None, "an error for the last"
             self.most = max(half.within(geometry.context, self.height, self.width).area for half in halves)
         for half in halves:
             yield from self._computed(half)
@@ -188,6 +183,18 @@ def cut(source: Source, region: Region) -> Tensor:
     inside = source.cut(top, min(region.bottom, source.height), left, min(region.right, source.width))
     mode = "reflect" if down < inside.shape[-2] and right < inside.shape[-1] else "replicate"
     return pad(inside, (0, right, 0, down), mode=mode)[..., region.top - top :, region.left - left :]
+
+
+def attempted(network: Network, tile: Tensor, last: bool) -> Tensor | None:
+    """The output of a tile, or None where it does not fit into memory; the `last` one must."""
+    try:
+        return network(tile)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if last or not out_of_memory(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 def out_of_memory(error: Exception) -> bool:

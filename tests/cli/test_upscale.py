@@ -178,6 +178,7 @@ def test_what_cannot_be_done_is_said_before_the_first_picture(advtasks: Any, com
         (("-o", tmp_path / "out", "--max-memory", "lots"), 2, "--max-memory"),
         (("-o", tmp_path / "out", "--scale", "2", "--size", "9x"), 2, "exclude each other"),
         (("-o", tmp_path / "out", "--format", "gif"), 2, "unknown format"),
+        (("-o", tmp_path / "out", "--format", "bmp"), 2, "unknown format"),
         (("-o", tmp_path / "out", "--jobs", "0"), 2, "--jobs"),
     ):
         found, _, err = advtasks("upscale", source, "-m", community, *flags)

@@ -326,6 +326,15 @@ def test_sizes() -> None:
             OutputSize.parse(4, *given)
 
 
+def test_a_size_that_would_fill_the_disk_is_refused_for_the_picture(identity: ImageModel, tmp_path: Path) -> None:
+    for name, side in (("small", 8), ("large", 800)):
+        Image.new("L", (side, side)).save(tmp_path / f"{name}.png")
+    size = OutputSize.parse(1, None, "1600x")
+    summary = run(plan([tmp_path], tmp_path / "out", size.label), identity, Settings(size=size))
+    assert [path.name for path in targets(summary)] == ["large_1600x.png"]
+    assert "small.png: --size 1600x is 200 times" in summary.having("failed")[0].message
+
+
 def test_inputs_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         plan([tmp_path / "none"], tmp_path, "x4")

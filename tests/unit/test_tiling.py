@@ -8,9 +8,9 @@ import pytest
 import torch
 from advtasks_sr.generators import SAFMN, SPAN, Compact, RRDBNet, SRResNet
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
-from advtasks.inference.blending import Blender
+from advtasks.inference.blending import OVERLAP, Blender, spans
 from advtasks.inference.tiling import Geometry, Tiler, Whole, run_tiled, tile_shape
 
 NETWORKS = {
@@ -41,10 +41,13 @@ def test_tiled_equals_untiled_for_any_size(name: str, seed: int) -> None:
         picture = torch.rand(1, 3, height, width)
         known = {"scale": network.scale, "radius": network.receptive_radius, "multiple_of": multiple}
         with torch.inference_mode():
-            whole = run_tiled(network, picture, **known, tile=10_000)
+            down, right = -height % multiple, -width % multiple
+            mode = "reflect" if down < height and right < width else "replicate"
+            whole = network(pad(picture, (0, right, 0, down), mode=mode))
+            whole = whole[..., : height * network.scale, : width * network.scale]
             tiled = run_tiled(network, picture, **known, tile=draw.randint(1, 24))
-        assert whole.shape == (1, 3, height * network.scale, width * network.scale)
-        torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-5)
+        assert tiled.shape == (1, 3, height * network.scale, width * network.scale)
+        torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5 * max(1.0, float(whole.abs().max())))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +140,16 @@ def test_blended_tiles_of_a_local_network_are_seamless_and_nothing_is_darkened(s
     )  # fmt: skip
     found = torch.cat(list(tiler.bands()), dim=2)
     torch.testing.assert_close(found, interpolate(picture, scale_factor=2, mode="nearest"), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("multiple", [1, 8, 32, 64, 256])
+@pytest.mark.parametrize("side", [1, 70, 256, 300])
+def test_blended_tiles_share_enough_whatever_sides_the_network_wants(multiple: int, side: int) -> None:
+    for length in range(multiple, 2000, multiple * max(1, 97 // multiple)):
+        found = spans(length, side, multiple)
+        assert (found[0][0], found[-1][1]) == (0, length)
+        assert all(start % multiple == 0 and (end - start) % multiple == 0 for start, end in found)
+        assert all(end - start >= OVERLAP for (_, end), (start, _) in zip(found, found[1:], strict=False))
 
 
 def test_blending_goes_over_smoothly_where_tiles_differ() -> None:

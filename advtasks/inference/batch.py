@@ -94,13 +94,16 @@ class Summary:
 
 
 @dataclass
-class _Task:
+class Prepared:
     """A job on its way to the network."""
 
     job: Job
     target: Path
     skipped: bool = False
-    animated: bool = False
+    """Since its result exists."""
+    kind: Kind | None = None
+    """None of a video, and of what is skipped."""
+    frames: int = 1
     picture: Picture | None = None
     """Decoded, unless it is so large that it must wait for memory."""
 
@@ -161,31 +164,35 @@ def run(
 
 def _ahead(
     jobs: Sequence[Job], settings: Settings, decoders: ThreadPoolExecutor
-) -> Iterator[tuple[Job, Future[_Task]]]:
+) -> Iterator[tuple[Job, Future[Prepared]]]:
     """The jobs in order, each decoded while the one before is used."""
-    waiting: deque[tuple[Job, Future[_Task]]] = deque()
+    waiting: deque[tuple[Job, Future[Prepared]]] = deque()
     for job in jobs:
-        waiting.append((job, decoders.submit(_prepared, job, settings)))
+        waiting.append((job, decoders.submit(prepare, job, settings)))
         while len(waiting) > settings.jobs:
             yield waiting.popleft()
     yield from waiting
 
 
-def _prepared(job: Job, settings: Settings) -> _Task:
-    """Where the result goes, by the name and else the header; and the picture. Runs in a decoder's thread."""
+def prepare(job: Job, settings: Settings, decode: bool = True) -> Prepared:
+    """Where the result goes, by the name and else the header; and the picture, to `decode` one that is not large.
+
+    Raises:
+        DataError: the header cannot be read, or it promises more pixels than are accepted.
+    """
     if job.is_video:
         target = job.result(".mp4" if job.source.suffix.lower() == ".avi" else job.source.suffix)
-        return _Task(job, target, skipped=_exists(target, settings))
+        return Prepared(job, target, skipped=_exists(target, settings))
     usual = job.result(settings.suffix or job.source.suffix.lower())
     if _exists(usual, settings):
-        return _Task(job, usual, skipped=True)
+        return Prepared(job, usual, skipped=True)
     kind = read_kind(job.source, settings.limit)
     animation = read_animation(job.source, settings.limit)
     width, height = settings.size.of(kind.width, kind.height)
     suffix = output_suffix(settings.suffix or job.source.suffix, kind.resized(width, height), animation)
-    task = _Task(job, job.result(suffix), animated=animation is not None)
+    task = Prepared(job, job.result(suffix), kind=kind, frames=len(animation.durations) if animation else 1)
     task.skipped = _exists(task.target, settings)
-    if not task.skipped and not task.animated and kind.width * kind.height <= _AHEAD:
+    if decode and not task.skipped and task.frames == 1 and kind.width * kind.height <= _AHEAD:
         task.picture = read_picture(job.source, settings.limit)
     return task
 
@@ -195,7 +202,7 @@ def _exists(target: Path, settings: Settings) -> bool:
 
 
 def _computed(
-    task: _Task, model: ImageModel, settings: Settings, encoders: ThreadPoolExecutor, watch: Watch
+    task: Prepared, model: ImageModel, settings: Settings, encoders: ThreadPoolExecutor, watch: Watch
 ) -> Future[Result]:
     """Run the network over one file and hand its rows to an encoder; errors become results."""
     start = time.monotonic()
@@ -215,7 +222,7 @@ def _computed(
             frames = convert_video(task.job.source, task.target, convert, settings.size.of, tiles)
             done.set_result(_done(task, start, *frames))
             return done
-        if task.animated:
+        if task.frames > 1:
             kept = {"limit": settings.limit, "quality": settings.quality}
             frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, **kept)
             done.set_result(_done(task, start, *frames))
@@ -248,7 +255,7 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
             raise
 
 
-def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: float, quality: int | None) -> Result:
+def _written(task: Prepared, kind: Kind, metadata: Metadata, feed: Feed, start: float, quality: int | None) -> Result:
     """Encode what comes; runs in an encoder's thread."""
     try:
         encode(task.target, kind, metadata, feed, quality)
@@ -261,7 +268,7 @@ def _written(task: _Task, kind: Kind, metadata: Metadata, feed: Feed, start: flo
     return _done(task, start, kind.width, kind.height)
 
 
-def _done(task: _Task, start: float, width: int, height: int, frames: int = 1) -> Result:
+def _done(task: Prepared, start: float, width: int, height: int, frames: int = 1) -> Result:
     return Result(
         source=task.job.source,
         status="written",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from advtasks.atomic import write_text
-from advtasks.errors import AdvtasksError, DataError
-from advtasks.inference.jobs import Job, known_format, plan
+from advtasks.errors import AdvtasksError
+from advtasks.inference.jobs import known_format, plan
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
 
@@ -37,6 +37,7 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     from advtasks.devices import choose_device
     from advtasks.inference.batch import Settings, run
     from advtasks.inference.console import BatchConsole
+    from advtasks.inference.prediction import predicted
 
     settings = Settings(
         size=size,
@@ -50,8 +51,10 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     keep_freed_memory()
     _lift_pillows_limit()
     if not options.dry_run:
-        _check_writable(options.out)
-    console = BatchConsole(len(jobs))
+        _check_writable(options.out, "--out")
+    if options.report is not None:
+        _check_writable(options.report.parent, "--report")
+    console, start = BatchConsole(len(jobs)), time.monotonic()
     model = make_model(
         choose_device(options.device),
         options.tile,
@@ -62,11 +65,11 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
         say=console.say,
     )
     if options.dry_run:
-        return _dry_run(jobs, model, settings)
-    start = time.monotonic()
-    with console:
-        summary = run(jobs, model, settings, finished=console.finished, watch=console.watch)
-    console.summary(summary, time.monotonic() - start)
+        summary = predicted(jobs, model, settings, console.say)
+    else:
+        with console:
+            summary = run(jobs, model, settings, finished=console.finished, watch=console.watch)
+        console.summary(summary, time.monotonic() - start)
     if options.report is not None:
         write_text(options.report, json.dumps(_report(options, model, summary, time.monotonic() - start), indent=2))
     return summary.exit_code
@@ -79,59 +82,20 @@ def _lift_pillows_limit() -> None:
     Image.MAX_IMAGE_PIXELS = None
 
 
-def _check_writable(out: Path) -> None:
+def _check_writable(folder: Path, option: str) -> None:
     """Before the first picture is computed.
 
     Raises:
         AdvtasksError: nothing can be written there.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise AdvtasksError(f"{out}: results cannot be written there ({error.strerror}); give another --out") from None
-
-
-def _dry_run(jobs: list[Job], model: Any, settings: Any) -> int:
-    """A line for each job, and the time that all would take, from one tile that is computed now."""
-    from advtasks.inference.tensors import PictureSource
-    from advtasks.pictures.decode import read_kind, read_picture
-
-    failed, work, speed = 0, 0, None
-    for job in jobs:
-        if job.is_video:
-            print(f"{job.source}: a video; its time is not predicted")
-            continue
-        try:
-            kind = read_kind(job.source, settings.limit)
-            if speed is None:
-                speed = model.seconds_a_pixel(PictureSource(read_picture(job.source, settings.limit)))
-        except DataError as error:
-            failed += 1
-            print(f"failed   {error}", file=sys.stderr)
-            continue
-        tiler = model.tiler(_Promised(kind.width, kind.height), 1 + kind.alpha)
-        pixels = tiler.work * (1 + kind.alpha)
-        work += pixels
-        width, height = settings.size.of(kind.width, kind.height)
-        tiles = f"{tiler.tiles} tile" + "s" * (tiler.tiles > 1)
-        sizes = f"{kind.width}x{kind.height} -> {width}x{height}"
-        print(f"{job.source}: {sizes}, {tiles}, about {pixels * speed:.1f} s")
-    print(f"{len(jobs) - failed} of {len(jobs)} files, about {work * (speed or 0):.0f} s in all; nothing was written")
-    return 1 if failed else 0
-
-
-@dataclasses.dataclass(frozen=True)
-class _Promised:
-    """A picture of which only the size is known."""
-
-    width: int
-    height: int
-
-    def cut(self, top: int, bottom: int, left: int, right: int) -> Any:
-        """Never asked for."""
-        raise NotImplementedError
+        raise AdvtasksError(
+            f"{folder}: results cannot be written there ({error.strerror}); give another {option}"
+        ) from None
 
 
 def _report(options: PictureOptions, model: Any, summary: Any, seconds: float) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from advtasks.errors import DataError
-from advtasks.pictures.animation import Animation, read_animation, read_frames
+from advtasks.pictures.animation import read_animation, read_frames
 from advtasks.pictures.encode import encode_frames
 from advtasks.pictures.picture import Picture
 
@@ -39,22 +39,22 @@ def convert_frames(
     animation = read_animation(source, limit)
     if animation is None:
         raise DataError(f"{source}: holds a single picture")
-    frames: list[Picture] = []
-    for frame in read_frames(source, limit):
-        frames.append(convert(frame, size(*frame.size)))
-        watch(len(frames), len(animation.durations))
-    encode_frames(target, _alike(frames, animation), animation, quality)
-    return *frames[0].size, len(frames)
+    sizes: list[tuple[int, int]] = []
+
+    def converted() -> Iterator[Picture]:
+        for frame in read_frames(source, limit):
+            output = convert(frame, size(*frame.size))
+            sizes.append(output.size)
+            watch(len(sizes), len(animation.durations))
+            yield output if animation.pages else _with_opacity(output)
+
+    encode_frames(target, converted(), animation, quality)
+    return *sizes[0], len(sizes)
 
 
-def _alike(frames: list[Picture], animation: Animation) -> list[Picture]:
-    """Frames of an animation with the same bands: some decoders give opacity only where there is some."""
-    if animation.pages or len({frame.kind.bands for frame in frames}) == 1:
-        return frames
-
-    def full(frame: Picture) -> Picture:
-        opaque = np.full(frame.pixels.shape[:2], frame.kind.top, frame.pixels.dtype)
-        pixels = np.repeat(frame.pixels, 3, axis=2) if frame.kind.channels == 1 else frame.pixels
-        return Picture(pixels, opaque if frame.alpha is None else frame.alpha, frame.metadata)
-
-    return [full(frame) for frame in frames]
+def _with_opacity(frame: Picture) -> Picture:
+    """A frame as the encoders of animations want all of them alike: RGB and opacity. Some decoders give opacity only
+    where there is some."""
+    opaque = np.full(frame.pixels.shape[:2], frame.kind.top, frame.pixels.dtype)
+    pixels = np.repeat(frame.pixels, 3, axis=2) if frame.kind.channels == 1 else frame.pixels
+    return Picture(pixels, opaque if frame.alpha is None else frame.alpha, frame.metadata)

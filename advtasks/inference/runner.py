@@ -60,8 +60,9 @@ class Runner:
         compile: the network is compiled for tiles that come often (:mod:`advtasks.inference.compiled`).
 
     Half precision has the weights of convolutions in 16 bit; what networks add to their interpolated input stays in
-    float32. Before the first tile its output is compared with float32's where most happens on that picture, and it
-    is not used where somebody could see the difference. A tile with values that are not finite is repeated in bf16, then in float32.
+    float32. Before the first tile its output is compared with float32's where most happens on that picture, and it is
+    not used where somebody could see the difference. A tile with values that are not finite is repeated in bf16, then
+    in float32.
     """
 
     def __init__(

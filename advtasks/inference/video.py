@@ -54,7 +54,8 @@ def convert_video(
 
     Each frame keeps its own time stamp, so variable frame rates stay what they are; other streams are copied packet by
     packet. Colours stay what they are: matrix, range, primaries, transfer and the shape of pixels are those of the
-    source, and 10 bit stay 10 bit where the codec has them (not in WebM). The frames of the file that was written are counted, and must be as many as those read.
+    source, and 10 bit stay 10 bit where the codec has them (not in WebM). The frames of the file that was written are
+    counted, and must be as many as those read.
 
     Args:
         convert: takes a frame and the size wanted.

@@ -156,6 +156,26 @@ def test_training_begins_with_the_weights_of_another_run(
     assert "another network" in err
 
 
+def test_training_begins_with_a_network_that_its_bundle_holds_folded(
+    advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    """The bundle's convolutions are folded; the checkpoint's are not."""
+    flags = ("--data", photos, "--generator", "span:features=4", "--adversary.kind", "none", "--steps", "2")
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert advtasks("train", "sr", *tiny, *flags, "--out", first)[0] == 0
+    slow = ("--stages.0.learning-rate", "1e-12", "--stages.1.learning-rate", "1e-12")
+    code, _, err = advtasks("train", "sr", *tiny, *flags, *slow, "--out", second, "--initial-weights", first)
+    assert code == 0, err
+    states = [load_bundle(path / "bundle.safetensors")[0].state_dict() for path in (first, second)]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=0, atol=1e-5)
+    code, _, err = advtasks(
+        "train", "sr", *tiny, *flags, "--out", tmp_path / "third", "--initial-weights", first / "bundle.safetensors"
+    )
+    assert code == 2
+    assert "folded for inference" in err
+
+
 def test_evaluate_repeats_the_numbers_of_training(advtasks, run: Path, photos: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "held-out"
     held_out.mkdir()

@@ -165,9 +165,33 @@ def test_a_dry_run_predicts_and_writes_nothing(advtasks: Any, community: Path, t
     assert code == 1
     assert "30x20 -> 60x40, 4 tiles" in out
     assert "50x60 -> 100x120, 16 tiles" in out
-    assert "2 of 3 files" in out
+    assert "2 planned, 0 skipped, 1 failed of 3 files" in out
     assert "bad.png" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_knows_what_would_be_skipped_and_counts_frames(
+    advtasks: Any, community: Path, tmp_path: Path
+) -> None:
+    source, moving = picture(tmp_path / "in" / "a.png"), tmp_path / "in" / "b.gif"
+    frames = [Image.new("RGB", (30, 20), color) for color in ("red", "green", "blue", "white")]
+    frames[0].save(moving, save_all=True, append_images=frames[1:], duration=50)
+    assert advtasks("upscale", source, "-o", tmp_path / "out", "-m", community)[0] == 0
+    code, out, _ = advtasks(
+        "upscale", tmp_path / "in", "-o", tmp_path / "out", "-m", community, "--dry-run",
+        "--report", tmp_path / "plan" / "r.json",
+    )  # fmt: skip
+    assert code == 0
+    assert "30x20 -> 60x40, 4 frames of 1 tile" in out
+    assert "1 planned, 1 skipped, 0 failed of 2 files" in out
+    planned = {
+        Path(file["source"]).name: file for file in json.loads((tmp_path / "plan" / "r.json").read_text())["files"]
+    }
+    assert (planned["a.png"]["status"], planned["b.gif"]["status"], planned["b.gif"]["frames"]) == (
+        "skipped",
+        "planned",
+        4,
+    )
 
 
 def test_what_cannot_be_done_is_said_before_the_first_picture(advtasks: Any, community: Path, tmp_path: Path) -> None:
@@ -180,6 +204,7 @@ def test_what_cannot_be_done_is_said_before_the_first_picture(advtasks: Any, com
         (("-o", tmp_path / "out", "--format", "gif"), 2, "unknown format"),
         (("-o", tmp_path / "out", "--format", "bmp"), 2, "unknown format"),
         (("-o", tmp_path / "out", "--jobs", "0"), 2, "--jobs"),
+        (("-o", tmp_path / "out", "--report", tmp_path / "file" / "r.json"), 1, "another --report"),
     ):
         found, _, err = advtasks("upscale", source, "-m", community, *flags)
         assert (found, message in err) == (code, True), err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -149,7 +150,7 @@ def test_blended_tiles_share_enough_whatever_sides_the_network_wants(multiple: i
         found = spans(length, side, multiple)
         assert (found[0][0], found[-1][1]) == (0, length)
         assert all(start % multiple == 0 and (end - start) % multiple == 0 for start, end in found)
-        assert all(end - start >= OVERLAP for (_, end), (start, _) in zip(found, found[1:], strict=False))
+        assert all(end - start >= OVERLAP for (_, end), (start, _) in itertools.pairwise(found))
 
 
 def test_blending_goes_over_smoothly_where_tiles_differ() -> None:

@@ -28,6 +28,7 @@ from advtasks_sr.data import load_folder
 from advtasks_sr.lows import make_low_side
 from advtasks_sr.presets import QUICK
 
+from advtasks.atomic import write_text
 from advtasks.bundle import load_bundle
 from advtasks.config_files import to_plain, to_yaml
 from advtasks.data.cache import PictureCache
@@ -123,10 +124,18 @@ def main() -> None:
         row = {**{NAMES[key]: value for key, value in metrics.items()}, NAMES["lite0"]: lite0, "seconds": seconds}
         rows.setdefault(name, []).append(row)
         print(f"{name:<42}" + "  ".join(f"{key} {value:.4f}" for key, value in row.items()), flush=True)
+        if options.json:
+            write_text(options.json, json.dumps(recorded | {"recipes": rows}, indent=2) + "\n")
 
+    recorded: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
+        "steps": options.steps, "seeds": options.seeds,
+        "protocol": " ".join((__doc__ or "").split("Protocol: ")[1].split()),
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         data = split(options.data, folder)
+        recorded["pictures"] = {path.name: len(list(path.iterdir())) for path in data}
         lite0 = Lite0(data[1], PictureCache(folder / "cache"))
         pixel = folder / "pixel"
         stage = ("--config", only_stage(folder, 0), "--steps", options.steps[0])
@@ -146,18 +155,9 @@ def main() -> None:
                     continue
                 metrics = found["stages"][-1]["metrics"]
                 note(name, metrics, lite0(out / "bundle.safetensors"), found["seconds"])
-        counts = {path.name: len(list(path.iterdir())) for path in data}
     print("\n| recipe | " + " | ".join(NAMES.values()) + " |\n|" + " --- |" * (len(NAMES) + 1))
     for name, values in rows.items():
         print(f"| {name} | " + " | ".join(spread([row[key] for row in values]) for key in NAMES.values()) + " |")
-    if options.json:
-        protocol = " ".join((__doc__ or "").split("Protocol: ")[1].split())
-        record = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__, "pictures": counts,
-            "steps": options.steps, "seeds": options.seeds, "protocol": protocol, "recipes": rows,
-        }  # fmt: skip
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ class Manifest:
     task_options: dict[str, Any] = field(default_factory=dict)
     """Fields of the task's configuration that evaluation needs."""
     channels: int
+    out_channels: int | None = None
+    """Of the output, where they are not those of the input."""
     scale: int
     """Output size over input size."""
     receptive_radius: int | None

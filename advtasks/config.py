@@ -203,6 +203,25 @@ class RunConfig(Options):
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureConfig(RunConfig):
+    """A run whose outputs are pictures that are compared with target pictures."""
+
+    perceptual_network: str = "efficientnet-lite0"
+    """Frozen network of the perceptual loss: efficientnet-lite0, or vgg19:weights=FILE (SRGAN's own)."""
+    perceptual_form: Literal["unit", "l1"] = "unit"
+    """unit: features scaled to unit length, as in LPIPS; l1: plain features, as in ESRGAN."""
+    perceptual_layer_weights: tuple[float, ...] = ()
+    """One weight for each layer of the perceptual network, shallow to deep; Real-ESRGAN: 0.1 0.1 1 1 1 with
+    vgg19:weights=FILE:layers=conv1_2+conv2_2+conv3_4+conv4_4+conv5_4 and perceptual_form l1."""
+    lpips: str = ""
+    """lpips:trunk=FILE:heads=FILE measures LPIPS, too, and lets stages give the term lpips a weight."""
+    dists: str = ""
+    """dists:trunk=FILE:weights=FILE measures DISTS, too, and lets stages give the term dists a weight."""
+    metric_network: str = "efficientnet-lite2"
+    """Frozen network of the perceptual distance that validation measures; not one that is trained against."""
+
+
 _LEAST = {
     "batch": 1,
     "accumulate": 1,

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from advtasks.errors import AdvtasksError, DataError
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.feed import Abandoned, Feed
 from advtasks.inference.frames import convert_frames
 from advtasks.inference.jobs import Job
+from advtasks.inference.results import Result, Summary
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation
-from advtasks.pictures.decode import read_kind, read_picture
+from advtasks.pictures.decode import read_kind
 from advtasks.pictures.encode import encode, output_suffix
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
@@ -48,49 +47,6 @@ class Settings:
     def kept(self, metadata: Metadata) -> Metadata:
         """What of a file's metadata is written."""
         return Metadata(icc=metadata.icc) if self.strip_metadata else metadata
-
-
-@dataclass(kw_only=True)
-class Result:
-    """What became of one file."""
-
-    source: Path
-    status: str
-    """``written``, ``skipped`` or ``failed``."""
-    target: Path | None = None
-    message: str = ""
-    width: int = 0
-    height: int = 0
-    frames: int = 1
-    seconds: float = 0.0
-    """From the begin of its computation to the end of its encoding."""
-
-    def line(self) -> str:
-        """For the user."""
-        if self.status == "failed":
-            return f"failed   {self.message}"
-        if self.status == "skipped":
-            return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it)"
-        frames = f", {self.frames} frames" if self.frames > 1 else ""
-        return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s"
-
-
-@dataclass
-class Summary:
-    """What a batch did, in the order in which files were finished."""
-
-    results: list[Result] = field(default_factory=list)
-    stopped: str = ""
-    """Why the rest was not tried."""
-
-    def having(self, status: str) -> list[Result]:
-        """The results with a status."""
-        return [result for result in self.results if result.status == status]
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all succeeded, 1 otherwise."""
-        return 1 if self.stopped or self.having("failed") else 0
 
 
 @dataclass
@@ -138,21 +94,21 @@ def run(
             future, _ = encoding.popleft()
             result = future.result()
             note(result)
-            if result.message.endswith(_FULL):
+            if result.stops:
                 summary.stopped = result.message
 
     with (
         ThreadPoolExecutor(settings.jobs, thread_name_prefix="decode") as decoders,
         ThreadPoolExecutor(settings.jobs + 1, thread_name_prefix="encode") as encoders,
     ):
-        for job, prepared in _ahead(jobs, settings, decoders):
+        for job, prepared in _ahead(jobs, model, settings, decoders):
             settle(settings.jobs)
             if summary.stopped:
                 break
             try:
                 task = prepared.result()
             except Exception as error:  # whatever a decoder raises, the other pictures must be done
-                note(_failed(job, error))
+                note(Result.failure(job.source, error))
                 continue
             if task.skipped:
                 note(Result(source=job.source, status="skipped", target=task.target))
@@ -163,18 +119,18 @@ def run(
 
 
 def _ahead(
-    jobs: Sequence[Job], settings: Settings, decoders: ThreadPoolExecutor
+    jobs: Sequence[Job], model: ImageModel, settings: Settings, decoders: ThreadPoolExecutor
 ) -> Iterator[tuple[Job, Future[Prepared]]]:
     """The jobs in order, each decoded while the one before is used."""
     waiting: deque[tuple[Job, Future[Prepared]]] = deque()
     for job in jobs:
-        waiting.append((job, decoders.submit(prepare, job, settings)))
+        waiting.append((job, decoders.submit(prepare, job, model, settings)))
         while len(waiting) > settings.jobs:
             yield waiting.popleft()
     yield from waiting
 
 
-def prepare(job: Job, settings: Settings, decode: bool = True) -> Prepared:
+def prepare(job: Job, model: ImageModel, settings: Settings, decode: bool = True) -> Prepared:
     """Where the result goes, by the name and else the header; and the picture, to `decode` one that is not large.
 
     Raises:
@@ -189,11 +145,13 @@ def prepare(job: Job, settings: Settings, decode: bool = True) -> Prepared:
     kind = read_kind(job.source, settings.limit)
     animation = read_animation(job.source, settings.limit)
     width, height = settings.size.of(kind.width, kind.height)
-    suffix = output_suffix(settings.suffix or job.source.suffix, kind.resized(width, height), animation)
+    suffix = output_suffix(
+        settings.suffix or job.source.suffix, model.output_kind(kind).resized(width, height), animation
+    )
     task = Prepared(job, job.result(suffix), kind=kind, frames=len(animation.durations) if animation else 1)
     task.skipped = _exists(task.target, settings)
     if decode and not task.skipped and task.frames == 1 and kind.width * kind.height <= _AHEAD:
-        task.picture = read_picture(job.source, settings.limit)
+        task.picture = model.read(job.source, settings.limit)
     return task
 
 
@@ -227,16 +185,16 @@ def _computed(
             frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, **kept)
             done.set_result(_done(task, start, *frames))
             return done
-        picture = task.picture or read_picture(task.job.source, settings.limit)
+        picture = task.picture or model.read(task.job.source, settings.limit)
         task.picture = None
-        kind, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
-        metadata = settings.kept(picture.metadata)
+        kind, metadata, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
+        metadata = settings.kept(metadata)
         feed = Feed()
         future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality)
         _pump(blocks, feed)
         return future
     except Exception as error:  # a decoder, the network: recorded, and the next one
-        done.set_result(_failed(task.job, error))
+        done.set_result(Result.failure(task.job.source, error))
         return done
 
 
@@ -260,9 +218,9 @@ def _written(task: Prepared, kind: Kind, metadata: Metadata, feed: Feed, start: 
     try:
         encode(task.target, kind, metadata, feed, quality)
     except Abandoned as error:
-        return _failed(task.job, error.__cause__ or error)
+        return Result.failure(task.job.source, error.__cause__ or error)
     except Exception as error:  # whatever an encoder raises
-        return _failed(task.job, error)
+        return Result.failure(task.job.source, error)
     finally:
         feed.close()
     return _done(task, start, kind.width, kind.height)
@@ -278,23 +236,3 @@ def _done(task: Prepared, start: float, width: int, height: int, frames: int = 1
         frames=frames,
         seconds=time.monotonic() - start,
     )
-
-
-_FULL = "the disk is full; free some space and run the same command again: what is done is skipped"
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk was full, whatever an encoder made of that."""
-    return error is not None and (getattr(error, "errno", None) == errno.ENOSPC or _is_full(error.__cause__))
-
-
-def _failed(job: Job, error: BaseException) -> Result:
-    if _is_full(error):
-        message = f"{job.source}: {_FULL}"
-    elif isinstance(error, DataError):
-        message = str(error)
-    elif isinstance(error, AdvtasksError):
-        message = f"{job.source}: {error}"
-    else:
-        message = f"{job.source}: {type(error).__name__}: {error}"
-    return Result(source=job.source, status="failed", message=message)

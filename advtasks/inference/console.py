@@ -9,8 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from advtasks.inference.batch import Result, Summary
 from advtasks.inference.jobs import Job
+from advtasks.inference.results import Result, Summary
 
 _EVERY = 15.0
 """Seconds between plain lines about one picture."""

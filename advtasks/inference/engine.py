@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from advtasks.bundle import Manifest
 from advtasks.inference.blending import Blender
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
+from advtasks.inference.images import from_array, to_array, to_pillow
 from advtasks.inference.models import open_model
 from advtasks.inference.reach import effective_radius
 from advtasks.inference.resample import resampled
@@ -25,7 +27,7 @@ from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
 from advtasks.inference.tiling import Geometry, Region, Source, Tiler, Watch, Whole, cut, tile_shape
 from advtasks.pictures.decode import from_pillow, read_picture
 from advtasks.pictures.metadata import for_size
-from advtasks.pictures.picture import Kind, Picture
+from advtasks.pictures.picture import Kind, Metadata, Picture, assembled
 
 _FAR = 64
 """A declared radius above this is measured: what far pixels do is nothing for most networks."""
@@ -122,42 +124,53 @@ class ImageModel:
         if isinstance(image, Picture):
             return self.apply(image, watch)
         if isinstance(image, np.ndarray):
-            return _array(self.apply(_picture(image), watch), image.ndim)
+            return to_array(self.apply(from_array(image), watch), image.ndim)
         if isinstance(image, Image.Image):
-            return _image(self.apply(from_pillow(image), watch))
+            return to_pillow(self.apply(from_pillow(image), watch))
         if isinstance(image, (str, Path)):
-            return _image(self.apply(read_picture(Path(image)), watch))
+            return to_pillow(self.apply(self.read(Path(image)), watch))
         raise TypeError(f"an image is a tensor, an array, a Pillow image, a Picture or a path, not {type(image)}")
 
     def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
         """A picture of any kind to one of the same kind: depth, grey, transparency and metadata are kept."""
-        kind, blocks = self.blocks(picture, watch, size)
-        rows = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
-        top = 0
-        for block in blocks:
-            rows[top : top + len(block)] = block
-            top += len(block)
-        metadata = for_size(picture.metadata, kind.width, kind.height)
+        kind, metadata, blocks = self.blocks(picture, watch, size)
+        rows = assembled(kind, blocks)
+        metadata = for_size(metadata, kind.width, kind.height)
         if not kind.alpha:
             return Picture(rows, None, metadata)
         return Picture(np.ascontiguousarray(rows[..., :-1]), np.ascontiguousarray(rows[..., -1]), metadata)
 
     def blocks(
         self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None
-    ) -> tuple[Kind, Iterator[NDArray[Any]]]:
-        """What the output will be, and its rows from top to bottom as they are computed: (rows, width, bands).
+    ) -> tuple[Kind, Metadata, Iterator[NDArray[Any]]]:
+        """What the output will be, what is said about it, and its rows from top to bottom as they are computed: (rows,
+        width, bands).
 
         Args:
             size: width and height wanted, where that is not the network's own: resized at the end, antialiased.
         """
-        source = PictureSource(picture, self.manifest.channels)
+        source = self.source(picture)
         if source.color.problem:
             self.say(f"colour profile kept, but not converted to sRGB for the network: {source.color.problem}")
-        scale = self.manifest.scale
-        own = (source.width * scale, source.height * scale)
-        kind = picture.kind.resized(*(size or own))
+        kind = self.output_kind(picture.kind)
+        own = (kind.width, kind.height)
+        kind = kind.resized(*(size or own))
         bands = resampled(self.bands(source, source.layers, watch), own, size or own)
-        return kind, (source.finished(band, kind) for band in bands)
+        return kind, source.metadata(kind), (source.finished(band, kind) for band in bands)
+
+    def read(self, path: Path, limit: int | None = None) -> Picture:
+        """A file as this model takes it; see :func:`advtasks.pictures.decode.read_picture`."""
+        return read_picture(path, limit)
+
+    def output_kind(self, kind: Kind) -> Kind:
+        """Of the output for a picture of some kind, at the network's own size."""
+        scaled = kind.resized(kind.width * self.manifest.scale, kind.height * self.manifest.scale)
+        channels, given = self.manifest.out_channels, self.manifest.channels
+        return scaled if channels in (None, given) else dataclasses.replace(scaled, channels=channels)
+
+    def source(self, picture: Picture) -> PictureSource:
+        """A picture as the network takes it."""
+        return PictureSource(picture, self.manifest.channels)
 
     def bands(self, source: Source, layers: int = 1, watch: Watch | None = None) -> Iterator[Tensor]:
         """The network's output for a source, from top to bottom: (N, C, rows, W·scale), float32 on the CPU."""
@@ -274,29 +287,3 @@ def _telling(source: Source, multiple: int) -> Tensor:
     places = {(rows * i // (_PLACES - 1), columns * j // (_PLACES - 1)) for i in range(_PLACES) for j in range(_PLACES)}
     parts = (cut(source, Region(top, top + height, left, left + width)).clamp(0, 1) for top, left in sorted(places))
     return max(parts, key=lambda part: part.std().item())
-
-
-def _picture(array: NDArray[Any]) -> Picture:
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
-        raise TypeError(f"an array is (H, W) or (H, W, C) of uint8 or uint16, not {array.shape} of {array.dtype}")
-    if not array.size:
-        raise ValueError(f"an array without pixels: {array.shape}")
-    pixels = array[..., None] if array.ndim == 2 else array
-    if pixels.shape[2] in (2, 4):
-        return Picture(np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1]))
-    return Picture(np.ascontiguousarray(pixels))
-
-
-def _array(picture: Picture, dimensions: int) -> NDArray[Any]:
-    rows = picture.rows()
-    return rows[..., 0] if dimensions == 2 else rows
-
-
-def _image(picture: Picture) -> Image.Image:
-    rows = picture.rows()
-    if rows.dtype == np.uint16 and rows.shape[2] > 1:
-        rows = np.rint(rows / 257.0).astype(np.uint8)
-    image = Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
-    said = {"icc_profile": picture.metadata.icc, "exif": picture.metadata.exif, "dpi": picture.metadata.dpi}
-    image.info.update({name: value for name, value in said.items() if value is not None})
-    return image

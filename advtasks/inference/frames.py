@@ -48,7 +48,7 @@ def convert_frames(
             watch(len(sizes), len(animation.durations))
             yield output if animation.pages else _with_opacity(output)
 
-    encode_frames(target, converted(), animation, quality)
+    encode_frames(target, tuple(converted()), animation, quality)
     return *sizes[0], len(sizes)
 
 

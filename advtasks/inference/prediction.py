@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from advtasks.errors import AdvtasksError
-from advtasks.inference.batch import Prepared, Result, Settings, Summary, prepare
+from advtasks.inference.batch import Prepared, Settings, prepare
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import Job
-from advtasks.inference.tensors import PictureSource
-from advtasks.pictures.decode import read_picture
+from advtasks.inference.results import Result, Summary
 
 
 def predicted(jobs: Sequence[Job], model: ImageModel, settings: Settings, say: Callable[..., None]) -> Summary:
@@ -20,10 +18,9 @@ def predicted(jobs: Sequence[Job], model: ImageModel, settings: Settings, say: C
     summary, clock = Summary(), _Clock(model)
     for job in jobs:
         try:
-            result = _one(prepare(job, settings, decode=False), settings, clock, say)
-        except (AdvtasksError, OSError) as error:
-            message = str(error) if str(job.source) in str(error) else f"{job.source}: {error}"
-            result = Result(source=job.source, status="failed", message=message)
+            result = _one(prepare(job, model, settings, decode=False), settings, clock, say)
+        except Exception as error:  # as when it is done
+            result = Result.failure(job.source, error)
             say(result.line(), failed=True)
         summary.results.append(result)
     counts = {status: len(summary.having(status)) for status in ("planned", "skipped", "failed")}
@@ -65,7 +62,8 @@ class _Clock:
     def seconds_a_pixel(self, task: Prepared, settings: Settings) -> float:
         """For an input pixel."""
         if self._seconds is None:
-            self._seconds = self.model.seconds_a_pixel(PictureSource(read_picture(task.job.source, settings.limit)))
+            picture = self.model.read(task.job.source, settings.limit)
+            self._seconds = self.model.seconds_a_pixel(self.model.source(picture))
         return self._seconds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from advtasks.pictures.color import ColorSpace
-from advtasks.pictures.picture import Kind, Picture
+from advtasks.pictures.picture import Kind, Metadata, Picture
 
 _GAMUT = 1e-3
 """Values further outside of [0, 1] than this are colours that sRGB does not hold."""
@@ -52,6 +53,13 @@ class PictureSource:
         opacity = torch.from_numpy(self.picture.alpha[top:bottom, left:right].astype(np.float32) / highest)
         return torch.stack((colour * opacity, opacity.expand_as(colour)))
 
+    def metadata(self, kind: Kind) -> Metadata:
+        """What is said about an output of `kind`: all that the picture says, but for the profile where the output is
+        grey and the picture is not, or the other way round; then it is sRGB."""
+        if kind.channels == self.picture.kind.channels:
+            return self.picture.metadata
+        return dataclasses.replace(self.picture.metadata, icc=None)
+
     def finished(self, band: Tensor, kind: Kind) -> NDArray[Any]:
         """(rows, width, bands) of `kind`, out of a band of the output (layers, channels, rows, width)."""
         colour = band[0]
@@ -59,7 +67,7 @@ class PictureSource:
         if self.layers == 2:
             alpha = band[1].mean(0).clamp(0, 1)
             colour = torch.where(alpha > 0.5 / kind.top, colour / alpha.clamp_min(1e-6), 0.0)
-        if self.color.plain:
+        if self.color.plain or kind.channels != self.picture.kind.channels:
             colour = _as_channels(colour, kind.channels)
         else:
             srgb = _as_channels(colour, 3).permute(1, 2, 0).contiguous().numpy()
@@ -70,6 +78,34 @@ class PictureSource:
             result[..., -1] = _stored(alpha, kind)
         elif kind.alpha:
             result[..., -1] = kind.top if self.opaque is None else self.opaque
+        return result
+
+
+class FlatSource(PictureSource):
+    """The pixels of a picture as a network takes them that makes another picture of it: laid on white, as in training;
+    the opacity goes around the network. Output and input are of equal size.
+
+    Its :meth:`finished` takes the bands in their order.
+    """
+
+    def __init__(self, picture: Picture, channels: int = 3) -> None:
+        super().__init__(picture, channels)
+        self.layers, self._row = 1, 0
+
+    def cut(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """(1, channels, h, w) float32 in [0, 1]."""
+        colour = super().cut(top, bottom, left, right).clamp(0, 1)
+        if self.picture.alpha is None:
+            return colour
+        opacity = self.picture.alpha[top:bottom, left:right].astype(np.float32) / np.float32(self.picture.kind.top)
+        return torch.lerp(torch.ones(()), colour, torch.from_numpy(opacity))
+
+    def finished(self, band: Tensor, kind: Kind) -> NDArray[Any]:
+        """(rows, width, bands) of `kind`, out of a band of the output (1, channels, rows, width)."""
+        result = super().finished(band, kind)
+        if self.picture.alpha is not None:
+            result[..., -1] = self.picture.alpha[self._row : self._row + len(result)]
+            self._row += len(result)
         return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,3 +105,13 @@ class Kind:
     def resized(self, width: int, height: int) -> Kind:
         """The same type at another size."""
         return dataclasses.replace(self, width=width, height=height)
+
+
+def assembled(kind: Kind, blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    """(H, W, bands) of a picture whose rows come in blocks (rows, width, bands), from top to bottom."""
+    whole = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
+    top = 0
+    for block in blocks:
+        whole[top : top + len(block)] = block
+        top += len(block)
+    return whole

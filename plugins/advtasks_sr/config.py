@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from advtasks.config import RunConfig
+from advtasks.config import PictureConfig
 from advtasks.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperResolutionConfig(RunConfig):
+class SuperResolutionConfig(PictureConfig):
     """A super-resolution run."""
 
     scale: Literal[2, 3, 4, 8] = 4
@@ -31,19 +31,6 @@ class SuperResolutionConfig(RunConfig):
     """Side of the training patches, in low-resolution pixels."""
     channel_shuffle: float = 0.0
     """Share of training patches whose colour channels are permuted (Yoo et al. 2020); helps where pictures are few."""
-    perceptual_network: str = "efficientnet-lite0"
-    """Frozen network of the perceptual loss: efficientnet-lite0, or vgg19:weights=FILE (SRGAN's own)."""
-    perceptual_form: Literal["unit", "l1"] = "unit"
-    """unit: features scaled to unit length, as in LPIPS; l1: plain features, as in ESRGAN."""
-    perceptual_layer_weights: tuple[float, ...] = ()
-    """One weight for each layer of the perceptual network, shallow to deep; Real-ESRGAN: 0.1 0.1 1 1 1 with
-    vgg19:weights=FILE:layers=conv1_2+conv2_2+conv3_4+conv4_4+conv5_4 and perceptual_form l1."""
-    lpips: str = ""
-    """lpips:trunk=FILE:heads=FILE measures LPIPS, too, and lets stages give the term lpips a weight."""
-    dists: str = ""
-    """dists:trunk=FILE:weights=FILE measures DISTS, too, and lets stages give the term dists a weight."""
-    metric_network: str = "efficientnet-lite2"
-    """Frozen network of the perceptual distance that validation measures; not one that is trained against."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,12 +16,12 @@ from advtasks.data.resize import bicubic_upscale
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
 from advtasks.evaluation.psnr_ssim import psnr_y, ssim_y
 from advtasks.inference.tiling import run_tiled
+from advtasks.losses.picture_terms import TERM_NAMES, PictureTerms
 from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Terms
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.data import Pair, load_folder, make_splits
 from advtasks_sr.degradations import PRESETS, Draws, digest, to_json
 from advtasks_sr.lows import make_low_side, without_margin
-from advtasks_sr.objective import TERM_NAMES, PictureTerms
 from advtasks_sr.sharpen import sharpened
 
 
@@ -99,7 +99,7 @@ class SuperResolution(Task):
         return output.float()
 
     def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
-        """The losses that `weights` names; see :mod:`advtasks_sr.objective`."""
+        """The losses that `weights` names; see :mod:`advtasks.losses.picture_terms`."""
         return self.terms(output, batch.get("target", batch["high"]), weights)
 
     def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:

@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from advtasks.errors import BundleError
-from advtasks.inference.batch import Summary
 from advtasks.inference.console import BatchConsole
 from advtasks.inference.jobs import Job
+from advtasks.inference.results import Summary
 from advtasks.inference.video import count_frames
 
 RNG = np.random.default_rng(0)

@@ -16,9 +16,10 @@ from PIL import Image, ImageCms
 
 from advtasks.errors import DataError, UsageError
 from advtasks.inference import batch
-from advtasks.inference.batch import Settings, Summary, run
+from advtasks.inference.batch import Settings, run
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import plan
+from advtasks.inference.results import Summary
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation, read_frames
 from advtasks.pictures.picture import Picture

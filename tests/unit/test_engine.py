@@ -25,7 +25,8 @@ from advtasks.inference.engine import ImageModel
 from advtasks.inference.reach import effective_radius
 from advtasks.inference.resample import resampled
 from advtasks.inference.runner import Runner, difference
-from advtasks.pictures.picture import Picture
+from advtasks.inference.tensors import FlatSource
+from advtasks.pictures.picture import Metadata, Picture
 
 CPU = torch.device("cpu")
 
@@ -400,3 +401,34 @@ def test_another_size_than_the_networks() -> None:
     assert output.size == (45, 33)
     own = np.asarray(Image.fromarray(model.apply(picture).pixels).resize((45, 33), Image.Resampling.LANCZOS))
     assert np.abs(output.pixels.astype(int) - own).max() <= 2
+
+
+# --- pictures of another kind than the input ---------------------------------------------------------------------
+
+
+class Colored(nn.Module):
+    """Grey to colour, the same everywhere: what reaches the network is seen in the output."""
+
+    def forward(self, tile: Tensor) -> Tensor:
+        return torch.cat((tile, 1 - tile, tile / 2), 1)
+
+
+class Translated(ImageModel):
+    def source(self, picture: Picture) -> FlatSource:
+        return FlatSource(picture, self.manifest.channels)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_network_may_give_colour_for_grey_and_opacity_goes_around_it(deep: bool) -> None:
+    known = dataclasses.replace(manifest(1, 0), channels=1, out_channels=3)
+    model = Translated(Colored(), known, tile=7)
+    grey = np.random.default_rng(0).integers(0, 256, (200, 19), dtype=np.uint8)
+    opacity = np.random.default_rng(1).integers(0, 256, (200, 19), dtype=np.uint8)
+    factor = np.uint16(257) if deep else np.uint8(1)
+    found = model(Picture((grey * factor)[..., None], opacity * factor, Metadata(icc=b"a profile of grey", dpi=(9, 9))))
+    top = 65535 if deep else 255
+    on_white = grey / 255 * (opacity / 255) + 1 - opacity / 255
+    expected = np.stack((on_white, 1 - on_white, on_white / 2), -1) * top
+    assert np.abs(found.pixels - expected).max() <= 0.51
+    assert np.array_equal(found.alpha, opacity * factor)
+    assert (found.metadata.icc, found.metadata.dpi) == (None, (9, 9))

@@ -1,4 +1,5 @@
-"""The terms of the super-resolution objective, by the names that stages give weights to."""
+"""Losses between an output picture and its target, by the names that stages give weights to; for every task that has
+such pairs."""
 
 from __future__ import annotations
 
@@ -8,21 +9,17 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from advtasks import components
+from advtasks.config import PictureConfig
 from advtasks.errors import UsageError
-from advtasks.losses import (
-    PerceptualLoss,
-    charbonnier,
-    focal_frequency,
-    gradient_variance,
-    locally_discriminative,
-    luma_l1,
-    multi_scale_ssim_loss,
-    sobel_edges,
-    ssim_loss,
-    total_variation,
-)
+from advtasks.losses.artifacts import locally_discriminative
+from advtasks.losses.edges import gradient_variance, sobel_edges
+from advtasks.losses.frequency import focal_frequency
+from advtasks.losses.luma import luma_l1
+from advtasks.losses.perceptual import PerceptualLoss
+from advtasks.losses.pixel import charbonnier
+from advtasks.losses.structural_similarity import multi_scale_ssim_loss, ssim_loss
+from advtasks.losses.variation import total_variation
 from advtasks.task import Metric, Term, Terms
-from advtasks_sr.config import SuperResolutionConfig
 
 PICTURE_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
@@ -49,7 +46,7 @@ class PictureTerms(nn.Module):
         UsageError: a stage trains with a distance whose files were not given, or layer weights do not fit.
     """
 
-    def __init__(self, config: SuperResolutionConfig) -> None:
+    def __init__(self, config: PictureConfig) -> None:
         super().__init__()
         used = {name for stage in config.stages for name, weight in stage.weights.items() if weight}
         if "perceptual" in used:

@@ -1,0 +1,77 @@
+"""What became of the files of a batch."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from advtasks.errors import AdvtasksError, DataError
+
+_FULL = "the disk is full; free some space and run the same command again: what is done is skipped"
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What became of one file."""
+
+    source: Path
+    status: str
+    """``written``, ``skipped``, ``failed``, or ``planned`` of a dry run."""
+    target: Path | None = None
+    message: str = ""
+    width: int = 0
+    height: int = 0
+    frames: int = 1
+    seconds: float = 0.0
+    """From the begin of its computation to the end of its encoding."""
+
+    @classmethod
+    def failure(cls, source: Path, error: BaseException) -> Result:
+        """That of a file that could not be done."""
+        if _is_full(error):
+            message = f"{source}: {_FULL}"
+        elif isinstance(error, DataError):
+            message = str(error)
+        elif isinstance(error, AdvtasksError):
+            message = f"{source}: {error}"
+        else:
+            message = f"{source}: {type(error).__name__}: {error}"
+        return cls(source=source, status="failed", message=message)
+
+    @property
+    def stops(self) -> bool:
+        """Whether there is no use in trying the rest: the disk is full."""
+        return self.message.endswith(_FULL)
+
+    def line(self) -> str:
+        """For the user."""
+        if self.status == "failed":
+            return f"failed   {self.message}"
+        if self.status == "skipped":
+            return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it)"
+        frames = f", {self.frames} frames" if self.frames > 1 else ""
+        return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s"
+
+
+@dataclass
+class Summary:
+    """What a batch did, in the order in which files were finished."""
+
+    results: list[Result] = field(default_factory=list)
+    stopped: str = ""
+    """Why the rest was not tried."""
+
+    def having(self, status: str) -> list[Result]:
+        """The results with a status."""
+        return [result for result in self.results if result.status == status]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all succeeded, 1 otherwise."""
+        return 1 if self.stopped or self.having("failed") else 0
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk was full, whatever an encoder made of that."""
+    return error is not None and (getattr(error, "errno", None) == errno.ENOSPC or _is_full(error.__cause__))

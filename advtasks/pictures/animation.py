@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from advtasks.pictures.decode import from_pillow, opened
+from advtasks.pictures.decode import check_size, from_pillow, opened, read_open
 from advtasks.pictures.picture import Picture
 
 _KINDS = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}
@@ -45,8 +45,9 @@ def read_animation(path: Path, limit: int | None = None) -> Animation | None:
         if image.format == "TIFF":
             return Animation((0,) * count, None)
         durations = []
-        for number in range(count):
+        for number in _shown(image, count):
             image.seek(number)
+            check_size(path, image.size, limit)
             image.load()  # WebP and AVIF know the duration only then
             durations.append(max(int(image.info.get("duration") or _USUAL_DURATION), 1))
         loop = image.info.get("loop")
@@ -60,11 +61,20 @@ def read_frames(path: Path, limit: int | None = None) -> Iterator[Picture]:
         DataError: a frame cannot be decoded.
     """
     with opened(path, limit) as image:
-        for number in range(getattr(image, "n_frames", 1)):
+        for number in _shown(image, getattr(image, "n_frames", 1)):
             image.seek(number)
+            check_size(path, image.size, limit)
+            if image.format == "TIFF":
+                yield read_open(path, image)
+                continue
             image.load()
             frame: Image.Image = image
-            if image.format != "TIFF" and image.mode not in ("RGB", "RGBA", "L", "LA"):
+            if image.mode not in ("RGB", "RGBA", "L", "LA"):
                 frame = image.convert("RGBA")
                 frame.info = dict(image.info)
             yield from_pillow(frame)
+
+
+def _shown(image: Image.Image, count: int) -> range:
+    """The numbers of the frames; the first picture of a PNG may be for programs that know no animations."""
+    return range(1 if image.info.get("default_image") else 0, count)

@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from advtasks.errors import DataError
+from advtasks.pictures.deep import (
+    Deep,
+    deep_png,
+    deep_tiff,
+    exif_chunk,
+    png_header,
+    read_deep_png,
+    read_deep_tiff,
+    with_key,
+)
 from advtasks.pictures.metadata import orientation, read_metadata
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
@@ -30,8 +40,23 @@ def read_picture(path: Path, limit: int | None = None) -> Picture:
         DataError: not a picture, truncated, or of a kind that is not supported; the message names the file.
     """
     with opened(path, limit) as image:
+        return read_open(path, image)
+
+
+def read_open(path: Path, image: Image.Image) -> Picture:
+    """The current page or frame of an open file; what Pillow cannot read in full depth, Pillow does not read."""
+    deep = _deep(path, image)
+    if deep is None:
+        if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+            image.info["transparency"] *= 255 // (2 ** png_header(path)[0] - 1)  # said in the bits of the file
         image.load()
-        return _read_deep(path, image) if _is_deep(path, image) else from_pillow(image)
+        return from_pillow(image)
+    if image.format == "PNG":
+        data = read_deep_png(path, image.info.get("transparency"))
+    else:
+        data = read_deep_tiff(path, image.tell(), deep)
+    turn = _ARRAY_TURNS.get(orientation(image), lambda pixels: pixels)
+    return _split(turn(data), data.shape[2] in (2, 4), read_metadata(image))
 
 
 @contextlib.contextmanager
@@ -42,6 +67,8 @@ def opened(path: Path, limit: int | None = None) -> Iterator[Image.Image]:
             raise DataError(f"{path}: the file is empty")
         with path.open("rb") as file, Image.open(file) as image:
             check_size(path, image.size, limit)
+            if image.format == "PNG" and "exif" not in image.info and (exif := exif_chunk(file)):
+                image.info["exif"] = exif  # Pillow would decode all pixels to look for it
             yield image
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
@@ -71,16 +98,15 @@ def read_kind(path: Path, limit: int | None = None) -> Kind:
     """
     with opened(path, limit) as image:
         width, height = image.size
-        if orientation(image) >= 5:
+        if image.format != "TIFF" and 5 <= orientation(image) <= 8:  # Pillow has turned the size of a TIFF
             width, height = height, width
-        deep_color = _is_deep(path, image)
-        mode = image.mode
-        transparent = mode in ("LA", "RGBA", "PA", "La", "RGBa") or (
-            mode in ("P", "L", "RGB") and "transparency" in image.info and not deep_color
-        )
+        mode, keyed = image.mode, "transparency" in image.info
+        deep = _deep(path, image)
+        if deep is not None:
+            return Kind(width, height, channels=deep.channels, alpha=deep.alpha or keyed, deep=True)
+        alpha = mode in ("LA", "RGBA", "PA", "La", "RGBa") or (mode in ("1", "P", "L", "RGB") and keyed)
         grey = mode in ("L", "LA", "La", "1", "I") or mode.startswith("I;16")
-        deep = deep_color or mode == "I" or mode.startswith("I;16")
-        return Kind(width, height, channels=1 if grey else 3, alpha=transparent, deep=deep)
+        return Kind(width, height, channels=1 if grey else 3, alpha=alpha, deep=mode == "I" or mode.startswith("I;16"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -118,36 +144,10 @@ _ARRAY_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 }
 
 
-def _is_deep(path: Path, image: Image.Image) -> bool:
-    """Whether the file holds 16-bit colour, which Pillow reads as 8 bit."""
-    if image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA"):
-        with path.open("rb") as file:
-            return file.read(26)[24] == 16  # bit depth of the IHDR chunk
-    if image.format == "TIFF" and image.mode in ("RGB", "RGBA"):
-        return bool(16 in (getattr(image, "tag_v2", {}).get(258) or ()))
-    return False
-
-
-def _read_deep(path: Path, image: Image.Image) -> Picture:
-    """16-bit colour. The decoders here leave orientation alone."""
+def _deep(path: Path, image: Image.Image) -> Deep | None:
     if image.format == "PNG":
-        import imagecodecs
-
-        data = imagecodecs.png_decode(path.read_bytes())
-    else:
-        import tifffile
-
-        with tifffile.TiffFile(path) as file:
-            page: Any = file.pages[0]
-            data = page.asarray()
-            if page.planarconfig == 2:  # a plane for each colour
-                data = np.moveaxis(data, 0, -1)
-    if data.dtype.itemsize != 2:
-        return from_pillow(image)
-    data = _ARRAY_TURNS.get(orientation(image), lambda pixels: pixels)(data.astype(np.uint16, copy=False))
-    if data.ndim == 2:
-        data = data[..., None]
-    return _split(data, data.shape[2] in (2, 4), read_metadata(image))
+        return deep_png(path)
+    return deep_tiff(image) if image.format == "TIFF" else None
 
 
 def _split(data: NDArray[Any], transparent: bool, metadata: Metadata) -> Picture:
@@ -163,8 +163,10 @@ def from_pillow(image: Image.Image) -> Picture:
     upright = image if turn is None else image.transpose(turn)
     mode = upright.mode
     if mode in ("I;16", "I;16B", "I;16L", "I"):
-        grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535).astype(np.uint16)
-        return Picture(grey[..., None], None, metadata)
+        values = np.asarray(upright)
+        if values.size and not 0 <= values.min() <= values.max() <= 65535:
+            raise DataError(f"values from {values.min()} to {values.max()} do not fit into 16 bits")
+        return Picture(values.astype(np.uint16)[..., None], None, metadata)
     if mode == "F":
         raise DataError("pictures of floating-point values are not supported; save it with 8 or 16 bit")
     if mode == "CMYK":
@@ -172,10 +174,10 @@ def from_pillow(image: Image.Image) -> Picture:
         metadata = Metadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi)
     elif mode == "P":
         upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
+    elif mode in ("1", "L", "RGB") and (key := image.info.get("transparency")) is not None:
+        return _split(with_key(_array(upright.convert("L") if mode == "1" else upright), key), True, metadata)
     elif mode == "1":
         upright = upright.convert("L")
-    elif "transparency" in upright.info and mode in ("L", "RGB"):
-        upright = upright.convert("LA" if mode == "L" else "RGBA")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
         upright = upright.convert("RGB")
     return _split(_array(upright), upright.mode in ("LA", "RGBA"), metadata)

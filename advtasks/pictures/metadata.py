@@ -22,7 +22,8 @@ _XMP_ORIENTATION = re.compile(rb"\s*tiff:Orientation=([\"'])\d+\1|<tiff:Orientat
 def read_exif(image: Image.Image) -> Image.Exif:
     """The EXIF of a file; empty where it cannot be read, since the pixels are what matters."""
     try:
-        exif = image.getexif()
+        # a PNG's own method would decode all pixels to look for more of it
+        exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
         exif.tobytes()
     except Exception:  # damaged EXIF makes Pillow raise struct.error, SyntaxError and others
         return Image.Exif()

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_NAME = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp(?:\..*)?")
+_CLEARED: set[Path] = set()
 
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; on success it is flushed to disk and renamed onto `target`.
+    """Give a temporary path beside `target`, of the same suffix; on success it is flushed to disk and renamed onto
+    `target`.
 
-    On any error, a full disk included, the temporary file is removed and `target` stays as it was.
+    On any error, a full disk included, the temporary file is removed and `target` stays as it was. What a kill left of
+    another process of this machine is removed when a folder is first written to.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    _clear(target.parent)
+    temporary = target.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -24,6 +34,32 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that :func:`atomic_path` gave, of any process."""
+    return _NAME.fullmatch(path.name) is not None
+
+
+def _clear(folder: Path) -> None:
+    if folder in _CLEARED:
+        return
+    _CLEARED.add(folder)
+    for entry in os.scandir(folder):
+        found = _NAME.fullmatch(entry.name)
+        if found and found[1] == _HOST and not _alive(int(found[2])):
+            with contextlib.suppress(OSError):
+                Path(entry.path).unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(target: Path, text: str) -> None:

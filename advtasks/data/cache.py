@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from advtasks.atomic import atomic_path
+from advtasks.atomic import atomic_path, is_temporary
 from advtasks.data.folder import fingerprint
 from advtasks.errors import AdvtasksError, DataError
 from advtasks.pictures.decode import read_picture
@@ -121,7 +121,7 @@ class PictureCache:
         for path in self.folder.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
-                if path.suffix == ".tmp" and status.st_mtime < time.time() - 3600:
+                if is_temporary(path) and status.st_mtime < time.time() - 3600:
                     path.unlink()
                 else:
                     entries.append((status.st_mtime, status.st_size, path))

@@ -181,8 +181,16 @@ def _computed(
             done.set_result(_done(task, start, *frames))
             return done
         if task.frames > 1:
-            kept = {"limit": settings.limit, "quality": settings.quality}
-            frames = convert_frames(task.job.source, task.target, convert, settings.size.of, tiles, **kept)
+            frames = convert_frames(
+                task.job.source,
+                task.target,
+                convert,
+                settings.size.of,
+                tiles,
+                limit=settings.limit,
+                quality=settings.quality,
+                memory=model.memory(),
+            )
             done.set_result(_done(task, start, *frames))
             return done
         picture = task.picture or model.read(task.job.source, settings.limit)
@@ -190,7 +198,7 @@ def _computed(
         kind, metadata, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
         metadata = settings.kept(metadata)
         feed = Feed()
-        future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality)
+        future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality, model.say)
         _pump(blocks, feed)
         return future
     except Exception as error:  # a decoder, the network: recorded, and the next one
@@ -213,10 +221,18 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
             raise
 
 
-def _written(task: Prepared, kind: Kind, metadata: Metadata, feed: Feed, start: float, quality: int | None) -> Result:
+def _written(
+    task: Prepared,
+    kind: Kind,
+    metadata: Metadata,
+    feed: Feed,
+    start: float,
+    quality: int | None,
+    say: Callable[[str], None],
+) -> Result:
     """Encode what comes; runs in an encoder's thread."""
     try:
-        encode(task.target, kind, metadata, feed, quality)
+        encode(task.target, kind, metadata, feed, quality, say)
     except Abandoned as error:
         return Result.failure(task.job.source, error.__cause__ or error)
     except Exception as error:  # whatever an encoder raises

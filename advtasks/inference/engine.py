@@ -198,7 +198,7 @@ class ImageModel:
                 shape = (source.height, source.width) if source.height * source.width <= area else (side, side)
             else:
                 a_row = source.width * geometry.scale**2 * self.manifest.channels * layers * 4
-                rows = max(int(self._memory() * _BANDS) // a_row, 1)
+                rows = max(int(self.memory() * _BANDS) // a_row, 1)
                 return self._frugal(source, geometry, area, rows)
         kind = Blender if geometry.radius is None else Tiler
         return kind(self._network, source, geometry, shape)
@@ -216,9 +216,10 @@ class ImageModel:
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
-        return max(min(int(self._memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), _LEAST)
+        return max(min(int(self.memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), _LEAST)
 
-    def _memory(self) -> int:
+    def memory(self) -> int:
+        """Bytes that may be taken now."""
         return available(self.device, self.max_memory)
 
     def geometry(self, pixels: int | None = None) -> Geometry:

@@ -106,14 +106,10 @@ def export_weights(network: nn.Module, manifest: Manifest, path: Path, precision
     found: dict[str, float] = {}
     with atomic_path(path) as temporary:
         save_file(weights, temporary)
-        named = temporary.with_suffix(".safetensors")
-        temporary.rename(named)
         try:
-            other, known = open_model(named)
+            other, known = open_model(temporary)
         except BundleError:
             other = None
-        finally:
-            named.rename(temporary)
         if other is not None and known.scale == manifest.scale:
             found = compare(network, other, manifest)
             _accept(found, precision)

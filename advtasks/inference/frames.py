@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from advtasks.errors import DataError
 from advtasks.pictures.animation import read_animation, read_frames
+from advtasks.pictures.decode import picture_size
 from advtasks.pictures.encode import encode_frames
 from advtasks.pictures.picture import Picture
 
@@ -24,6 +26,7 @@ def convert_frames(
     watch: Callable[[int, int], None],
     limit: int | None = None,
     quality: int | None = None,
+    memory: int = sys.maxsize,
 ) -> tuple[int, int, int]:
     """Pass every frame of a file through `convert`, timing kept; gives width, height and number of frames.
 
@@ -32,13 +35,21 @@ def convert_frames(
         watch: called with frames done and frames in all.
         limit: pixels of a frame that are accepted.
         quality: see :func:`advtasks.pictures.encode.encode`.
+        memory: bytes that the frames of an animation may take.
 
     Raises:
-        DataError: a frame cannot be decoded.
+        DataError: a frame cannot be decoded, or there is too little memory for all of them.
     """
     animation = read_animation(source, limit)
     if animation is None:
         raise DataError(f"{source}: holds a single picture")
+    width, height = size(*picture_size(source))
+    needed = width * height * 4 * len(animation.durations)
+    if not animation.pages and needed > memory:
+        raise DataError(
+            f"{source}: {len(animation.durations)} frames of {width}x{height} take {needed / 2**30:,.1f} GiB until the "
+            f"last one is encoded, and there are {memory / 2**30:,.1f}; make a smaller one (--size), or a video of it"
+        )
     sizes: list[tuple[int, int]] = []
 
     def converted() -> Iterator[Picture]:
@@ -48,7 +59,7 @@ def convert_frames(
             watch(len(sizes), len(animation.durations))
             yield output if animation.pages else _with_opacity(output)
 
-    encode_frames(target, tuple(converted()), animation, quality)
+    encode_frames(target, converted(), animation, quality)
     return *sizes[0], len(sizes)
 
 

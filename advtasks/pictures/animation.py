@@ -24,7 +24,7 @@ class Animation:
     durations: tuple[int, ...]
     """Milliseconds of each frame; all 0 for pages."""
     loop: int | None
-    """Repetitions; 0 is for ever, None where the file does not repeat."""
+    """How often it is shown in all; 0 is for ever, None where the file does not say."""
 
     @property
     def pages(self) -> bool:
@@ -51,6 +51,8 @@ def read_animation(path: Path, limit: int | None = None) -> Animation | None:
             image.load()  # WebP and AVIF know the duration only then
             durations.append(max(int(image.info.get("duration") or _USUAL_DURATION), 1))
         loop = image.info.get("loop")
+        if loop and image.format == "GIF":
+            loop += 1  # a GIF counts how often it is shown again
         return Animation(tuple(durations), None if loop is None else int(loop))
 
 

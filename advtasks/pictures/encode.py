@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.pictures.animation import Animation
 from advtasks.pictures.formats import FORMATS
-from advtasks.pictures.jpeg import QUALITY, write_jpeg
+from advtasks.pictures.jpeg import QUALITY, held_by_jpeg, write_jpeg
 from advtasks.pictures.metadata import for_size
-from advtasks.pictures.picture import Kind, Metadata, Picture
+from advtasks.pictures.picture import Kind, Metadata, Picture, assembled
 from advtasks.pictures.png import write_png
 from advtasks.pictures.tiff import write_tiff
 
@@ -27,7 +27,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"quality": 95, "method": 4}, "AV
 _DEEP = {".png", ".tif", ".tiff"}
 _TRANSPARENT = {".png", ".webp", ".tif", ".tiff", ".avif"}
 _ANIMATED = {".png", ".webp", ".avif"}
-_LONGEST = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535, ".avif": 65535}
+_LONGEST = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500, ".avif": 65535}
 _MOVING = ".webp"
 """For animations whose own format cannot hold full colour: GIF has 256 colours."""
 
@@ -50,14 +50,24 @@ def output_suffix(suffix: str, kind: Kind, animation: Animation | None = None) -
     return _MOVING if longest <= _LONGEST[_MOVING] else ".png"
 
 
-def encode(path: Path, kind: Kind, metadata: Metadata, blocks: Blocks, quality: int | None = None) -> None:
+def encode(
+    path: Path,
+    kind: Kind,
+    metadata: Metadata,
+    blocks: Blocks,
+    quality: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
     """Write one picture by the path's suffix, atomically. PNG, JPEG and TIFF are written as the rows come, so their
     memory does not grow with the picture; the other formats are put together first.
 
     Args:
         quality: of JPEG, WebP and AVIF, 1 to 100; by default 95, 95 and 90.
+        say: told what the format cannot hold.
     """
     metadata = for_size(metadata, kind.width, kind.height)
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        metadata = held_by_jpeg(metadata, lambda text: say(f"{path}: {text}"))
     with atomic_path(path) as temporary:
         _encoder(path, quality)(temporary, kind, metadata, blocks)
 
@@ -67,14 +77,17 @@ def write_picture(path: Path, picture: Picture) -> None:
     encode(path, picture.kind, picture.metadata, (picture.rows(),))
 
 
-def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation, quality: int | None = None) -> None:
-    """Write the frames of an animation, or pages, atomically."""
-    metadata = for_size(frames[0].metadata, *frames[0].size)
+def encode_frames(path: Path, frames: Iterable[Picture], animation: Animation, quality: int | None = None) -> None:
+    """Write the frames of an animation, or pages, atomically. Pages are written as they come; of an animation Pillow
+    holds all frames until the last."""
+    remaining = iter(frames)
+    first = next(remaining)
+    metadata = for_size(first.metadata, *first.size)
     with atomic_path(path) as temporary:
         if animation.pages:
-            write_tiff(temporary, metadata, [(frame.kind, (frame.rows(),)) for frame in frames])
+            pages = ((frame.kind, (frame.rows(),)) for frame in itertools.chain((first,), remaining))
+            write_tiff(temporary, metadata, pages, first.rows().nbytes * len(animation.durations))
             return
-        first, *others = (_image(frame.rows()) for frame in frames)
         format_ = FORMATS[path.suffix.lower()]
         options = _options(format_, quality) | _given(metadata, format_)
         if animation.loop is not None:
@@ -82,7 +95,10 @@ def encode_frames(path: Path, frames: Sequence[Picture], animation: Animation, q
         elif format_ != "AVIF":
             options["loop"] = 1  # once: 0 is for ever
         durations = list(animation.durations)
-        first.save(temporary, format_, save_all=True, append_images=others, duration=durations, **options)
+        others = [_image(frame.rows()) for frame in remaining]
+        _image(first.rows()).save(
+            temporary, format_, save_all=True, append_images=others, duration=durations, **options
+        )
 
 
 def _encoder(path: Path, quality: int | None) -> Callable[[Path, Kind, Metadata, Blocks], None]:
@@ -92,17 +108,12 @@ def _encoder(path: Path, quality: int | None) -> Callable[[Path, Kind, Metadata,
     if suffix in (".jpg", ".jpeg"):
         return functools.partial(write_jpeg, quality=quality or QUALITY)
     if suffix in (".tif", ".tiff"):
-        return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, blocks)])
+        return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, blocks)], kind.nbytes)
     return functools.partial(_write_whole, FORMATS[suffix], quality)
 
 
 def _write_whole(format_: str, quality: int | None, path: Path, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
-    whole = np.empty((kind.height, kind.width, kind.bands), kind.dtype)
-    top = 0
-    for block in blocks:
-        whole[top : top + len(block)] = block
-        top += len(block)
-    _image(whole).save(path, format_, **_options(format_, quality), **_given(metadata, format_))
+    _image(assembled(kind, blocks)).save(path, format_, **_options(format_, quality), **_given(metadata, format_))
 
 
 def _options(format_: str, quality: int | None) -> dict[str, Any]:

@@ -6,9 +6,10 @@ byte of its pixels' data, the one that encoding the whole picture gives.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from PIL import Image
 from advtasks.pictures.picture import Kind, Metadata
 
 QUALITY = 95
+_MOST = {"exif": 65535 - 2 - 6, "xmp": 65535 - 2 - 29}
+"""Bytes of a segment, without its length and its name; a profile may take several."""
 STRIP = 64
 """Rows of a strip: eight rows of blocks, so that the markers, which count from 0 to 7, go on across a joint."""
 
@@ -37,6 +40,16 @@ def write_jpeg(
                 file.write(b"\xff\xd7")  # RST7, behind the eighth row of blocks
             file.write(encoded[start:-2])
         file.write(b"\xff\xd9")
+
+
+def held_by_jpeg(metadata: Metadata, say: Callable[[str], None]) -> Metadata:
+    """Without what does not fit into one of the segments of a JPEG file (section B.1.1.4); `say` is told."""
+    for name, most in _MOST.items():
+        value = getattr(metadata, name)
+        if value is not None and len(value) > most:
+            say(f"{name.upper()} of {len(value) / 1024:.0f} KiB does not fit into a JPEG file: left out")
+            metadata = dataclasses.replace(metadata, **{name: None})
+    return metadata
 
 
 def _strips(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:

@@ -11,7 +11,7 @@ from PIL import Image
 from advtasks.pictures.picture import Metadata
 
 _ORIENTATION = 0x0112
-_EXIF_FOLDER, _PIXELS_ACROSS, _PIXELS_DOWN = 0x8769, 0xA002, 0xA003
+_EXIF_FOLDER, _GPS_FOLDER, _PIXELS_ACROSS, _PIXELS_DOWN = 0x8769, 0x8825, 0xA002, 0xA003
 _TIFF_ACROSS, _TIFF_DOWN = 0x0100, 0x0101
 _LAYOUT = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143, 0x0144, 0x0145,
            0x0152, 0x0153, 0x02BC, 0x8773)  # fmt: skip
@@ -44,7 +44,7 @@ def _copied(exif: Image.Exif) -> Image.Exif:
     except Exception:  # struct.error and others
         copy = Image.Exif()
         for tag, value in exif.items():
-            if isinstance(value, (str, bytes, int)) and tag != _EXIF_FOLDER:
+            if isinstance(value, (str, bytes, int)) and tag not in (_EXIF_FOLDER, _GPS_FOLDER):
                 copy[tag] = value
     return copy
 

@@ -98,6 +98,11 @@ class Kind:
         return np.uint16 if self.deep else np.uint8
 
     @property
+    def nbytes(self) -> int:
+        """Of all pixels."""
+        return self.width * self.height * self.bands * (1 + self.deep)
+
+    @property
     def top(self) -> int:
         """The largest value."""
         return 65535 if self.deep else 255

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,32 @@ _STRIP = 64
 _LEVEL = 4
 _BIG = 2**31
 """Bytes of pixels from which on the file has 64-bit addresses."""
-_EXIF_FOLDER, _XMP = 0x8769, 700
-_PLACEHOLDER = _EXIF_FOLDER - 1
-"""The writer refuses the tag of an EXIF folder; this one keeps its place among the sorted tags."""
+_XMP = 700
+_FOLDERS = (0x8769, 0x8825)
+"""EXIF and GPS. The writer refuses these tags; placeholders one below keep their place among the sorted tags."""
+_INTEROPERABILITY = 0xA005
+"""A folder within the EXIF folder, which says which version of the rules for cameras holds."""
 _ASCII, _BYTE, _LONG = 2, 1, 4
 _TEXTS = {0x010E, 0x010F, 0x0110, 0x013B, 0x8298}
 """Description, make, model, artist, copyright; software and date are the writer's own arguments."""
 
 
-def write_tiff(path: Path, metadata: Metadata, pages: Sequence[tuple[Kind, Iterable[NDArray[Any]]]]) -> None:
-    """Write pages, each of blocks (rows, width, bands) of its kind's type, top to bottom."""
+def write_tiff(
+    path: Path, metadata: Metadata, pages: Iterable[tuple[Kind, Iterable[NDArray[Any]]]], nbytes: int
+) -> None:
+    """Write pages, each of blocks (rows, width, bands) of its kind's type, top to bottom.
+
+    Args:
+        nbytes: of all pixels, about.
+    """
     import tifffile
 
     exif = Image.Exif()
     if metadata.exif:
         exif.load(metadata.exif)
-    big = sum(kind.width * kind.height * kind.bands * (1 + kind.deep) for kind, _ in pages) > _BIG
-    folder = {} if big else exif.get_ifd(_EXIF_FOLDER)  # Pillow writes no folder with 64-bit addresses
+    big = nbytes > _BIG
+    # Pillow writes no folder with 64-bit addresses
+    folders = {} if big else {tag: folder for tag in _FOLDERS if (folder := exif.get_ifd(tag))}
     with tifffile.TiffWriter(path, bigtiff=big, byteorder="<") as file:
         for number, (kind, blocks) in enumerate(pages):
             file.write(
@@ -53,20 +62,18 @@ def write_tiff(path: Path, metadata: Metadata, pages: Sequence[tuple[Kind, Itera
                 resolutionunit="INCH" if metadata.dpi else "NONE",
                 software=exif.get(0x0131, False),
                 datetime=exif.get(0x0132),
-                extratags=_extra(exif, metadata.xmp, bool(folder)) if number == 0 else (),
+                extratags=_extra(exif, metadata.xmp, folders) if number == 0 else (),
                 metadata=None,
             )
-    if folder:
-        _append_exif(path, folder)
+    for tag, folder in folders.items():
+        _append(path, tag, folder)
 
 
-def _extra(exif: Image.Exif, xmp: bytes | None, has_folder: bool) -> list[tuple[Any, ...]]:
+def _extra(exif: Image.Exif, xmp: bytes | None, folders: Iterable[int]) -> list[tuple[Any, ...]]:
     tags: list[tuple[Any, ...]] = [(tag, _ASCII, 0, str(exif[tag]).encode(), True) for tag in _TEXTS if tag in exif]
     if xmp:
         tags.append((_XMP, _BYTE, len(xmp), xmp, True))
-    if has_folder:
-        tags.append((_PLACEHOLDER, _LONG, 1, 0, True))
-    return tags
+    return [*tags, *((tag - 1, _LONG, 1, 0, True) for tag in folders)]
 
 
 def _strips(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
@@ -87,22 +94,23 @@ def _packed(strip: NDArray[Any]) -> bytes:
     return zlib.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes(), _LEVEL)
 
 
-def _append_exif(path: Path, folder: dict[int, Any]) -> None:
-    """Put the EXIF folder behind the pixels and its address into its tag."""
+def _append(path: Path, number: int, folder: dict[int, Any]) -> None:
+    """Put a folder behind all else and its address into its tag."""
     import tifffile
 
     with tifffile.TiffFile(path, mode="r+") as file:
         page: Any = file.pages[0]
         little = file.byteorder == "<"
-        directory = ImageFileDirectory_v2(prefix=b"II" if little else b"MM")
+        directory = ImageFileDirectory_v2(prefix=b"II" if little else b"MM", group=number)
         for tag, value in folder.items():
-            directory[tag] = value
+            if tag != _INTEROPERABILITY:
+                directory[tag] = value
         handle = file.filehandle
         place = handle.size + handle.size % 2
         handle.seek(handle.size)
         handle.write(b"\0" * (place - handle.size) + directory.tobytes(place))
-        tag, order = page.tags[_PLACEHOLDER], "<" if little else ">"
+        tag, order = page.tags[number - 1], "<" if little else ">"
         handle.seek(tag.offset)
-        handle.write(struct.pack(f"{order}H", _EXIF_FOLDER))
+        handle.write(struct.pack(f"{order}H", number))
         handle.seek(tag.valueoffset)
         handle.write(struct.pack(f"{order}I", place))

@@ -59,7 +59,7 @@ class Checkpoints:
 
     def _remove_old(self) -> None:
         """Keep the newest finished ones; what a kill left half-written goes, too."""
-        for left_over in self.folder.glob(".*.tmp"):
+        for left_over in self.folder.glob(".*.tmp*"):
             if left_over.is_dir():
                 shutil.rmtree(left_over, ignore_errors=True)
             else:

@@ -68,7 +68,7 @@ def test_train_leaves_a_whole_run_folder(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", ""), "the page must not need a network"
     assert page.count("data:image/webp;base64") >= 5
-    assert not list(run.rglob("*.tmp"))
+    assert not list(run.rglob("*.tmp*"))
     assert any((run / "tensorboard").iterdir())
 
 

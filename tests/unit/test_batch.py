@@ -180,12 +180,12 @@ def test_an_encoder_that_gives_up_early_stops_neither_the_network_nor_the_batch(
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
     write = batch.encode
 
-    def failing(path: Path, kind: object, metadata: object, blocks: Iterable[np.ndarray], quality: object) -> None:
+    def failing(path: Path, kind: object, metadata: object, blocks: Iterable[np.ndarray], *more: object) -> None:
         if path.name == "a_x1.png":
             for _ in islice(blocks, after):
                 pass
             raise OSError(5, "Input/output error")
-        write(path, kind, metadata, blocks, quality)
+        write(path, kind, metadata, blocks, *more)
 
     monkeypatch.setattr(batch, "encode", failing)
     identity.tile = 8
@@ -307,8 +307,18 @@ def test_animations_keep_frames_and_timing(identity: ImageModel, tmp_path: Path)
         for found, frame in zip(read_frames(tmp_path / "out" / name), frames, strict=True):
             difference = np.abs(found.pixels.astype(int) - np.asarray(frame)).mean()
             assert difference < (12 if name.startswith(("a", "b")) else 0.01), name
-    assert read_animation(tmp_path / "out" / "a_x1.webp").loop == 3
+    with Image.open(tmp_path / "out" / "a_x1.webp") as image:
+        assert image.info["loop"] == 4, "a GIF that is shown three times again is shown four times"
     assert read_animation(tmp_path / "out" / "b_x1.webp").loop == 0
+
+
+def test_an_animation_that_would_fill_the_memory_is_refused(identity: ImageModel, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (100, 80), color) for color in ("red", "green", "blue", "white")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    identity.max_memory = 1
+    (failed,) = done(identity, [tmp_path], tmp_path / "out").having("failed")
+    assert "a.gif: 4 frames of 100x80 take" in failed.message
+    assert "--size" in failed.message
 
 
 def test_sizes() -> None:

@@ -127,7 +127,7 @@ def test_cache_is_bounded_and_keeps_what_the_run_uses(photos: Path, cache_folder
     old.parent.mkdir(parents=True)
     old.write_bytes(bytes(2**20))
     os.utime(old, (time.time() - 9000, time.time() - 9000))
-    left_over = cache_folder / "ab" / ".x.npy.1.tmp"
+    left_over = cache_folder / "ab" / ".0badcafe-1-0badcafe.tmp.npy"
     left_over.touch()
     os.utime(left_over, (time.time() - 9000, time.time() - 9000))
     cache = PictureCache(limit_gib=0.5 / 1024)

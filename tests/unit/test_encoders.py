@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
 from advtasks.pictures import tiff
+from advtasks.pictures.animation import Animation, read_frames
 from advtasks.pictures.decode import read_picture
-from advtasks.pictures.encode import encode, output_suffix, write_picture
+from advtasks.pictures.encode import encode, encode_frames, output_suffix, write_picture
 from advtasks.pictures.jpeg import QUALITY
 from advtasks.pictures.metadata import for_size
 from advtasks.pictures.picture import Kind, Metadata, Picture
@@ -67,13 +71,12 @@ def test_a_jpeg_in_strips_is_the_jpeg_of_the_whole(
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".webp", ".avif"])
 def test_everything_that_is_known_of_a_picture_is_written(tmp_path: Path, suffix: str, deep: bool) -> None:
-    import imagecodecs
-
     profile = imagecodecs.cms_profile("adobergb")
     exif = Image.Exif()
     exif[0x010E], exif[0x010F] = "a caption", "a maker"
     exif.get_ifd(0x8769).update({0x9003: "2020:01:01 00:00:00", 0xA002: 5, 0xA003: 6, 0x829A: (1, 50)})
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    exif.get_ifd(0x8825).update({0: b"\2\3\0\0", 1: "N", 2: (59.0, 55.0, 30.5), 5: b"\0", 6: 12.5})
     given = picture(70, 50, 3, False, deep, icc=profile, exif=exif.tobytes(), xmp=xmp, dpi=(300.0, 200.0))
     if output_suffix(suffix, given.kind) != suffix:
         pytest.skip("not held by this format")
@@ -90,6 +93,40 @@ def test_everything_that_is_known_of_a_picture_is_written(tmp_path: Path, suffix
     assert folder[0x9003] == "2020:01:01 00:00:00"
     assert folder[0x829A] in ((1, 50), 0.02)
     assert (folder[0xA002], folder[0xA003]) == (50, 70), "the size of the picture that was written"
+    place = read.get_ifd(0x8825)
+    assert (place[0], place[1], place[5], float(place[6])) == (b"\2\3\0\0", "N", b"\0", 12.5)
+    assert [float(part) for part in place[2]] == [59.0, 55.0, 30.5]
+
+
+def test_what_does_not_fit_into_a_jpeg_is_left_out_and_said(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    profile = imagecodecs.cms_profile("adobergb") + bytes(200_000)
+    for xmp, text in ((b"x" * 70_000, "XMP of 68 KiB"), (b"x" * 60_000, "")):
+        said: list[str] = []
+        given = picture(20, 30, 3, False, False, icc=profile, exif=exif.tobytes(), xmp=xmp)
+        encode(tmp_path / "a.jpg", given.kind, given.metadata, (given.rows(),), say=said.append)
+        found = read_picture(tmp_path / "a.jpg").metadata
+        assert (found.icc, found.exif, found.xmp) == (profile, None, None if text else xmp)
+        assert any("a.jpg: EXIF of 68 KiB does not fit" in line for line in said)
+        assert any(text in line for line in said) == bool(text) or not text
+        assert len(said) == 1 + bool(text)
+
+
+def test_pages_are_written_as_they_come(tmp_path: Path) -> None:
+    """Each page is asked for when the ones before it are in the file."""
+    alive: list[int] = []
+
+    def pages() -> Iterator[Picture]:
+        for number in range(7):
+            given = picture(200, 300, 3, False, True)
+            weakref.finalize(given, alive.remove, number)
+            alive.append(number)
+            assert len(alive) <= 3, "the first, the one that is written, and this one"
+            yield given
+
+    encode_frames(tmp_path / "a.tiff", pages(), Animation((0,) * 7, None))
+    assert len(list(read_frames(tmp_path / "a.tiff"))) == 7
 
 
 def test_a_tiff_with_64_bit_addresses_keeps_all_but_the_exif_folder(

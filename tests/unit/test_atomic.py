@@ -1,0 +1,56 @@
+"""Files appear when they are whole, whatever their names; what a kill leaves goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from advtasks.atomic import atomic_path, is_temporary, write_text
+
+
+def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    write_text(tmp_path / ("a" * 251 + ".txt"), "text")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+
+    def half() -> None:
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            assert temporary.suffix == ".txt"
+            temporary.write_text("ne")
+            raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        half()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from advtasks.atomic import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1]) / 'a.bin') as path: path.write_bytes(b'x'); time.sleep(60)"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    try:
+        deadline = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        found = {int(path.name.split("-")[1]): path for path in tmp_path.iterdir()}
+        assert set(found) == {writer.pid for writer in writers}
+        assert all(is_temporary(path) for path in found.values())
+        os.kill(writers[0].pid, signal.SIGKILL)
+        writers[0].wait()
+        write_text(tmp_path / "b.txt", "text")
+        assert set(tmp_path.iterdir()) == {tmp_path / "b.txt", found[writers[1].pid]}
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()

@@ -28,6 +28,7 @@ VERSION = "1"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
 
 Array = NDArray[np.uint8]
+_TYPES = (np.uint8, np.uint16, np.float32)
 Watch = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
@@ -54,8 +55,9 @@ class PictureCache:
         self.watch: Watch = watch or (lambda what, done, count: None)
         self._used: set[Path] = set()
 
-    def array(self, content: str, recipe: str, make: Callable[[], Array]) -> Array:
-        """The array made by `recipe` from the file with fingerprint `content`, memory-mapped and read-only."""
+    def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
+        and read-only."""
         path = self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
         self._used.add(path)
         with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):  # missing or damaged: made again below
@@ -139,9 +141,9 @@ class PictureCache:
                 size -= bytes_
 
 
-def _map(path: Path) -> Array:
-    """A ``.npy`` file of bytes, memory-mapped. NumPy's own mapping keeps a file descriptor open for each array, and
-    1024 of them are a usual limit; torch's keeps none.
+def _map(path: Path) -> NDArray[Any]:
+    """A ``.npy`` file of bytes, 16-bit numbers or floats, memory-mapped. NumPy's own mapping keeps a file descriptor
+    open for each array, and 1024 of them are a usual limit; torch's keeps none.
 
     Raises:
         ValueError, RuntimeError: the file is damaged.
@@ -150,10 +152,11 @@ def _map(path: Path) -> Array:
         np.lib.format.read_magic(file)
         shape, _, kind = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
-    if kind != np.uint8 or path.stat().st_size != start + math.prod(shape):
-        raise ValueError(f"{path}: not a whole array of bytes")
-    mapped = torch.from_file(str(path), shared=False, size=start + math.prod(shape), dtype=torch.uint8).numpy()
-    pixels = mapped[start:].reshape(shape)
+    size = start + math.prod(shape) * kind.itemsize
+    if kind not in _TYPES or path.stat().st_size != size:
+        raise ValueError(f"{path}: not a whole array")
+    mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    pixels = mapped[start:].view(kind).reshape(shape)
     pixels.flags.writeable = False
     return pixels
 

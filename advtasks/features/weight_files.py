@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from advtasks.errors import UsageError
+from advtasks.errors import BundleError, UsageError
+from advtasks.weight_files import read_weights
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -16,15 +16,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         UsageError: the file holds something else.
     """
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(file)
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is not a pickle can make the unpickler stumble in any way
-        cause = type(error).__name__
-        raise UsageError(f"{file}: not a state dict that can be read without running code ({cause})") from None
+        state = read_weights(file)
+    except BundleError as error:
+        raise UsageError(str(error)) from None
     if not isinstance(state, dict):
         raise UsageError(f"{file}: holds a {type(state).__name__}, not a state dict")
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}

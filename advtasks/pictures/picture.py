@@ -61,13 +61,17 @@ class Picture:
             return self.pixels
         return np.concatenate((self.pixels, self.alpha[..., None]), axis=2)
 
+    def flat(self) -> NDArray[Any]:
+        """(H, W, C) of its own depth, transparency laid on white."""
+        if self.alpha is None:
+            return self.pixels
+        top = self.kind.top
+        opacity = self.alpha[..., None].astype(np.float32) / top
+        return np.rint(self.pixels * opacity + top * (1 - opacity)).astype(self.pixels.dtype)
+
     def rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 for training: grey repeated, 16 bit rounded, transparency laid on white."""
-        pixels = self.pixels
-        if self.alpha is not None:
-            top = np.iinfo(pixels.dtype).max
-            opacity = self.alpha[..., None].astype(np.float32) / top
-            pixels = np.rint(pixels * opacity + top * (1 - opacity)).astype(pixels.dtype)
+        pixels = self.flat()
         if pixels.dtype == np.uint16:
             pixels = np.rint(pixels / 257.0).astype(np.uint8)
         if pixels.shape[2] == 1:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
 from advtasks.errors import BundleError
 from advtasks.torchvision_operators import import_torchvision
+from advtasks.weight_files import read_weights
 
 
 class Community(nn.Module):
@@ -46,7 +45,7 @@ def open_community_model(path: Path) -> tuple[nn.Module, Manifest]:
     Raises:
         BundleError: it is not a weights file, would run code, or its architecture is not known.
     """
-    weights = _weights(path)
+    weights = read_weights(path)
     import_torchvision()
     import spandrel
 
@@ -80,22 +79,3 @@ def open_community_model(path: Path) -> tuple[nn.Module, Manifest]:
         licence="not stated in the file; look where you got it",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
-
-
-def _weights(path: Path) -> Any:
-    if path.suffix.lower() == ".safetensors":
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except Exception as error:  # safetensors' own error, or one of the system
-            raise BundleError(f"{path}: not a safetensors file ({error})") from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises several kinds for damaged files
-        cause = " ".join(str(error).split())
-        if isinstance(error, pickle.UnpicklingError) and "global" in cause.lower():
-            raise BundleError(
-                f"{path}: holds more than weights and was not opened, since loading it could run code ({cause[-200:]})"
-            ) from None
-        raise BundleError(f"{path}: not a PyTorch weights file ({cause[:160]})") from error

@@ -120,8 +120,9 @@ def test_tuning_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str
 def test_degradations_on_a_gpu_are_those_of_the_processor(name: str) -> None:
     """But for a level here and there, where the last bit decides a rounding, and what JPEG makes of it."""
     from advtasks_sr.degradations import degrade, load_recipe
-    from advtasks_sr.degradations.draws import SeededDraws
     from advtasks_sr.sharpen import sharpened
+
+    from advtasks.draws import SeededDraws
 
     recipe = load_recipe(name)
     assert recipe is not None

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from advtasks_sr.degradations import PRESETS, Draws, Recipe, degrade, degrade_rgb8, load_recipe, pipeline
-from advtasks_sr.degradations.draws import SeededDraws
 from advtasks_sr.degradations.recipe import Final, Jpeg, Pass
 from advtasks_sr.lows import LowSide, without_margin
 
 from advtasks.data.resize import downscale_rgb8
+from advtasks.draws import SeededDraws
 from advtasks.training.randomness import seed_draws
 
 

@@ -12,16 +12,18 @@ import pytest
 import torch
 from advtasks_sr.degradations import Draws, kernels, load_recipe
 from advtasks_sr.degradations.blur import draw_final_kernels, draw_kernels, filtered
-from advtasks_sr.degradations.draws import SeededDraws, choice
 from advtasks_sr.degradations.jpeg import jpeg
 from advtasks_sr.degradations.noise import noisy, poisson_noise, poisson_quantile
 from advtasks_sr.degradations.recipe import Blur, Noise, Shapes
 from advtasks_sr.degradations.resize import draw_factor, draw_modes, resized
+from advtasks_sr.degradations.spread import choice
 from advtasks_sr.sharpen import sharpened
 from kornia.enhance import jpeg_codec_differentiable
 from PIL import Image
 from scipy import stats
 from torch import Tensor
+
+from advtasks.draws import SeededDraws
 
 PHOTOS = sorted((Path(__file__).parents[2] / "datasets" / "photos").glob("*.jpg"))
 

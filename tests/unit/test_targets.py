@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from advtasks_sr.degradations.draws import SeededDraws
 from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
@@ -22,6 +21,7 @@ from PIL import Image
 
 from advtasks.data.loader import Position
 from advtasks.data.resize import downscale_rgb8
+from advtasks.draws import SeededDraws
 
 
 def variants(picture: np.ndarray) -> list[np.ndarray]:

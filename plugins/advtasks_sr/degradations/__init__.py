@@ -1,7 +1,7 @@
 """Low-resolution pictures as the world makes them: blurred, resized, noisy and compressed, by a recipe in YAML."""
 
+from advtasks.draws import Draws as Draws
 from advtasks_sr.degradations.blur import filtered as filtered
-from advtasks_sr.degradations.draws import Draws as Draws
 from advtasks_sr.degradations.fixed import degrade_rgb8 as degrade_rgb8
 from advtasks_sr.degradations.load import BICUBIC as BICUBIC
 from advtasks_sr.degradations.load import PRESETS as PRESETS

@@ -8,9 +8,10 @@ import torch
 from kornia.filters import filter2d
 from torch import Tensor
 
+from advtasks.draws import Draws
 from advtasks_sr.degradations import kernels
-from advtasks_sr.degradations.draws import Draws, choice, within
 from advtasks_sr.degradations.recipe import Blur, Final, Range, Shapes
+from advtasks_sr.degradations.spread import choice, within
 
 _SMALL = 13
 """Sinc kernels of fewer pixels cannot resolve low cut-offs, so theirs start at `_SMALL_CUTOFF`."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from advtasks_sr.degradations.draws import SeededDraws
+from advtasks.draws import SeededDraws
 from advtasks_sr.degradations.pipeline import degrade
 from advtasks_sr.degradations.recipe import Recipe
 

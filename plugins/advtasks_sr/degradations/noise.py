@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from advtasks_sr.degradations.draws import Draws, within
+from advtasks.draws import Draws
 from advtasks_sr.degradations.recipe import Noise
+from advtasks_sr.degradations.spread import within
 
 _LUMA = (0.299, 0.587, 0.114)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from advtasks.draws import Draws
 from advtasks_sr.degradations.blur import draw_final_kernels, draw_kernels, filtered
-from advtasks_sr.degradations.draws import Draws, within
 from advtasks_sr.degradations.jpeg import jpeg
 from advtasks_sr.degradations.noise import noisy
 from advtasks_sr.degradations.recipe import Final, Jpeg, Recipe
 from advtasks_sr.degradations.resize import draw_factor, draw_modes, resized
+from advtasks_sr.degradations.spread import within
 
 
 @torch.no_grad()

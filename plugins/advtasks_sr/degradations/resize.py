@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from advtasks_sr.degradations.draws import Draws, choice, within
+from advtasks.draws import Draws
 from advtasks_sr.degradations.recipe import Mode, Resize
+from advtasks_sr.degradations.spread import choice, within
 
 
 def draw_factor(resize: Resize, draws: Draws) -> float:

@@ -1,4 +1,4 @@
-"""Where a degradation takes its random numbers from: the trainer's streams, or a seed of one's own.
+"""Where what is made of a batch on the device takes its random numbers from: the trainer's streams, or a seed.
 
 Decisions (which kernel, which quality) are drawn on the host, where their use needs no waiting for the device; noise
 is drawn on the device.
@@ -51,16 +51,3 @@ class SeededDraws(Draws):
     def shared(self, count: int) -> list[float]:
         found: list[float] = torch.rand(count, generator=self.stream).tolist()
         return found
-
-
-def within(uniform: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
-    """Numbers in [0, 1) spread over [low, high)."""
-    return low + uniform * (high - low)
-
-
-def choice(uniform: Tensor, weights: list[float]) -> Tensor:
-    """(N,) numbers of the choices that (N,) numbers in [0, 1) fall on, with chances in proportion to `weights`."""
-    edges = torch.tensor(weights, dtype=torch.float64).cumsum(0)
-    found = torch.searchsorted(edges / edges[-1], uniform.double(), right=True)
-    last = max(number for number, weight in enumerate(weights) if weight > 0)
-    return found.clamp(max=last)  # a uniform of 1 - 1e-8 may round up to the last edge

@@ -1,0 +1,149 @@
+"""Files that belong together: sides, pairs, and what names say of them. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from advtasks.errors import DataError
+
+_A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch", "cond",
+      "conditioning", "conditioningimage", "mask", "masks", "segmentation", "annotations", "low"}  # fmt: skip
+_B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targets", "output", "outputs", "gt", "real",
+      "color", "colour", "flat", "filename", "file", "high"}  # fmt: skip
+SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
+           "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
+_UNUSED = {"inst", "instance", "instances"}
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+ENDING = re.compile(r"[_-]([A-Za-z]+)$")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A picture, or half of one."""
+
+    path: Path
+    half: Literal["left", "right"] | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An input and its target; no input where that is made from the target."""
+
+    name: str
+    input: Side | None
+    target: Side
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of a folder, split as the folder splits them."""
+
+    name: str
+    explanation: str
+    train: tuple[Pair, ...] = ()
+    validation: tuple[Pair, ...] = ()
+    test: tuple[Pair, ...] = ()
+    ignored: tuple[Path, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        explanation: str,
+        splits: Mapping[str, Sequence[Pair]],
+        ignored: Sequence[Path],
+        problems: Sequence[str] = (),
+    ) -> Pairs:
+        """From lists by split."""
+        train, validation, test = (tuple(splits.get(split, ())) for split in ("train", "validation", "test"))
+        return cls(name, explanation, train, validation, test, tuple(ignored), tuple(problems))
+
+    def every(self) -> tuple[Pair, ...]:
+        """All pairs of all splits."""
+        return self.train + self.validation + self.test
+
+
+@dataclass
+class Found:
+    """Files by split, side and key."""
+
+    sides: dict[tuple[str, str], dict[str, Path]] = field(default_factory=lambda: defaultdict(dict))
+    ignored: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, split: str, side: str, key: str, path: Path) -> None:
+        """A file of side A or B."""
+        other = self.sides[split, side].setdefault(key, path)
+        if other != path:
+            self.problems.append(f"{path} and {other} have the same name: which one is meant is not clear")
+
+    def pairs(self, split: str) -> tuple[Pair, ...]:
+        """Those of a split; what does not pair is a problem."""
+        a, b = self.sides[split, "A"], self.sides[split, "B"]
+        for own, others, side in ((a, b, "B"), (b, a, "A")):
+            self.problems += [
+                f"{own[key]}: no partner of that name on side {side}" for key in sorted(own - others.keys())
+            ]
+        found = []
+        for key in sorted(a.keys() & b.keys()):
+            if problem := size_problem(a[key], b[key]):
+                self.problems.append(problem)
+            else:
+                found.append(Pair(key, Side(a[key]), Side(b[key])))
+        return tuple(found)
+
+    def result(self, name: str, explanation: str) -> Pairs:
+        """All splits."""
+        splits = {split: self.pairs(split) for split in ("train", "validation", "test")}
+        return Pairs.of(name, explanation, splits, self.ignored, self.problems)
+
+
+def words_of(name: str) -> list[str]:
+    """``trainA``: train, a."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def split_of(relative: Path) -> str:
+    """train, validation or test, by the folders of a file; train where they do not say."""
+    for part in relative.parts[:-1]:
+        for word in words_of(part):
+            if word in SPLITS:
+                return SPLITS[word]
+    return "train"
+
+
+def side_of(words: Iterable[str]) -> str | None:
+    """A, B, ``unused``, or None where the words do not say or contradict each other."""
+    sides = {"A" if word in _A else "B" if word in _B else "unused" for word in words if word in _A | _B | _UNUSED}
+    return sides.pop() if len(sides) == 1 else "unused" if "unused" in sides else None
+
+
+def key_of(path: Path, folder: Path) -> str:
+    """A name within a folder."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def bare(stem: str) -> str:
+    """A name without what says its side: ``x_A``, ``x_label``; Cityscapes' endings."""
+    stem = re.sub(r"_(?:leftImg8bit|gtFine_labelIds|gtFine_color)$", "", stem)
+    match = ENDING.search(stem)
+    return stem[: match.start()] if match and match[1].lower() in _A | _B else stem
+
+
+def size_problem(a: Path, b: Path) -> str | None:
+    """Both sides must show the same, so be of one size."""
+    from advtasks.pictures.decode import picture_size
+
+    try:
+        one, other = picture_size(a), picture_size(b)
+    except DataError:
+        return None  # named when it is decoded
+    if one == other:
+        return None
+    return f"{a} is {one[0]}x{one[1]} and its partner {b} {other[0]}x{other[1]}: not of one size"

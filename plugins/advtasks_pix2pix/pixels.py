@@ -1,0 +1,89 @@
+"""What the values of a side are: pictures of any number of channels and depth, or numbers of classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What the values of a side are; JSON by :func:`dataclasses.asdict`."""
+
+    kind: Literal["picture", "labels"] = "picture"
+    channels: int = 3
+    depth: Literal[8, 16, 32] = 8
+    """Bits a value; 32 are floating-point values."""
+    low: float = 0.0
+    """The value that the network sees as 0, of floating-point pictures."""
+    high: float = 1.0
+    classes: int = 0
+    names: tuple[str, ...] = ()
+    """Of the classes, as far as known."""
+    colors: tuple[tuple[int, int, int], ...] = ()
+    """To show the classes in."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Pixels:
+        """From JSON."""
+        known = dict(values)
+        known["names"] = tuple(known.get("names", ()))
+        known["colors"] = tuple(tuple(color) for color in known.get("colors", ()))
+        return cls(**known)
+
+    @property
+    def planes(self) -> int:
+        """Channels of a network."""
+        return self.classes if self.kind == "labels" else self.channels
+
+    def shown(self, pictures: Tensor) -> Tensor:
+        """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures."""
+        if self.kind == "labels":
+            colors = torch.tensor(self.palette(), device=pictures.device).float() / 255
+            return colors[pictures.argmax(1)].permute(0, 3, 1, 2)
+        if self.channels == 3:
+            return pictures
+        if self.channels == 4:  # laid on white
+            return pictures[:, :3] * pictures[:, 3:] + 1 - pictures[:, 3:]
+        return pictures[:, :3] if self.channels > 4 else pictures[:, :1].expand(-1, 3, -1, -1)
+
+    def palette(self) -> list[tuple[int, int, int]]:
+        """A colour for each class; those that are not known are spread over the hues."""
+        made = list(self.colors[: self.classes])
+        for number in range(len(made), self.classes):
+            red, green, blue = (0.5 + 0.5 * math.cos(number * 2.4 + turn * 2 * math.pi / 3) for turn in range(3))
+            strength = 255 if number % 2 else 180
+            made.append((round(red * strength), round(green * strength), round(blue * strength)))
+        return made
+
+
+def to_network(values: Tensor, pixels: Pixels) -> Tensor:
+    """Stored values (N, H, W, C), or class numbers (N, H, W), to (N, planes, H, W) float32 in [0, 1]; classes become
+    one channel each, here on the device."""
+    if pixels.kind == "labels":
+        return one_hot(values.long(), pixels.classes).permute(0, 3, 1, 2).float()
+    planes = values.permute(0, 3, 1, 2).float()
+    if pixels.depth == 32:
+        return (planes - pixels.low) / (pixels.high - pixels.low)
+    return planes / (2**pixels.depth - 1)
+
+
+def label_image(numbers: NDArray[Any], pixels: Pixels) -> Image.Image:
+    """Class numbers (H, W) as a picture with the classes' colours for a palette."""
+    image = Image.fromarray(numbers.astype(np.uint8), "P")
+    image.putpalette([value for color in pixels.palette() for value in color])
+    return image
+
+
+def as_json(pixels: Pixels) -> dict[str, Any]:
+    """For a manifest."""
+    return dataclasses.asdict(pixels)

@@ -1,7 +1,8 @@
-"""PSNR and SSIM on luma by the protocol of super-resolution papers.
+"""PSNR and SSIM: on luma by the protocol of super-resolution papers, and on RGB.
 
-8-bit pictures (rounded, not truncated); Y = 65.481 R + 128.553 G + 24.966 B + 16 (BT.601, studio swing, as MATLAB's
-``rgb2ycbcr``; not OpenCV's YCrCb, which reads about 1.3 dB lower); `border` pixels cropped on each side; peak 255.
+8-bit pictures (rounded, not truncated), peak 255. Luma is Y = 65.481 R + 128.553 G + 24.966 B + 16 (BT.601, studio
+swing, as MATLAB's ``rgb2ycbcr``; not OpenCV's YCrCb, which reads about 1.3 dB lower), `border` pixels cropped on each
+side.
 """
 
 from __future__ import annotations
@@ -52,3 +53,21 @@ def ssim_y(output: Tensor, target: Tensor, border: int) -> Tensor:
     """
     x, y = _cropped_luma(output, border), _cropped_luma(target, border)
     return similarity_maps(x, y, 255.0)[0].mean(dim=(1, 2, 3))
+
+
+def psnr_rgb(output: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of all RGB values of a picture (N, 3, H, W) in [0, 1]; (N,) float64."""
+    error = (quantized(output) - quantized(target)).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(255.0**2 / error)
+
+
+def ssim_rgb(output: Tensor, target: Tensor) -> Tensor:
+    """The mean over R, G and B of the structural similarity of a picture; args and shape as :func:`psnr_rgb`.
+
+    Raises:
+        ValueError: a side is shorter than the window, 11 pixels.
+    """
+    height, width = output.shape[-2:]
+    if min(height, width) < 11:
+        raise ValueError(f"a picture of {width}x{height} is too small for a window of 11 pixels")
+    return similarity_maps(quantized(output), quantized(target), 255.0)[0].mean(dim=(1, 2, 3))

@@ -20,8 +20,7 @@ from advtasks.inference.jobs import Job
 from advtasks.inference.results import Result, Summary
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation
-from advtasks.pictures.decode import read_kind
-from advtasks.pictures.encode import encode, output_suffix
+from advtasks.pictures.encode import encode
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
 _AHEAD = 32_000_000
@@ -46,7 +45,7 @@ class Settings:
 
     def kept(self, metadata: Metadata) -> Metadata:
         """What of a file's metadata is written."""
-        return Metadata(icc=metadata.icc) if self.strip_metadata else metadata
+        return Metadata(icc=metadata.icc, palette=metadata.palette) if self.strip_metadata else metadata
 
 
 @dataclass
@@ -142,10 +141,10 @@ def prepare(job: Job, model: ImageModel, settings: Settings, decode: bool = True
     usual = job.result(settings.suffix or job.source.suffix.lower())
     if _exists(usual, settings):
         return Prepared(job, usual, skipped=True)
-    kind = read_kind(job.source, settings.limit)
+    kind = model.kind(job.source, settings.limit)
     animation = read_animation(job.source, settings.limit)
     width, height = settings.size.of(kind.width, kind.height)
-    suffix = output_suffix(
+    suffix = model.suffix(
         settings.suffix or job.source.suffix, model.output_kind(kind).resized(width, height), animation
     )
     task = Prepared(job, job.result(suffix), kind=kind, frames=len(animation.durations) if animation else 1)

@@ -67,8 +67,8 @@ class _Live(TorchDispatchMode):
 def bytes_per_pixel(network: nn.Module, channels: int = 3, multiple_of: int = 1) -> int:
     """Memory that a forward pass in float32 takes at its peak, for each input pixel of a large picture: the difference
     between two small ones. (torch's meta device would need no small ones, but a second and 70 MB to be imported.)"""
-    large, small = (-(-side // multiple_of) * multiple_of for side in (2 * _PROBE, _PROBE))
-    return max(1, (_peak(network, channels, large) - _peak(network, channels, small)) // (large**2 - small**2))
+    small = -(-_PROBE // multiple_of) * multiple_of
+    return max(1, (_peak(network, channels, 2 * small) - _peak(network, channels, small)) // (3 * small**2))
 
 
 def _peak(network: nn.Module, channels: int, side: int) -> int:

@@ -24,8 +24,10 @@ from advtasks.inference.reach import effective_radius
 from advtasks.inference.resample import resampled
 from advtasks.inference.runner import Runner
 from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
-from advtasks.inference.tiling import Geometry, Region, Source, Tiler, Watch, Whole, cut, tile_shape
-from advtasks.pictures.decode import from_pillow, read_picture
+from advtasks.inference.tiling import Geometry, Source, Tiler, Watch, Whole, telling, tile_shape
+from advtasks.pictures.animation import Animation
+from advtasks.pictures.decode import from_pillow, read_kind, read_picture
+from advtasks.pictures.encode import output_suffix
 from advtasks.pictures.metadata import for_size
 from advtasks.pictures.picture import Kind, Metadata, Picture, assembled
 
@@ -39,9 +41,6 @@ _ROWS = 128
 """Output rows that are converted and handed on at a time."""
 _BANDS = 0.4
 """Share of the memory for the output of a row of tiles; the rest is for the network."""
-_PROBE = 96
-_PLACES = 5
-"""Along each axis, where the most telling part of a picture is looked for."""
 _LEAST = 64 * 64
 """Input pixels of a tile however little memory there seems to be: smaller ones are all context. What does not fit is
 halved."""
@@ -162,11 +161,19 @@ class ImageModel:
         """A file as this model takes it; see :func:`advtasks.pictures.decode.read_picture`."""
         return read_picture(path, limit)
 
+    def kind(self, path: Path, limit: int | None = None) -> Kind:
+        """Of what :meth:`read` will give, from the header alone."""
+        return read_kind(path, limit)
+
+    def suffix(self, wanted: str, kind: Kind, animation: Animation | None = None) -> str:
+        """Of a result: the one wanted, or one that can hold it (:func:`advtasks.pictures.encode.output_suffix`)."""
+        return output_suffix(wanted, kind, animation)
+
     def output_kind(self, kind: Kind) -> Kind:
         """Of the output for a picture of some kind, at the network's own size."""
         scaled = kind.resized(kind.width * self.manifest.scale, kind.height * self.manifest.scale)
-        channels, given = self.manifest.out_channels, self.manifest.channels
-        return scaled if channels in (None, given) else dataclasses.replace(scaled, channels=channels)
+        same = self._channels_out == self.manifest.channels
+        return scaled if same else dataclasses.replace(scaled, channels=self._channels_out)
 
     def source(self, picture: Picture) -> PictureSource:
         """A picture as the network takes it."""
@@ -176,7 +183,7 @@ class ImageModel:
         """The network's output for a source, from top to bottom: (N, C, rows, W·scale), float32 on the CPU."""
         with self._lock:
             if self.runner.undecided:
-                self.runner.check(_telling(source, self.manifest.multiple_of))
+                self.runner.check(telling(source, self.manifest.multiple_of))
             tiler = self.tiler(source, layers)
         bands = tiler.bands(watch)
         while True:
@@ -197,7 +204,7 @@ class ImageModel:
                 side = int(area**0.5)
                 shape = (source.height, source.width) if source.height * source.width <= area else (side, side)
             else:
-                a_row = source.width * geometry.scale**2 * self.manifest.channels * layers * 4
+                a_row = source.width * geometry.scale**2 * self._channels_out * layers * 4
                 rows = max(int(self.memory() * _BANDS) // a_row, 1)
                 return self._frugal(source, geometry, area, rows)
         kind = Blender if geometry.radius is None else Tiler
@@ -215,8 +222,12 @@ class ImageModel:
         """Input pixels of a tile, context included, for which there is memory."""
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
-            self._cost = int(counted * MARGIN) + 16 * self.manifest.channels * self.manifest.scale**2
+            self._cost = int(counted * MARGIN) + 16 * self._channels_out * self.manifest.scale**2
         return max(min(int(self.memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), _LEAST)
+
+    @property
+    def _channels_out(self) -> int:
+        return self.manifest.out_channels or self.manifest.channels
 
     def memory(self) -> int:
         """Bytes that may be taken now."""
@@ -242,7 +253,7 @@ class ImageModel:
 
     def seconds_a_pixel(self, source: Source) -> float:
         """Time for an input pixel, measured on a part of a picture."""
-        part = _telling(source, self.manifest.multiple_of)
+        part = telling(source, self.manifest.multiple_of)
         self.runner.check(part)
         self._network(part)
         start = time.perf_counter()
@@ -279,12 +290,3 @@ class ImageModel:
 def _supported(precision: str, manifest: Manifest) -> str:
     """``auto`` is float32 for a network that does not support the half precision it would take."""
     return "fp32" if precision == "auto" and "bf16" not in manifest.precisions else precision
-
-
-def _telling(source: Source, multiple: int) -> Tensor:
-    """The part of a picture, of some, where most happens: what half precision does to it is what it does at all."""
-    height, width = (-(-min(side, _PROBE) // multiple) * multiple for side in (source.height, source.width))
-    rows, columns = max(source.height - height, 0), max(source.width - width, 0)
-    places = {(rows * i // (_PLACES - 1), columns * j // (_PLACES - 1)) for i in range(_PLACES) for j in range(_PLACES)}
-    parts = (cut(source, Region(top, top + height, left, left + width)).clamp(0, 1) for top, left in sorted(places))
-    return max(parts, key=lambda part: part.std().item())

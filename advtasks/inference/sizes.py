@@ -20,12 +20,14 @@ class OutputSize:
         own: the network's factor.
         factor: of the input's sides, instead of the network's.
         width, height: in pixels; one of the two alone keeps the proportions, both together fit the picture into them.
+        name: what results are called, where that is not the size.
     """
 
     own: int
     factor: float | None = None
     width: int | None = None
     height: int | None = None
+    name: str = ""
 
     @classmethod
     def parse(cls, own: int, scale: float | None, size: str | None) -> OutputSize:
@@ -72,6 +74,8 @@ class OutputSize:
     @property
     def label(self) -> str:
         """What results are called: ``x4``, ``x3.2``, ``3840x``."""
+        if self.name:
+            return self.name
         if self.width or self.height:
             return f"{self.width or ''}x{self.height or ''}"
         return f"x{self.own if self.factor is None else self.factor:g}"

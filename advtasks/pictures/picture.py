@@ -21,6 +21,8 @@ class Metadata:
     """EXIF (TIFF structure, with or without the ``Exif`` prefix), without orientation."""
     xmp: bytes | None = None
     """XMP packet, without orientation."""
+    palette: bytes | None = None
+    """RGB values of the colours that grey values are numbers of; PNG keeps it."""
     dpi: tuple[float, float] | None = None
     """Dots per inch, across and down."""
 

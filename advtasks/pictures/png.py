@@ -18,6 +18,7 @@ from advtasks.pictures.picture import Kind, Metadata
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {(1, False): 0, (3, False): 2, (1, True): 4, (3, True): 6}
+_PALETTE = 3
 _LEVEL = 4
 """Of deflate. The network takes many times as long, on the same cores."""
 _INCH = 0.0254
@@ -30,7 +31,7 @@ def write_png(path: Path, kind: Kind, metadata: Metadata, blocks: Iterable[NDArr
     with path.open("wb") as file:
         file.write(_SIGNATURE)
         depth = 16 if kind.deep else 8
-        color = _COLOR_TYPES[kind.channels, kind.alpha]
+        color = _PALETTE if metadata.palette else _COLOR_TYPES[kind.channels, kind.alpha]
         _chunk(file, b"IHDR", struct.pack(">IIBBBBB", kind.width, kind.height, depth, color, 0, 0, 0))
         _describe(file, metadata)
         packer = zlib.compressobj(_LEVEL)
@@ -51,6 +52,8 @@ def write_png(path: Path, kind: Kind, metadata: Metadata, blocks: Iterable[NDArr
 def _describe(file: BinaryIO, metadata: Metadata) -> None:
     if metadata.icc:
         _chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
+    if metadata.palette:
+        _chunk(file, b"PLTE", metadata.palette)
     if metadata.dpi:
         across, down = (round(value / _INCH) for value in metadata.dpi)
         _chunk(file, b"pHYs", struct.pack(">IIB", across, down, 1))

@@ -42,6 +42,10 @@ class TranslationConfig(PictureConfig):
     """Opacity is a fourth channel; otherwise transparent pictures are laid on white."""
     noise: int = 0
     """Random numbers beside each input, so that it has several outputs."""
+    input_pixels: str = ""
+    """What inputs are, as JSON. Found in the data; bundles state it."""
+    target_pixels: str = ""
+    """What targets are, as JSON."""
     scales: int = 1
     """Sizes at which pairs are judged, each half of the one before and with a critic of its own (pix2pixHD)."""
 

@@ -172,7 +172,7 @@ def test_missing_and_wrong_files_are_named(files: dict[str, Path], tmp_path: Pat
         (f"lpips:heads={heads}", "alexnet-owt-7be5be79.pth"),
         (f"lpips:network=vgg:trunk={vgg}:heads={heads}", "not the heads of LPIPS with vgg"),
         (f"lpips:trunk={files['dists']}:heads={heads}", "no alexnet state dict"),
-        (f"lpips:trunk={tmp_path / 'other.pth'}:heads={heads}", "other.pth: not a state dict"),
+        (f"lpips:trunk={tmp_path / 'other.pth'}:heads={heads}", "other.pth: not a PyTorch weights file"),
         (f"dists:trunk={vgg}", "pip download --no-deps dists-pytorch"),
         (f"dists:trunk={vgg}:weights={heads}", "not the weights of DISTS"),
         (f"dists:weights={files['dists']}", "vgg16-397923af.pth"),

@@ -108,7 +108,7 @@ def test_what_exists_is_skipped_without_being_read(
 ) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     done(identity, [tmp_path / "a.png"], tmp_path / "out")
-    monkeypatch.setattr(batch, "read_kind", lambda *_: pytest.fail("the header was read"))
+    monkeypatch.setattr(identity, "kind", lambda *_: pytest.fail("the header was read"))
     assert len(done(identity, [tmp_path / "a.png"], tmp_path / "out").having("skipped")) == 1
 
 

@@ -1,0 +1,191 @@
+"""Training crops and validation pairs out of the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from advtasks.data.cache import PictureCache
+from advtasks.data.folder import fingerprint, hold_out
+from advtasks.errors import DataError, UsageError
+from advtasks.task import Splits
+from advtasks_pix2pix.config import TranslationConfig
+from advtasks_pix2pix.crops import Crops, Loaded, Values, fitted
+from advtasks_pix2pix.layouts import find_pairs
+from advtasks_pix2pix.makers import made_pixels
+from advtasks_pix2pix.pairing import Pair, Pairs, Side
+from advtasks_pix2pix.pixels import Pixels
+from advtasks_pix2pix.reading import read_side, survey
+
+_MOST_NAMED = 8
+_LEAST = 12
+"""Pixels of a side that the metrics' window needs."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What inputs and targets are."""
+
+    input: Pixels
+    target: Pixels
+
+
+def find_sides(config: TranslationConfig) -> Sides:
+    """As the configuration states them, or as the data are.
+
+    Raises:
+        DataError: nothing is recognised, or label maps that are none.
+        UsageError: neither is given.
+    """
+    if config.input_pixels:
+        return Sides(*(Pixels.of(json.loads(text)) for text in (config.input_pixels, config.target_pixels)))
+    if config.data is None:
+        raise UsageError("--data is missing: the folder of pictures to train on")
+    pairs = pairs_of(config.data, config)
+    every, folder = pairs.every(), config.data
+    target = survey([p.target for p in every], config.target_kind, folder, config.classes, config.keep_alpha)
+    if config.make_input != "none":
+        if target.kind == "labels" or target.planes != 3:
+            target = Pixels()  # grey pictures are repeated
+        return Sides(made_pixels(config.make_input), target)
+    inputs = [p.input for p in every if p.input is not None]
+    return Sides(survey(inputs, config.input_kind, folder, config.classes, config.keep_alpha), target)
+
+
+def pairs_of(folder: Path, config: TranslationConfig) -> Pairs:
+    """The pairs of a folder, by the configuration's direction and layout.
+
+    Raises:
+        DataError: nothing is recognised.
+    """
+    return find_pairs(folder, config.layout, config.make_input != "none", config.direction)
+
+
+def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) -> Splits:
+    """Crops to train on, whole pairs to validate on.
+
+    Raises:
+        DataError: nothing to train on, or files that do not pair.
+    """
+    assert config.data is not None, "the run checks that --data was given"
+    pairs = pairs_of(config.data, config)
+    _refuse_problems(pairs)
+    notes = []
+    if pairs.ignored:
+        notes.append(f"ignored  {len(pairs.ignored)} other files: {_named(pairs.ignored)}")
+    reader = _Reader(config, sides, cache if config.cache_gib else None)
+    train, errors = cache.load("decoding pictures", pairs.train, reader.identified)
+    notes += [f"skipped  {error}" for error in errors]
+    given = config.validation is not None or pairs.validation or pairs.test
+    if config.validation is not None:
+        validation, more = load_folder(config.validation, config, sides, cache)
+        notes += more
+    elif pairs.validation or pairs.test:
+        validation, errors = cache.load("decoding pictures", pairs.validation or pairs.test, reader.whole)
+        notes += [f"skipped  {error}" for error in errors]
+    if not given or not validation:
+        if given:
+            notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
+        held_out = hold_out([content for content, _ in train])
+        kept = [(content, pair) for content, pair in train if content in held_out]
+        train = [(content, pair) for content, pair in train if content not in held_out]
+        if not kept and train:
+            kept = train
+            notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
+        validation = [reader.whole(pair) for _, pair in kept]
+    if not train:
+        raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
+    validation = [pair for pair in validation if min(pair.target.shape[:2]) >= _LEAST]
+    if not validation:
+        raise DataError(f"{config.data}: no picture is large enough to validate on (at least {_LEAST} pixels a side)")
+    names = [Path(pair.name) for pair in validation]
+    notes.append(f"{pairs.name}: {len(train)} pairs to train on, {len(validation)} to validate on ({_named(names)})")
+    contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
+    crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
+    return Splits(crops, validation, tuple(notes), contents)
+
+
+def load_folder(
+    folder: Path, config: TranslationConfig, sides: Sides, cache: PictureCache
+) -> tuple[list[Loaded], list[str]]:
+    """All pairs of a folder, whole, for evaluation.
+
+    Raises:
+        DataError: none can be used, or files that do not pair.
+    """
+    pairs = pairs_of(folder, config)
+    _refuse_problems(pairs)
+    chosen = pairs.validation or pairs.test or pairs.train
+    found, errors = cache.load("decoding pictures", chosen, _Reader(config, sides, cache).whole)
+    notes = [f"skipped  {error}" for error in errors]
+    usable = [pair for pair in found if min(pair.target.shape[:2]) >= _LEAST]
+    if not usable:
+        raise DataError("\n  ".join([f"{folder}: no pair can be measured", *notes]))
+    return usable, notes
+
+
+class _Reader:
+    """Reads pairs at the sizes that a run wants; decoded once where there is a cache."""
+
+    def __init__(self, config: TranslationConfig, sides: Sides, cache: PictureCache | None) -> None:
+        self.config, self.sides, self.cache = config, sides, cache
+        what = repr((asdict(sides.input), asdict(sides.target), config.load))
+        self.recipe = hashlib.sha256(what.encode()).hexdigest()
+
+    def identified(self, pair: Pair) -> tuple[str, Pair]:
+        """The pair with a fingerprint of its contents; decoded, so that what is wrong is found before training."""
+        loaded = self.for_training(pair)
+        return loaded.content, pair
+
+    def for_training(self, pair: Pair) -> Loaded:
+        """At the size that crops are cut from."""
+        return self._loaded(pair, self.config.load or self.config.crop, only_enlarge=not self.config.load)
+
+    def whole(self, pair: Pair) -> Loaded:
+        """At the size that is measured."""
+        return self._loaded(pair, self.config.crop if self.config.load else 0, only_enlarge=False)
+
+    def _loaded(self, pair: Pair, size: int, only_enlarge: bool) -> Loaded:
+        target, content = self._values(pair.target, self.sides.target, size, only_enlarge)
+        if pair.input is None:
+            return Loaded(pair.name, content, None, target)
+        values, own = self._values(pair.input, self.sides.input, size, only_enlarge)
+        if values.shape[:2] != target.shape[:2]:
+            raise DataError(f"{pair.input.path} and {pair.target.path}: not of one size once decoded")
+        return Loaded(pair.name, content + own, values, target)
+
+    def _values(self, side: Side, pixels: Pixels, size: int, only_enlarge: bool) -> tuple[Values, str]:
+        labels = pixels.kind == "labels"
+
+        def read() -> Values:
+            values = read_side(side, pixels)
+            return fitted(values, size, labels, only_enlarge) if size else values
+
+        try:
+            content = fingerprint(side.path)
+        except OSError as error:
+            raise DataError(f"{side.path}: cannot be read ({error.strerror})") from error
+        if self.cache is None:
+            return read(), content
+        kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}"
+        recipe = f"{kind}{side.half or ''}s{size}{'up' if only_enlarge else ''}"
+        return self.cache.array(content, recipe, lambda: np.ascontiguousarray(read())), content
+
+
+def _refuse_problems(pairs: Pairs) -> None:
+    if pairs.problems:
+        listed = "\n  ".join(pairs.problems[:_MOST_NAMED])
+        more = len(pairs.problems) - _MOST_NAMED
+        raise DataError(
+            f"{len(pairs.problems)} files do not pair:\n  {listed}"
+            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
+        )
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")

@@ -1,0 +1,64 @@
+"""``advtasks translate``: pictures, folders and videos through a network from picture to picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+
+from advtasks.errors import UsageError
+from advtasks.inference.command import run_command
+from advtasks.inference.options import PictureOptions
+from advtasks.inference.sizes import OutputSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate(PictureOptions):
+    """Translate pictures with a trained model; results are named NAME_translated.EXT and have the size of their input.
+    Exit code 0: all done; 1: some failed; 2: usage."""
+
+    make_input: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Make the input from each picture first, as in training (edges, grey, ...)."""
+    samples: int = 1
+    """Outputs for each input, of a model that was trained with --noise or has dropout at test time; results are named
+    NAME_translated-SEED.EXT."""
+    seed: int = 0
+    """Of the first of them."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; gives its exit code."""
+    options = tyro.cli(Translate, prog="advtasks translate", args=argv)
+    options.check()
+    if options.samples < 1:
+        raise UsageError(f"--samples must be at least 1, got {options.samples}")
+
+    from advtasks.inference.models import open_model
+    from advtasks_pix2pix.translator import Translator
+
+    network, manifest = open_model(options.model)
+    if manifest.verb not in ("translate", "restore"):
+        raise UsageError(f"{options.model} is a model for `advtasks {manifest.verb}`, not for translate")
+    random = bool(getattr(network, "noise_channels", 0)) or manifest.hyper_parameters.get("dropout", 0) > 0
+    if options.samples > 1 and not (random and _differs(network, manifest)):
+        raise UsageError(
+            f"--samples {options.samples}: {options.model} gives one output for an input. Train with --noise 8, or "
+            "with the preset paper"
+        )
+
+    def run(label: str, seed: int | None) -> int:
+        def make(device: Any, tile: int | None, **settings: Any) -> Translator:
+            return Translator(network, manifest, device, tile, make_input=options.make_input, seed=seed, **settings)
+
+        return run_command(options, make, OutputSize(1, name=label))
+
+    if options.samples == 1:
+        return run("translated", None if not random else options.seed)
+    seeds = range(options.seed, options.seed + options.samples)
+    return max(run(f"translated-{seed}", seed) for seed in seeds)
+
+
+def _differs(network: Any, manifest: Any) -> bool:
+    """Whether evaluation is random."""
+    return bool(getattr(network, "noise_channels", 0)) or manifest.hyper_parameters.get("test_time") == "paper"

@@ -19,7 +19,6 @@ from advtasks.inference.frames import convert_frames
 from advtasks.inference.jobs import Job
 from advtasks.inference.results import Result, Summary
 from advtasks.inference.sizes import OutputSize
-from advtasks.pictures.animation import read_animation
 from advtasks.pictures.encode import encode
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
@@ -142,7 +141,7 @@ def prepare(job: Job, model: ImageModel, settings: Settings, decode: bool = True
     if _exists(usual, settings):
         return Prepared(job, usual, skipped=True)
     kind = model.kind(job.source, settings.limit)
-    animation = read_animation(job.source, settings.limit)
+    animation = model.animation(job.source, settings.limit)
     width, height = settings.size.of(kind.width, kind.height)
     suffix = model.suffix(
         settings.suffix or job.source.suffix, model.output_kind(kind).resized(width, height), animation

@@ -25,7 +25,7 @@ from advtasks.inference.resample import resampled
 from advtasks.inference.runner import Runner
 from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
 from advtasks.inference.tiling import Geometry, Source, Tiler, Watch, Whole, telling, tile_shape
-from advtasks.pictures.animation import Animation
+from advtasks.pictures.animation import Animation, read_animation
 from advtasks.pictures.decode import from_pillow, read_kind, read_picture
 from advtasks.pictures.encode import output_suffix
 from advtasks.pictures.metadata import for_size
@@ -164,6 +164,10 @@ class ImageModel:
     def kind(self, path: Path, limit: int | None = None) -> Kind:
         """Of what :meth:`read` will give, from the header alone."""
         return read_kind(path, limit)
+
+    def animation(self, path: Path, limit: int | None = None) -> Animation | None:
+        """Frames and timing of a file that has several pictures, from its header."""
+        return read_animation(path, limit)
 
     def suffix(self, wanted: str, kind: Kind, animation: Animation | None = None) -> str:
         """Of a result: the one wanted, or one that can hold it (:func:`advtasks.pictures.encode.output_suffix`)."""

@@ -103,7 +103,7 @@ class FlatSource(PictureSource):
     def finished(self, band: Tensor, kind: Kind) -> NDArray[Any]:
         """(rows, width, bands) of `kind`, out of a band of the output (1, channels, rows, width)."""
         result = super().finished(band, kind)
-        if self.picture.alpha is not None:
+        if kind.alpha and self.picture.alpha is not None:
             result[..., -1] = self.picture.alpha[self._row : self._row + len(result)]
             self._row += len(result)
         return result

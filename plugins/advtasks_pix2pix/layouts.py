@@ -2,7 +2,7 @@
 
 - a table (``metadata.jsonl``, ``metadata.csv`` or one other CSV) with a column of paths for each side
 - folders whose names say side and split: ``A`` + ``B``, ``trainA`` + ``trainB``, ``train/A`` + ``train/B``,
-  ``train_label`` + ``train_img``; pairs have equal names
+  ``train_label`` + ``train_img``, Cityscapes as it is unpacked; pairs have equal names
 - pairs in one folder: ``x_A.png`` + ``x_B.png``, ``x-line.png`` + ``x-flat.png``
 - pictures of twice their height's width: A is the left half, B the right one
 - any pictures, with ``--make-input``
@@ -20,7 +20,20 @@ from pathlib import Path
 from advtasks.data.folder import EXTENSIONS, find_pictures
 from advtasks.data.layout import Layout
 from advtasks.errors import DataError
-from advtasks_pix2pix.pairing import ENDING, SPLITS, Found, Pair, Pairs, Side, bare, key_of, side_of, split_of, words_of
+from advtasks_pix2pix.pairing import (
+    ENDING,
+    SPLITS,
+    Found,
+    Pair,
+    Pairs,
+    Side,
+    bare,
+    is_spare,
+    key_of,
+    side_of,
+    split_of,
+    words_of,
+)
 
 
 def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction: str = "AtoB") -> Pairs:
@@ -79,7 +92,7 @@ def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path
         side = side_of(word for word in words if word not in SPLITS)
         if side is None:
             return None
-        if side == "unused":
+        if side == "unused" or is_spare(path):
             found.ignored.append(path)
             continue
         kept = [part for part in parts if side_of(words_of(part)) is None and not set(words_of(part)) & SPLITS.keys()]

@@ -74,7 +74,7 @@ def mask(pictures: Tensor, draws: Draws) -> Tensor:
     inside = (rows >= top) & (rows < top + sides[..., 0, None, None])
     inside = inside & (columns >= left) & (columns < left + sides[..., 1, None, None]) & shown[..., None, None]
     opacity = 1 - inside.any(1, keepdim=True).float()
-    return torch.cat((pictures * opacity + 1 - opacity, opacity), 1)
+    return torch.cat((torch.where(opacity > 0, pictures, 1.0), opacity), 1)
 
 
 MAKERS: Mapping[str, Callable[[Tensor, Draws], Tensor]] = {

@@ -18,6 +18,8 @@ _B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targe
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
            "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _UNUSED = {"inst", "instance", "instances"}
+_CITYSCAPES = {"gtfine": "label", "gtcoarse": "label", "leftimg8bit": "img"}
+_CITYSCAPES_FILE = re.compile(r"_(?:leftImg8bit|gt(?:Fine|Coarse)_([A-Za-z]+))$")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 ENDING = re.compile(r"[_-]([A-Za-z]+)$")
 
@@ -106,7 +108,15 @@ class Found:
 
 def words_of(name: str) -> list[str]:
     """``trainA``: train, a."""
+    if known := _CITYSCAPES.get(name.lower()):
+        return [known]
     return [word.lower() for word in _WORDS.findall(name)]
+
+
+def is_spare(path: Path) -> bool:
+    """A file of Cityscapes that says the same in another way."""
+    match = _CITYSCAPES_FILE.search(path.stem)
+    return match is not None and match[1] not in (None, "labelIds")
 
 
 def split_of(relative: Path) -> str:
@@ -131,7 +141,7 @@ def key_of(path: Path, folder: Path) -> str:
 
 def bare(stem: str) -> str:
     """A name without what says its side: ``x_A``, ``x_label``; Cityscapes' endings."""
-    stem = re.sub(r"_(?:leftImg8bit|gtFine_labelIds|gtFine_color)$", "", stem)
+    stem = _CITYSCAPES_FILE.sub("", stem)
     match = ENDING.search(stem)
     return stem[: match.start()] if match and match[1].lower() in _A | _B else stem
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -46,10 +42,12 @@ class Pixels:
         return self.classes if self.kind == "labels" else self.channels
 
     def shown(self, pictures: Tensor) -> Tensor:
-        """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures."""
+        """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures; classes mix their
+        colours by their shares."""
         if self.kind == "labels":
             colors = torch.tensor(self.palette(), device=pictures.device).float() / 255
-            return colors[pictures.argmax(1)].permute(0, 3, 1, 2)
+            shares = pictures / pictures.sum(1, keepdim=True).clamp_min(1e-6)
+            return torch.einsum("nkyx,kc->ncyx", shares, colors)
         if self.channels == 3:
             return pictures
         if self.channels == 4:  # laid on white
@@ -75,15 +73,3 @@ def to_network(values: Tensor, pixels: Pixels) -> Tensor:
     if pixels.depth == 32:
         return (planes - pixels.low) / (pixels.high - pixels.low)
     return planes / (2**pixels.depth - 1)
-
-
-def label_image(numbers: NDArray[Any], pixels: Pixels) -> Image.Image:
-    """Class numbers (H, W) as a picture with the classes' colours for a palette."""
-    image = Image.fromarray(numbers.astype(np.uint8), "P")
-    image.putpalette([value for color in pixels.palette() for value in color])
-    return image
-
-
-def as_json(pixels: Pixels) -> dict[str, Any]:
-    """For a manifest."""
-    return dataclasses.asdict(pixels)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, cross_entropy, l1_loss, mse_loss
+from torch.nn.functional import avg_pool2d, cross_entropy, l1_loss, mse_loss, one_hot
 
 from advtasks import components
 from advtasks.config import RunConfig
@@ -52,7 +52,6 @@ class Translation(Task):
         self.labels = self.sides.target.kind == "labels"
         self.terms = PictureTerms(config)
         if self.labels:
-            _refuse_picture_terms(config)
             self.baseline = None  # type: ignore[misc]
             self.metrics = _LABEL_METRICS  # type: ignore[misc]
             return
@@ -169,7 +168,8 @@ class Translation(Task):
             numbers, wanted = output.argmax(1), pair["target"].argmax(1)
             classes = self.sides.target.classes
             values = [measure(numbers, wanted, classes) for measure in (pixel_accuracy, class_accuracy, mean_iou)]
-            pictures = (shown[0], self.sides.target.shown(output)[0], self.sides.target.shown(pair["target"])[0])
+            chosen = one_hot(numbers, classes).permute(0, 3, 1, 2).float()
+            pictures = (shown[0], self.sides.target.shown(chosen)[0], self.sides.target.shown(pair["target"])[0])
         else:
             if generator is not None:
                 output = self.sides.target.shown(output)
@@ -224,16 +224,6 @@ _LABEL_METRICS = (
     Metric("class_accuracy", "class accuracy", True, "mean over the classes of a picture of their share found"),
     Metric("mean_iou", "mean IoU", True, "mean over the classes of a picture of intersection over union"),
 )
-
-
-def _refuse_picture_terms(config: TranslationConfig) -> None:
-    for stage in config.stages:
-        for name, weight in stage.weights.items():
-            if weight and name not in {*_OF_VALUES, "cross-entropy"}:
-                raise UsageError(
-                    f"stage {stage.name!r}: {name} compares pictures, and the targets are label maps: use l1, mse or "
-                    "cross-entropy"
-                )
 
 
 def _tensor(values: Any) -> Tensor:

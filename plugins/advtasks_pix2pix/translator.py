@@ -17,7 +17,7 @@ from advtasks.bundle import Manifest
 from advtasks.draws import SeededDraws
 from advtasks.errors import DataError, UsageError
 from advtasks.inference.engine import ImageModel
-from advtasks.inference.tensors import FlatSource
+from advtasks.inference.tensors import FlatSource, PictureSource
 from advtasks.pictures.animation import Animation
 from advtasks.pictures.decode import read_kind
 from advtasks.pictures.picture import Kind, Metadata, Picture
@@ -80,6 +80,10 @@ class Translator(ImageModel):
             raise DataError(f"{path}: {width}x{height} pixels are more than the limit; --max-megapixels raises it")
         return Kind(width, height, self.given.channels, deep=True)
 
+    def animation(self, path: Path, limit: int | None = None) -> Animation | None:
+        """Label maps and scientific pictures are no animations."""
+        return super().animation(path, limit) if self._plain else None
+
     def output_kind(self, kind: Kind) -> Kind:
         """Label maps have one channel of 8 bits; pictures keep the input's depth and opacity."""
         if self.wanted.kind == "labels":
@@ -121,7 +125,7 @@ class TranslationSource(FlatSource):
     """Between pictures and class numbers, and what a network of translation takes and gives."""
 
     def __init__(self, picture: Picture, given: Pixels, wanted: Pixels) -> None:
-        super().__init__(picture, given.channels)
+        super().__init__(picture, 3 if given.channels == 4 else given.channels)
         self.given, self.wanted = given, wanted
 
     def cut(self, top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -131,11 +135,11 @@ class TranslationSource(FlatSource):
             return one_hot(numbers, self.given.classes).permute(2, 0, 1)[None].float()
         if self.given.channels != 4:
             return super().cut(top, bottom, left, right)
-        alpha, self.channels = self.picture.alpha, 3
         opacity = torch.ones(1, 1, bottom - top, right - left)
-        if alpha is not None:
+        if (alpha := self.picture.alpha) is not None:
             opacity[0, 0] = torch.from_numpy(alpha[top:bottom, left:right] / np.float32(self.picture.kind.top))
-        return torch.cat((super().cut(top, bottom, left, right), opacity), 1)
+        colour = PictureSource.cut(self, top, bottom, left, right).clamp(0, 1)  # as it is: the network sees the opacity
+        return torch.cat((colour, opacity), 1)
 
     def finished(self, band: Tensor, kind: Kind) -> NDArray[Any]:
         """(rows, width, bands) of `kind`."""

@@ -1,0 +1,181 @@
+"""Which folders translation recognises, what it makes of them, and what it says about files that do not pair."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from advtasks_pix2pix.layouts import find_pairs, recognize
+from advtasks_pix2pix.pairing import Pairs
+from PIL import Image
+
+from advtasks.errors import DataError
+
+
+def made(folder: Path, *names: str, size: tuple[int, int] = (16, 12)) -> Path:
+    """Pictures, each of its own values."""
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((size[1], size[0], 3), number * 7 % 256, np.uint8)).save(path)
+    return folder
+
+
+def told(pairs: Pairs, folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """What was paired, by split: input and target as relative names."""
+    return {
+        split: [
+            (pair.input.path.relative_to(folder).as_posix() if pair.input else "", str(pair.target.path.name))
+            for pair in getattr(pairs, split)
+        ]
+        for split in ("train", "validation", "test")
+        if getattr(pairs, split)
+    }
+
+
+SPLIT = {"train": [("trainA/1.png", "1.png"), ("trainA/2.png", "2.png")], "validation": [("valA/3.png", "3.png")]}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "expected"),
+    [
+        (["A/1.png", "A/2.png", "B/1.png", "B/2.jpg"], "folders",
+         {"train": [("A/1.png", "1.png"), ("A/2.png", "2.jpg")]}),
+        (["trainA/1.png", "trainA/2.png", "trainB/1.png", "trainB/2.png", "valA/3.png", "valB/3.png"], "folders", SPLIT),
+        (["train/A/1.png", "train/B/1.png", "test/A/2.png", "test/B/2.png"], "folders",
+         {"train": [("train/A/1.png", "1.png")], "test": [("test/A/2.png", "2.png")]}),
+        (["train_A/x/1.png", "train_B/x/1.png", "train_A/y/1.png", "train_B/y/1.png"], "folders",
+         {"train": [("train_A/x/1.png", "1.png"), ("train_A/y/1.png", "1.png")]}),
+        (["train_label/1_label.png", "train_img/1_img.jpg", "train_inst/1.png"], "folders",
+         {"train": [("train_label/1_label.png", "1_img.jpg")]}),
+        (["input/1.png", "target/1.png"], "folders", {"train": [("input/1.png", "1.png")]}),
+        (["photo/1.png", "sketch/1.png"], "folders", {"train": [("sketch/1.png", "1.png")]}),
+        (["gtFine/train/x/a_gtFine_labelIds.png", "gtFine/train/x/a_gtFine_color.png",
+          "gtFine/train/x/a_gtFine_instanceIds.png", "leftImg8bit/train/x/a_leftImg8bit.png"], "folders",
+         {"train": [("gtFine/train/x/a_gtFine_labelIds.png", "a_leftImg8bit.png")]}),
+        (["x_A.png", "x_B.png", "y_A.png", "y_B.png"], "pairs by ending",
+         {"train": [("x_A.png", "x_B.png"), ("y_A.png", "y_B.png")]}),
+        (["train/x-flat.png", "train/x-line.png", "val/y-flat.png", "val/y-line.png"], "pairs by ending",
+         {"train": [("train/x-line.png", "x-flat.png")], "validation": [("val/y-line.png", "y-flat.png")]}),
+    ],
+)  # fmt: skip
+def test_pairs_by_names(tmp_path: Path, files: list[str], name: str, expected: dict) -> None:
+    pairs = find_pairs(made(tmp_path, *files))
+    assert pairs.name.startswith(name)
+    assert told(pairs, tmp_path) == expected
+    assert not pairs.problems
+
+
+def test_the_direction_turns_every_pair(tmp_path: Path) -> None:
+    made(tmp_path, "A/1.png", "B/1.png")
+    assert told(find_pairs(tmp_path, direction="BtoA"), tmp_path) == {"train": [("B/1.png", "1.png")]}
+    pair = find_pairs(tmp_path, direction="BtoA").train[0]
+    assert pair.target.path.parent.name == "A"
+
+
+def test_pictures_of_both_sides(tmp_path: Path) -> None:
+    made(tmp_path, "train/1.jpg", "train/2.jpg", "val/3.jpg", size=(24, 12))
+    pairs = find_pairs(tmp_path)
+    assert pairs.name == "side by side"
+    assert [(pair.input.half, pair.target.half) for pair in pairs.train if pair.input] == [("left", "right")] * 2
+    assert len(pairs.validation) == 1
+    turned = find_pairs(tmp_path, direction="BtoA").train[0]
+    assert turned.input is not None
+    assert (turned.input.half, turned.target.half) == ("right", "left")
+
+
+def test_an_odd_width_holds_no_two_pictures(tmp_path: Path) -> None:
+    made(tmp_path, "1.png", "2.png", size=(25, 12))
+    problems = find_pairs(tmp_path, "ab").problems
+    assert len(problems) == 2
+    assert "1.png: 25 pixels wide, an odd number" in problems[0]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_tables_with_two_columns_of_paths(tmp_path: Path, kind: str) -> None:
+    made(tmp_path, "a/1.png", "b/9.png", "a/2.png", "b/8.png", "spare.png")
+    rows = [
+        {"text": "one", "edges": "a/1.png", "file_name": "b/9.png", "split": "train"},
+        {"text": "two", "edges": "a/2.png", "file_name": "b/8.png", "split": "val"},
+    ]
+    if kind == "jsonl":
+        (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    else:
+        (tmp_path / "pairs.csv").write_text(
+            "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]), encoding="utf-8-sig"
+        )
+    pairs = find_pairs(tmp_path)
+    assert pairs.name == "table"
+    assert told(pairs, tmp_path) == {"train": [("a/1.png", "9.png")], "validation": [("a/2.png", "8.png")]}
+    assert [path.name for path in pairs.ignored] == ["spare.png"]
+
+
+def test_what_a_table_names_and_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    made(tmp_path, "1.png", "2.png")
+    (tmp_path / "metadata.csv").write_text("input,target\n1.png,2.png\n1.png,gone.png\n")
+    pairs = find_pairs(tmp_path)
+    assert len(pairs.train) == 1
+    assert "metadata.csv, row 2" in pairs.problems[0]
+    assert "gone.png does not exist" in pairs.problems[0]
+    (tmp_path / "metadata.csv").write_bytes(b"input,target\n\xff\xfe\n")
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        find_pairs(tmp_path)
+
+
+def test_orphans_duplicates_and_other_sizes_are_named(tmp_path: Path) -> None:
+    made(tmp_path, "A/1.png", "B/1.png", "A/only.png", "A/2.png", "B/2.png", "B/2.jpg", "A/3.png")
+    made(tmp_path, "B/3.png", size=(32, 24))
+    pairs = find_pairs(tmp_path)
+    assert [pair.name for pair in pairs.train] == ["1", "2"]
+    found = "\n".join(pairs.problems)
+    assert "only.png: no partner of that name on side B" in found
+    assert "2.png and" in found
+    assert "have the same name" in found
+    assert "3.png is 16x12 and its partner" in found
+    assert "32x24: not of one size" in found
+    assert len(pairs.problems) == 3
+
+
+def test_any_pictures_with_a_maker(tmp_path: Path) -> None:
+    made(tmp_path, "one.png", "val/two.png")
+    with pytest.raises(DataError, match="--make-input"):
+        find_pairs(tmp_path)
+    pairs = find_pairs(tmp_path, made=True)
+    assert told(pairs, tmp_path) == {"train": [("", "one.png")], "validation": [("", "two.png")]}
+
+
+def test_one_broken_file_among_pairs_is_left_to_the_decoder(tmp_path: Path) -> None:
+    made(tmp_path, "1.png", "2.png", size=(24, 12))
+    (tmp_path / "3.png").write_bytes(b"broken")
+    pairs = find_pairs(tmp_path)
+    assert pairs.name == "side by side"
+    assert len(pairs.train) == 3
+    assert not pairs.problems
+
+
+def test_folders_without_pictures(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError):
+            find_pairs(folder)
+    assert recognize(tmp_path) is None
+
+
+def test_data_check_explains(advtasks, tmp_path: Path) -> None:
+    made(tmp_path, "trainA/1.png", "trainB/1.png", "valA/2.png", "valB/2.png", "trainA/lost.png")
+    code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
+    assert code == 1
+    for part in (
+        "pix2pix: folders of both sides: pairs of equal name: A is",
+        "A is the input (--direction BtoA turns it)",
+        "train, A: 1",
+        "validation, B: 1",
+        "lost.png: no partner of that name on side B",
+    ):
+        assert part in out
+    (tmp_path / "trainA/lost.png").unlink()
+    assert advtasks("data", "check", tmp_path, "--task", "pix2pix")[0] == 0
+    code, out, _ = advtasks("data", "check", made(tmp_path / "plain", "a.png", "b.png"), "--task", "pix2pix")
+    assert code == 0
+    assert "every picture is a target" in out

@@ -1,0 +1,338 @@
+"""What translation reads: label maps, any channels and depth; made inputs; crops of both sides that stay aligned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from advtasks_pix2pix.config import TranslationConfig
+from advtasks_pix2pix.crops import Crops, Loaded, fitted
+from advtasks_pix2pix.data import Sides, find_sides, make_splits
+from advtasks_pix2pix.makers import MAKERS, made_pixels
+from advtasks_pix2pix.pairing import Side
+from advtasks_pix2pix.pixels import Pixels, to_network
+from advtasks_pix2pix.reading import read_side, survey
+from conftest import natural
+from PIL import Image
+from scipy import ndimage
+
+from advtasks.data.cache import PictureCache
+from advtasks.data.loader import Position
+from advtasks.draws import SeededDraws
+from advtasks.errors import DataError, UsageError
+from advtasks.task import Splits
+
+RNG = np.random.default_rng(7)
+
+
+def saved(path: Path, values: Any, palette: list[int] | None = None) -> Side:
+    """A picture file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".tif":
+        how: dict[str, Any] = {"planarconfig": "contig"} if values.ndim == 3 else {}
+        tifffile.imwrite(path, values, photometric="rgb" if values.shape[2:] == (3,) else "minisblack", **how)
+        return Side(path)
+    image = Image.fromarray(values, "P") if palette else Image.fromarray(values)
+    if palette:
+        image.putpalette(palette)
+    image.save(path)
+    return Side(path)
+
+
+def photo(size: tuple[int, int] = (40, 32), seed: int = 0) -> np.ndarray:
+    return natural(*size, seed)
+
+
+# --- what a side is ----------------------------------------------------------------------------------------------
+
+
+def test_label_maps_are_known_by_their_name_and_keep_names_and_colours(tmp_path: Path) -> None:
+    sides = [
+        saved(tmp_path / f"train_label/{i}.png", np.full((8, 8), i, np.uint8), [1, 2, 3, 40, 50, 60, 7, 8, 9])
+        for i in range(3)
+    ]
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
+    found = survey(sides, "auto", tmp_path)
+    assert (found.kind, found.classes, found.names) == ("labels", 3, ("sky", "road", "car"))
+    assert found.palette()[1] == (40, 50, 60)
+    assert Pixels.of(json.loads(json.dumps(dataclasses.asdict(found)))) == found
+    for name, text in (("labels.json", '{"1": "b", "0": "a"}'), ("labels.csv", "0,a\n1,b\n")):
+        (tmp_path / "classes.txt").unlink(missing_ok=True)
+        (tmp_path / name).write_text(text)
+        assert survey(sides, "labels", tmp_path).names == ("a", "b")
+        (tmp_path / name).unlink()
+
+
+def test_colours_of_classes_that_have_none_differ() -> None:
+    colours = Pixels(kind="labels", channels=1, classes=40, colors=((1, 2, 3),)).palette()
+    assert colours[0] == (1, 2, 3)
+    assert len(set(colours)) == 40
+
+
+def test_a_label_outside_of_the_classes_names_file_and_value(tmp_path: Path) -> None:
+    side = saved(tmp_path / "map.png", np.array([[0, 1], [2, 11]], np.uint8))
+    assert survey([side], "labels", tmp_path).classes == 12
+    pixels = survey([side], "labels", tmp_path, classes=4)
+    with pytest.raises(DataError, match=r"map.png: holds the class 11, and there are 4 \(0 to 3\)"):
+        read_side(side, pixels)
+    deep = saved(tmp_path / "deep.png", np.array([[300]], np.uint16))
+    with pytest.raises(DataError, match=r"deep.png: holds the class 300; at most 256"):
+        survey([deep], "labels", tmp_path)
+
+
+def test_a_label_map_as_jpeg_is_refused_with_its_stray_values(tmp_path: Path) -> None:
+    values = np.zeros((32, 32), np.uint8)
+    values[8:20, 11:27] = 7
+    side = saved(tmp_path / "map.jpg", values * 20)
+    with pytest.raises(DataError, match=r"map.jpg: a label map as JPEG.*Save label maps as PNG") as told:
+        survey([side], "labels", tmp_path)
+    strays = len(np.unique(np.asarray(Image.open(tmp_path / "map.jpg"))))
+    assert strays > 2
+    assert f"{strays} different ones" in str(told.value)
+    with pytest.raises(DataError, match="a label map is grey or has a palette; this one is RGB"):
+        survey([saved(tmp_path / "colour.png", photo())], "labels", tmp_path)
+
+
+def test_label_maps_become_one_channel_for_each_class() -> None:
+    numbers = torch.tensor([[[0, 2], [1, 2]]], dtype=torch.uint8)
+    planes = to_network(numbers, Pixels(kind="labels", channels=1, classes=3))
+    assert planes.dtype == torch.float32
+    assert planes.tolist() == [[[[1, 0], [0, 0]], [[0, 0], [1, 0]], [[0, 1], [0, 1]]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (RNG.integers(0, 256, (9, 7), dtype=np.uint8), (1, 8)),
+        (RNG.integers(0, 65536, (9, 7), dtype=np.uint16), (1, 16)),
+        (RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8), (3, 8)),
+        (RNG.integers(0, 256, (9, 7, 5), dtype=np.uint8), (5, 8)),
+        (RNG.integers(0, 65536, (9, 7, 2), dtype=np.uint16), (2, 16)),
+        (RNG.normal(size=(9, 7)).astype(np.float32), (1, 32)),
+        (RNG.normal(size=(9, 7, 6)).astype(np.float32), (6, 32)),
+    ],
+)
+def test_any_channels_and_depth_of_tiff(tmp_path: Path, values: np.ndarray, expected: tuple[int, int]) -> None:
+    side = saved(tmp_path / "a.tif", values)
+    pixels = survey([side], "auto", tmp_path)
+    assert (pixels.channels, pixels.depth) == expected
+    read = read_side(side, pixels)
+    assert np.array_equal(read, values if values.ndim == 3 else values[..., None])
+    planes = to_network(torch.from_numpy(read)[None], pixels)
+    assert planes.shape == (1, expected[0], 9, 7)
+    if expected[1] == 32:
+        assert (planes.min().item(), planes.max().item()) == (0, 1)
+        assert pixels.low == values.min()
+
+
+def test_floating_point_values_that_are_all_the_same_teach_nothing(tmp_path: Path) -> None:
+    side = saved(tmp_path / "a.tif", np.ones((8, 8), np.float32))
+    with pytest.raises(UsageError, match="nothing to learn"):
+        survey([side], "auto", tmp_path)
+
+
+def test_a_folder_takes_the_richest_of_its_pictures_for_all(tmp_path: Path) -> None:
+    grey = saved(tmp_path / "grey.png", photo()[..., 0])
+    colour = saved(tmp_path / "colour.png", photo())
+    deep = saved(tmp_path / "deep.png", photo()[..., 1].astype(np.uint16) * 257)
+    pixels = survey([grey, colour, deep], "auto", tmp_path)
+    assert (pixels.channels, pixels.depth) == (3, 16)
+    assert np.array_equal(read_side(grey, pixels), np.repeat(photo()[..., :1].astype(np.uint16) * 257, 3, axis=2))
+    assert np.array_equal(read_side(deep, Pixels(channels=1)), photo()[..., 1:2])
+
+
+def test_opacity_is_white_below_or_a_fourth_channel(tmp_path: Path) -> None:
+    rgba = np.dstack((photo(), np.zeros((32, 40), np.uint8)))
+    rgba[:, 20:, 3] = 255
+    side = saved(tmp_path / "a.png", rgba)
+    flat = survey([side], "auto", tmp_path)
+    assert flat.channels == 3
+    assert (read_side(side, flat)[:, :20] == 255).all()
+    kept = survey([side], "auto", tmp_path, keep_alpha=True)
+    assert kept.channels == 4
+    assert np.array_equal(read_side(side, kept)[..., 3], rgba[..., 3])
+
+
+def test_wrong_channels_of_one_file_are_named(tmp_path: Path) -> None:
+    five = Pixels(channels=5)
+    with pytest.raises(DataError, match=r"b.tif: 4 channels, and the others have 5"):
+        read_side(saved(tmp_path / "b.tif", np.zeros((8, 8, 4), np.uint8)), five)
+    (tmp_path / "c.tif").write_bytes(b"II*\0 broken")
+    with pytest.raises(DataError, match=r"c.tif: cannot be decoded"):
+        read_side(Side(tmp_path / "c.tif"), five)
+
+
+def test_halves_of_a_picture(tmp_path: Path) -> None:
+    values = photo((40, 20))
+    saved(tmp_path / "a.png", values)
+    left, right = (read_side(Side(tmp_path / "a.png", half), Pixels()) for half in ("left", "right"))
+    assert np.array_equal(np.hstack((left, right)), values)
+
+
+# --- crops -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 41), (16, 90)])
+@pytest.mark.parametrize("side", [8, 16, 45])
+def test_fitting_keeps_proportions_and_labels(size: tuple[int, int], side: int) -> None:
+    values = natural(*size, 3)
+    found = fitted(values, side, labels=False)
+    assert min(found.shape[:2]) == side
+    assert found.shape[1] / found.shape[0] == pytest.approx(size[0] / size[1], rel=0.5 / side + 0.01)
+    assert found.shape[2] == 3
+    assert fitted(values[..., :1], side, labels=False).shape[2] == 1
+    labels = RNG.choice(np.array([0, 7, 200], np.uint8), (size[1], size[0]))
+    assert set(np.unique(fitted(labels, side, labels=True))) <= {0, 7, 200}
+    assert fitted(labels, side, labels=True).shape == found.shape[:2]
+    assert fitted(values, 8, labels=False, only_enlarge=True) is values
+
+
+def test_crops_of_both_sides_show_the_same_place() -> None:
+    rows, columns = np.mgrid[:50, :70].astype(np.uint8)
+    places = np.dstack((rows, columns, rows))
+    labels = (rows // 4 * 16 + columns // 5).astype(np.uint8)
+    crops = Crops([0], lambda _: Loaded("a", "a", labels, places), 24, flip=True)
+    mirrored = seen = 0
+    for seed in range(60):
+        item = crops[Position(0, seed)]
+        target, given = item["target"].numpy(), item["input"].numpy()
+        assert target.shape == (24, 24, 3)
+        assert np.array_equal(given, target[..., 0] // 4 * 16 + target[..., 1] // 5)
+        assert torch.equal(crops[Position(0, seed)]["target"], item["target"]), "drawn by the position alone"
+        mirrored += bool(target[0, 0, 1] > target[0, 1, 1])
+        seen |= 1 << int(target[0, 0, 0])
+    assert 18 < mirrored < 42
+    assert seen.bit_count() > 10
+
+
+# --- makers ------------------------------------------------------------------------------------------------------
+
+
+def pictures(count: int = 3) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(photo((48, 40), i)).permute(2, 0, 1).float() / 255 for i in range(count)])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_makers_give_what_they_say_at_the_size_of_the_picture(name: str) -> None:
+    given = pictures()
+    made = MAKERS[name](given, SeededDraws(3))
+    assert made.shape == (3, made_pixels(name).channels, 40, 48)
+    assert 0 <= made.min() <= made.max() <= 1
+    assert torch.equal(made, MAKERS[name](given, SeededDraws(3)))
+    assert not torch.equal(made[:, :1], given[:, :1])
+
+
+def test_makers_by_hand() -> None:
+    given = pictures()
+    luma = (given * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    torch.testing.assert_close(MAKERS["grey"](given, SeededDraws(0)), luma, atol=1e-5, rtol=0)
+    smooth = ndimage.gaussian_filter(luma[0, 0].double().numpy(), 3, mode="nearest", truncate=3)
+    sketch = MAKERS["sketch"](given, SeededDraws(0))[0, 0].numpy()
+    assert np.abs(sketch - np.clip(luma[0, 0].numpy() / np.maximum(smooth, 1e-3), 0, 1))[10:-10, 10:-10].max() < 1e-4
+    step = torch.zeros(1, 3, 20, 20)
+    step[..., 10:] = 1
+    edges = MAKERS["edges"](step, SeededDraws(0))[0, 0]
+    assert (edges[:, 9:11] == 0).all(), "dark where the edge is"
+    assert (edges[:, :6] > 0.99).all()
+    holes = MAKERS["mask"](given, SeededDraws(0))
+    colour, opacity = holes[:, :3], holes[:, 3:]
+    assert set(opacity.unique().tolist()) == {0, 1}
+    assert torch.equal(colour * opacity, given * opacity)
+    assert (colour.masked_select(opacity.expand_as(colour) == 0) == 1).all()
+    assert not torch.equal(opacity[0], opacity[1])
+    low = MAKERS["lowres"](given, SeededDraws(0))
+    assert low.diff().abs().mean() < given.diff().abs().mean()
+
+
+# --- splits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Callable[..., tuple[Splits, Sides]]:
+    """The splits of a folder of pairs, by some options."""
+
+    def found(folder: Path, **options: Any) -> tuple[Splits, Sides]:
+        config = TranslationConfig(data=folder, **{"load": 0, "crop": 16, **options})
+        sides = find_sides(config)
+        return make_splits(config, sides, PictureCache(tmp_path / "cache")), sides
+
+    return found
+
+
+def pairs(folder: Path, count: int = 5, side: str = "train") -> Path:
+    for i in range(count):
+        saved(folder / f"{side}A/{i}.png", photo(seed=i)[..., 0])
+        saved(folder / f"{side}B/{i}.png", photo(seed=i))
+    return folder
+
+
+def test_one_broken_file_is_passed_over_and_named(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path / "data")
+    (tmp_path / "data/trainA/2.png").write_bytes(b"broken")
+    found, sides = splits(tmp_path / "data")
+    assert (sides.input.channels, sides.target.channels) == (1, 3)
+    assert any("trainA/2.png" in note and note.startswith("skipped") for note in found.notes)
+    assert len(found.train) + len(found.validation) == 4
+
+
+def test_files_that_do_not_pair_stop_before_training(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path / "data")
+    for i in range(12):
+        saved(tmp_path / f"data/trainA/lost-{i}.png", photo())
+    with pytest.raises(DataError, match=r"12 files do not pair:(.|\n)*and 4 more; `advtasks data check DIR` lists all"):
+        splits(tmp_path / "data")
+
+
+def test_an_empty_validation_split_is_said_and_made_up_for(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path / "data", 30)
+    pairs(tmp_path / "data", 1, "val")
+    (tmp_path / "data/valB/0.png").write_bytes(b"broken")
+    found, _ = splits(tmp_path / "data")
+    assert any("none of the pairs to validate on can be used" in note for note in found.notes)
+    assert found.validation
+    assert len(found.train) + len(found.validation) == 30
+
+
+def test_everything_broken_is_an_error_with_reasons(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path / "data", 2)
+    for path in (tmp_path / "data/trainA").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"nothing is left to train on(.|\n)*1.png"):
+        splits(tmp_path / "data")
+
+
+def test_small_pictures_are_enlarged_to_the_crop(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path / "data", 20)
+    found, _ = splits(tmp_path / "data", crop=64)
+    assert found.train[Position(0, 1)]["input"].shape == (64, 64, 1)
+    found, _ = splits(tmp_path / "data", load=70, crop=64)
+    assert min(found.validation[0].target.shape[:2]) == 64
+
+
+def test_made_inputs_need_targets_alone(tmp_path: Path, splits: Any) -> None:
+    for i in range(20):
+        saved(tmp_path / f"data/{i}.png", photo(seed=i)[..., i % 2])
+    found, sides = splits(tmp_path / "data", make_input="grey")
+    assert (sides.input.channels, sides.target.channels) == (1, 3)
+    assert set(found.train[Position(0, 1)]) == {"target"}
+
+
+def test_the_configuration_is_checked() -> None:
+    for options, message in (
+        ({"crop": 4}, "crop must be at least 8"),
+        ({"load": 100, "crop": 128}, r"load \(100\) must be at least crop \(128\)"),
+        ({"scales": 5}, "scales must be 1 to 4"),
+        ({"noise": -1}, "noise must be at least 0"),
+        ({"make_input": "grey", "input_kind": "labels"}, "leave one of them out"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            TranslationConfig(**options)
+    with pytest.raises(UsageError, match="--data is missing"):
+        find_sides(TranslationConfig())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from advtasks_pix2pix.layouts import find_pairs
 from advtasks_pix2pix.makers import made_pixels
 from advtasks_pix2pix.pairing import Pair, Pairs, Side
 from advtasks_pix2pix.pixels import Pixels
-from advtasks_pix2pix.reading import read_side, survey
+from advtasks_pix2pix.reading import LabelError, read_side, survey
 
+T = TypeVar("T")
 _MOST_NAMED = 8
 _LEAST = 12
 """Pixels of a side that the metrics' window needs."""
@@ -79,15 +81,13 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     if pairs.ignored:
         notes.append(f"ignored  {len(pairs.ignored)} other files: {_named(pairs.ignored)}")
     reader = _Reader(config, sides, cache if config.cache_gib else None)
-    train, errors = cache.load("decoding pictures", pairs.train, reader.identified)
-    notes += [f"skipped  {error}" for error in errors]
+    train = _read(reader.identified, pairs.train, reader, cache, notes)
     given = config.validation is not None or pairs.validation or pairs.test
     if config.validation is not None:
         validation, more = load_folder(config.validation, config, sides, cache)
         notes += more
     elif pairs.validation or pairs.test:
-        validation, errors = cache.load("decoding pictures", pairs.validation or pairs.test, reader.whole)
-        notes += [f"skipped  {error}" for error in errors]
+        validation = _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
     if not given or not validation:
         if given:
             notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
@@ -121,8 +121,9 @@ def load_folder(
     pairs = pairs_of(folder, config)
     _refuse_problems(pairs)
     chosen = pairs.validation or pairs.test or pairs.train
-    found, errors = cache.load("decoding pictures", chosen, _Reader(config, sides, cache).whole)
-    notes = [f"skipped  {error}" for error in errors]
+    notes: list[str] = []
+    reader = _Reader(config, sides, cache)
+    found = _read(reader.whole, chosen, reader, cache, notes)
     usable = [pair for pair in found if min(pair.target.shape[:2]) >= _LEAST]
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no pair can be measured", *notes]))
@@ -134,6 +135,7 @@ class _Reader:
 
     def __init__(self, config: TranslationConfig, sides: Sides, cache: PictureCache | None) -> None:
         self.config, self.sides, self.cache = config, sides, cache
+        self.misfits: list[str] = []
         what = repr((asdict(sides.input), asdict(sides.target), config.load))
         self.recipe = hashlib.sha256(what.encode()).hexdigest()
 
@@ -163,7 +165,11 @@ class _Reader:
         labels = pixels.kind == "labels"
 
         def read() -> Values:
-            values = read_side(side, pixels)
+            try:
+                values = read_side(side, pixels)
+            except LabelError as error:
+                self.misfits.append(str(error))
+                raise
             return fitted(values, size, labels, only_enlarge) if size else values
 
         try:
@@ -177,14 +183,25 @@ class _Reader:
         return self.cache.array(content, recipe, lambda: np.ascontiguousarray(read())), content
 
 
+def _read(
+    how: Callable[[Pair], T], pairs: Sequence[Pair], reader: _Reader, cache: PictureCache, notes: list[str]
+) -> list[T]:
+    """What can be read; broken files are noted and passed over, label maps that are wrong are not."""
+    found, errors = cache.load("decoding pictures", pairs, how)
+    _refuse(sorted(reader.misfits), "label maps cannot be used", "")
+    notes += [f"skipped  {error}" for error in errors]
+    return found
+
+
 def _refuse_problems(pairs: Pairs) -> None:
-    if pairs.problems:
-        listed = "\n  ".join(pairs.problems[:_MOST_NAMED])
-        more = len(pairs.problems) - _MOST_NAMED
-        raise DataError(
-            f"{len(pairs.problems)} files do not pair:\n  {listed}"
-            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
-        )
+    _refuse(pairs.problems, "files do not pair", "; `advtasks data check DIR` lists all")
+
+
+def _refuse(problems: Sequence[str], what: str, way: str) -> None:
+    if problems:
+        more = len(problems) - _MOST_NAMED
+        named = [*problems[:_MOST_NAMED], *([f"and {more} more{way}"] if more > 0 else [])]
+        raise DataError(f"{len(problems)} {what}:\n  " + "\n  ".join(named))
 
 
 def _named(paths: Sequence[Path]) -> str:

@@ -21,6 +21,10 @@ _LABEL_WORDS = {"label", "labels", "segmentation", "seg", "annotation", "annotat
 _MOST_CLASSES = 256
 
 
+class LabelError(DataError):
+    """A label map that is there, but is none, or of other classes: never passed over as a broken file is."""
+
+
 def survey(sides: Sequence[Side], kind: str, folder: Path, classes: int = 0, keep_alpha: bool = False) -> Pixels:
     """What all files of a side are.
 
@@ -31,7 +35,7 @@ def survey(sides: Sequence[Side], kind: str, folder: Path, classes: int = 0, kee
         keep_alpha: opacity is a fourth channel.
 
     Raises:
-        DataError: label maps that are none.
+        LabelError: label maps that are none.
         UsageError: floating-point pictures whose values are all the same.
     """
     if kind == "auto":
@@ -58,7 +62,8 @@ def read_side(side: Side, pixels: Pixels) -> NDArray[Any]:
     """The values of a side: (H, W, C) uint8, uint16 or float32; class numbers (H, W) uint8.
 
     Raises:
-        DataError: unreadable, another number of channels, or a class that there is none of; the message names the file.
+        DataError: unreadable, or another number of channels; the message names the file.
+        LabelError: not a label map, or a class that there is none of.
     """
     values = _labels(side.path) if pixels.kind == "labels" else _picture(side.path, pixels)
     if side.half is not None:
@@ -67,7 +72,7 @@ def read_side(side: Side, pixels: Pixels) -> NDArray[Any]:
     if pixels.kind != "labels":
         return np.ascontiguousarray(values)
     if pixels.classes and values.max(initial=0) >= pixels.classes:
-        raise DataError(
+        raise LabelError(
             f"{side.path}: holds the class {values.max()}, and there are {pixels.classes} (0 to {pixels.classes - 1}): "
             "correct the file, or give more --classes"
         )
@@ -79,16 +84,16 @@ def _labels(path: Path) -> NDArray[Any]:
     with opened(path) as image:
         if image.format in ("JPEG", "WEBP", "AVIF"):
             found = len(np.unique(np.asarray(image.convert("L"))))
-            raise DataError(
+            raise LabelError(
                 f"{path}: a label map as {image.format}, which does not keep values exactly: {found} different ones "
                 "are in it. Save label maps as PNG"
             )
         if image.mode not in ("L", "P", "1", "I;16", "I"):
-            raise DataError(f"{path}: a label map is grey or has a palette; this one is {image.mode}")
+            raise LabelError(f"{path}: a label map is grey or has a palette; this one is {image.mode}")
         image.load()
         values = np.asarray(image).astype(np.int64)
     if values.max(initial=0) >= _MOST_CLASSES:
-        raise DataError(f"{path}: holds the class {values.max()}; at most {_MOST_CLASSES} classes are supported")
+        raise LabelError(f"{path}: holds the class {values.max()}; at most {_MOST_CLASSES} classes are supported")
     return values
 
 
@@ -160,9 +165,10 @@ def _label_pixels(sides: Sequence[Side], folder: Path, classes: int) -> Pixels:
         for side in sides:
             try:
                 classes = max(classes, int(_labels(side.path).max(initial=0)) + 1)
-            except DataError as error:
-                if "cannot be decoded" not in str(error):  # broken files are passed over when they are decoded
-                    raise
+            except LabelError:
+                raise
+            except DataError:
+                continue  # broken files are named and passed over when they are decoded
     names = _names(folder)[:classes]
     return Pixels(kind="labels", channels=1, classes=classes, names=names, colors=colors[:classes])
 

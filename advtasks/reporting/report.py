@@ -39,7 +39,7 @@ def write_report(run: Path) -> Path:
         table=_table(results) + (f"<ul>{best}</ul>" if best else ""),
         warnings=_warnings(records) + times_table(records),
         results=results,
-        comparisons=_comparisons([_shown_pictures(run, results)]),
+        comparisons=_comparisons([_shown_pictures(run, results)], results["baseline"]["name"]),
         runs=[("", records)],
         config=f"<details><summary>run.yaml</summary><pre>"
         f"{html.escape((run / 'run.yaml').read_text(encoding='utf-8'))}</pre></details>",
@@ -78,7 +78,7 @@ def write_comparison(runs: list[Path], target: Path) -> None:
                 if (shown := times_table(records))
             ),
             results=found[0][0],
-            comparisons=_comparisons(pictures),
+            comparisons=_comparisons(pictures, found[0][0]["baseline"]["name"]),
             runs=[(name, records) for name, (_, records) in zip(names, found, strict=True)],
             config=f"<p>Only what differs.</p>{differing}",
         ),
@@ -164,8 +164,9 @@ def write_sheet(run: Path, target: Path) -> None:
     save_contact_sheet(target, examples)
 
 
-def _comparisons(runs: list[list[dict[str, Path]]]) -> str:
-    """For each shown example the same region of every picture of every run, for the slider."""
+def _comparisons(runs: list[list[dict[str, Path]]], baseline: str | None) -> str:
+    """For each shown example the same region of every picture of every run, for the slider; at first the baseline
+    beside the last stage, or both runs."""
     blocks = []
     for examples in zip(*runs, strict=False):
         files_by_name = {name: path for pictures in examples for name, path in pictures.items()}
@@ -177,7 +178,10 @@ def _comparisons(runs: list[list[dict[str, Path]]]) -> str:
         share = (min(1.0, LONGEST / full[0]), min(1.0, LONGEST / full[1]))
         size = (round(full[0] * share[0]), round(full[1] * share[1]))
         pictures = [{"name": name, "src": _embedded(path, share, size)} for name, path in files_by_name.items()]
-        own = [place for place, name in enumerate(files_by_name) if ": " in name] or [1, len(pictures) - 2]
+        own = [place for place, name in enumerate(files_by_name) if ": " in name] or [
+            list(files_by_name).index(baseline) if baseline in files_by_name else 0,
+            len(pictures) - 2,
+        ]
         blocks.append(
             f'<div class="compare" data-left="{own[0]}" data-right="{own[-1]}" '
             f'data-width="{size[0]}" data-height="{size[1]}">'

@@ -108,7 +108,7 @@ def advtasks_augments() -> list[Component]:
 def advtasks_discriminators() -> list[Component]:
     """The critics of the core."""
     return [
-        _discriminator("patch", "PatchDiscriminator", "PatchGAN, 1 to 5 layers (Isola et al. 2017)"),
+        _discriminator("patch", "PatchDiscriminator", "PatchGAN, 1 to 5 layers; 0 judges pixels (Isola et al. 2017)"),
         _discriminator("vgg-style", "VGGStyleDiscriminator", "of SRGAN, any patch size (Ledig et al. 2017)"),
         _discriminator("unet", "UNetDiscriminator", "U-Net with spectral norm, a logit a pixel (Wang et al. 2021)"),
         _discriminator("resnet", "ResNetDiscriminator", "of SNGAN and SAGAN; attention, minibatch layers as options"),

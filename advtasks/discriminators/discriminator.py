@@ -31,6 +31,11 @@ class Discriminator(nn.Module, abc.ABC):
     lipschitz: bool = False
     """Whether it is bounded by construction, as ``wasserstein`` needs."""
 
+    @property
+    def receptive_field(self) -> int | None:
+        """Side of the square of pixels that one logit sees; None where it sees all, or is not known."""
+        return None
+
     @abc.abstractmethod
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """Logits and features in one pass, for pictures (N, C, H, W) in [0, 1]."""

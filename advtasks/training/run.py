@@ -16,6 +16,7 @@ from advtasks.atomic import write_bytes, write_text
 from advtasks.bundle import Manifest, folded, save_bundle
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
+from advtasks.discriminators import Discriminator
 from advtasks.distributed import rank, world_size
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
@@ -114,7 +115,9 @@ class _Run:
         networks = self.trainer.networks
         parameters = sum(p.numel() for p in networks.generator.parameters())
         adversary = self.config.adversary
-        judge = f"{adversary.discriminator}, {adversary.loss}" if networks.adversaries else "none"
+        critics = [m for a in networks.adversaries.values() for m in a.modules() if isinstance(m, Discriminator)]
+        seen = f" (a logit sees {side}x{side} pixels)" if critics and (side := critics[0].receptive_field) else ""
+        judge = f"{adversary.discriminator}{seen}, {adversary.loss}" if critics else "none"
         several = f"{world_size()} processes, each " if world_size() > 1 else ""
         self.console.say(
             f"{self.name}: generator {parameters:,} parameters, adversary: {judge}; {several}{networks.device}, "

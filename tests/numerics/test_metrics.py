@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from advtasks import components
 from advtasks.errors import UsageError
+from advtasks.evaluation.kid import kernel_distance
+from advtasks.evaluation.labels import class_accuracy, confusion, mean_iou, pixel_accuracy
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
-from advtasks.evaluation.psnr_ssim import luma, psnr_y, quantized, ssim_y
+from advtasks.evaluation.psnr_ssim import luma, psnr_rgb, psnr_y, quantized, ssim_rgb, ssim_y
 from advtasks.losses import PerceptualLoss
 from advtasks.torchvision_operators import import_torchvision
 
@@ -130,3 +132,41 @@ def test_vgg19_reads_its_weights_from_a_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             components.build("features", text)
+
+
+def test_kernel_distance_is_its_sum_and_zero_for_one_law() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (5, 7))
+    k = lambda a, b: (float(a @ b) / 4 + 1) ** 3  # noqa: E731
+    same = [sum(k(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j) / (len(z) * (len(z) - 1))
+            for z in (x, y)]  # fmt: skip
+    cross = sum(k(a, b) for a in x for b in y) / 35
+    assert kernel_distance(x, y) == pytest.approx(same[0] + same[1] - 2 * cross, rel=1e-12)
+    many = torch.randn(2, 1000, 16, generator=generator)
+    assert abs(kernel_distance(many[0], many[1])) < 0.01
+    assert kernel_distance(many[0], many[1] + 0.5) > 0.1
+    with pytest.raises(ValueError, match="at least two samples"):
+        kernel_distance(x[:1], y)
+
+
+def test_label_scores_by_hand() -> None:
+    wanted = torch.tensor([[0, 0, 0, 1], [1, 2, 2, 2]])
+    found = torch.tensor([[0, 0, 1, 1], [1, 2, 0, 3]])
+    assert confusion(found, wanted, 4).tolist() == [[2, 1, 0, 0], [0, 2, 0, 0], [1, 0, 1, 1], [0, 0, 0, 0]]
+    assert pixel_accuracy(found, wanted, 4) == 5 / 8
+    assert class_accuracy(found, wanted, 4) == pytest.approx((2 / 3 + 1 + 1 / 3) / 3)
+    assert mean_iou(found, wanted, 4) == pytest.approx((2 / 4 + 2 / 3 + 1 / 3 + 0) / 4)
+
+
+def test_psnr_and_ssim_of_colours_are_skimages() -> None:
+    generator = torch.Generator().manual_seed(1)
+    one = torch.rand(1, 3, 40, 33, generator=generator)
+    other = (one + 0.1 * torch.randn(one.shape, generator=generator)).clamp(0, 1)
+    a, b = ((x[0] * 255).round().permute(1, 2, 0).numpy().astype("uint8") for x in (one, other))
+    assert psnr_rgb(one, other).item() == pytest.approx(peak_signal_noise_ratio(b, a), abs=1e-6)
+    expected = structural_similarity(
+        a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
+    )[1][5:-5, 5:-5].mean()
+    assert ssim_rgb(one, other).item() == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError, match="too small"):
+        ssim_rgb(one[..., :10], other[..., :10])

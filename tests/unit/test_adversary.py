@@ -132,7 +132,7 @@ def test_refusals_say_what_to_do() -> None:
         Adversary(nn.Identity(), regularizers=["r1:gamma=much"])
     with pytest.raises(UsageError, match="named twice"):
         Adversary(nn.Identity(), regularizers=["r1", "r1:gamma=2"])
-    with pytest.raises(UsageError, match="layers must be 1 to 5"):
+    with pytest.raises(UsageError, match="layers must be 0 to 5"):
         components.build("discriminators", "patch:layers=9", in_channels=3)
 
 

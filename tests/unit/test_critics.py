@@ -18,6 +18,19 @@ def rand(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tens
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+@pytest.mark.parametrize(("layers", "side"), [(0, 1), (1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
+def test_a_logit_of_the_patch_critic_sees_what_it_says(layers: int, side: int) -> None:
+    torch.manual_seed(0)
+    critic = components.build("discriminators", f"patch:features=2:norm=none:layers={layers}", in_channels=1)
+    assert critic.receptive_field == side
+    picture = rand(1, 1, 640, 640).requires_grad_()
+    logits = critic(picture)
+    middle = logits.shape[-1] // 2
+    (slope,) = torch.autograd.grad(logits[0, 0, middle, middle], picture)
+    rows = slope[0, 0].abs().sum(1).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == side
+
+
 def test_haar_is_orthonormal_and_is_undone() -> None:
     picture = rand(2, 3, 12, 10, dtype=torch.float64)
     low, details = haar(picture)

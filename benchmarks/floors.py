@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
+from advtasks_pix2pix.generators import UNet
 from advtasks_sr.generators import SRResNet
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, l1_loss, relu, softplus
@@ -24,13 +25,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from advtasks.discriminators import VGGStyleDiscriminator
+from advtasks.discriminators import PatchDiscriminator, VGGStyleDiscriminator
 
 Step = Callable[[], None]
 Network = TypeVar("Network", bound=nn.Module)
 Norm = Literal["batch", "none", "spectral"]
 
 LOW, SCALE, SR_BATCH, SIDE, LATENT, GAN_BATCH = 32, 4, 4, 64, 100, 64
+PAIR_SIDE, PAIR_BATCH = 256, 1
+
+
+def batch_of(name: str) -> int:
+    """Samples of a step."""
+    return SR_BATCH if name.startswith("sr") else PAIR_BATCH if name == "pix2pix" else GAN_BATCH
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,29 @@ def srgan(setting: Setting) -> Step:
         with setting.autocast():
             of_fake = critic(fake).float()
         descend(optimizer, l1_loss(fake, real) + 5e-3 * softplus(-of_fake).mean())
+
+    return step
+
+
+def pix2pix(setting: Setting) -> Step:
+    """The 54.4 M U-Net with batch norm and dropout, 70x70 PatchGAN that sees the input, 100 L1 + GAN, batch 1."""
+    torch.manual_seed(0)
+    generator = setting.place(UNet(norm="batch", upsample="transposed", dropout=0.5, test_time="paper"))
+    critic = setting.place(PatchDiscriminator(6, norm="batch"))
+    optimizer, critic_optimizer = adam(generator, 2e-4, (0.5, 0.999)), adam(critic, 2e-4, (0.5, 0.999))
+    given, target = (setting.pixels(PAIR_SIDE, PAIR_BATCH) for _ in range(2))
+
+    def step() -> None:
+        condition, real = setting.floats(given), setting.floats(target)
+        critic.requires_grad_(True)
+        with setting.autocast():
+            fake = generator(condition)
+            of_real, of_fake = critic(real, condition).float(), critic(fake.detach(), condition).float()
+        descend(critic_optimizer, cross_entropy(of_real, of_fake))
+        critic.requires_grad_(False)
+        with setting.autocast():
+            of_fake = critic(fake, condition).float()
+        descend(optimizer, 100 * l1_loss(fake, real) + softplus(-of_fake).mean())
 
     return step
 

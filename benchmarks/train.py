@@ -4,8 +4,9 @@
 
 *Overhead*: a step of the framework (phases, checks, meters, seeds, schedules, clock, moving average) against its floor
 in ``floors.py`` at the same precision and layout. *Peer*: what a user runs, with loader, moving average and logging,
-against BasicSR's recipe re-written from its description in ``peers.py`` (fp32, contiguous, its optimiser and loader
-settings). *Plain*: the framework at its settings against the fp32, eager, contiguous floor.
+against BasicSR's and pytorch-CycleGAN-and-pix2pix's recipes re-written from their descriptions in ``peers.py`` and
+``pix2pix_peer.py`` (fp32, contiguous, their optimiser and loader settings). *Plain*: the framework at its settings
+against the fp32, eager, contiguous floor.
 
 Sides take turns; the ratio of each round counts, their median is reported, and rounds in which other processes used the
 processor are thrown away. The whole takes about 10 minutes.
@@ -14,7 +15,6 @@ processor are thrown away. The whole takes about 10 minutes.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -23,141 +23,27 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import floors
-import numpy as np
 import peers
+import pix2pix_peer
 import torch
-from advtasks_sr.patches import cut_patch
-from advtasks_sr.presets import SRGAN
-from advtasks_sr.task import SuperResolution
 from elsewhere import Elsewhere, serve
 from floors import Setting
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from sides import LAZY, Run, framework
 
-from advtasks import Adversary, VGGStyleDiscriminator
 from advtasks.allocator import keep_freed_memory
-from advtasks.config import RunConfig, StageConfig
-from advtasks.data.loader import Position, batches
 from advtasks.devices import computes_bf16
-from advtasks.mixture import AnyAdversary
-from advtasks.task import Batch, Judged, Task, Terms
-from advtasks.training.clock import Clock
-from advtasks.training.meters import Meters
-from advtasks.training.networks import Networks
-from advtasks.training.step import Step
 
-Run = Callable[[], None]
-LAZY = 16
-"""R1 every 16th step: that step is timed 16 at a time."""
-
+PEERS = {
+    "srresnet": ("BasicSR", peers.basicsr_srresnet),
+    "srgan": ("BasicSR", peers.basicsr_srgan),
+    "pix2pix": ("pytorch-CycleGAN-and-pix2pix", pix2pix_peer.pix2pix),
+}
 PEER_STEPS = 16
 """Iterations a turn against a peer, since its loader's queue of four batches is full when its turn begins."""
-
-
-class Synthesis(Task):
-    """Noise to pictures in [-1, 1], for the DCGAN steps."""
-
-    shares_fake: ClassVar[bool] = True
-
-    def generator(self) -> nn.Module:
-        return floors.DCGANGenerator()
-
-    def splits(self, cache: Any) -> Any:
-        raise NotImplementedError
-
-    def examples(self, folder: Path, cache: Any) -> Any:
-        raise NotImplementedError
-
-    def prepare(self, batch: Batch) -> Batch:
-        real = batch["real"]
-        noise = torch.randn(len(real), floors.LATENT, 1, 1, device=real.device)
-        return {"real": real.permute(0, 3, 1, 2).float().div_(127.5).sub_(1), "noise": noise}
-
-    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
-        output: Tensor = generator(batch["noise"])
-        return output.float()
-
-    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
-        return {}
-
-    def judged(self, batch: Batch, output: Tensor) -> dict[str, Judged]:
-        return {"image": Judged(batch["real"], output)}
-
-    def evaluate(self, generator: nn.Module | None, example: Any) -> Any:
-        raise NotImplementedError
-
-    def manifest(self) -> dict[str, Any]:
-        return {}
-
-
-def adversary(name: str) -> Adversary:
-    """The critic of a step, as its floor has it."""
-    critic, loss, regularizers, betas, rate = {
-        "srgan": (VGGStyleDiscriminator(), "non-saturating", [], (0.9, 0.99), 1e-4),
-        "dcgan": (floors.DCGANCritic("batch"), "non-saturating", [], (0.5, 0.999), 2e-4),
-        "wgan_gp": (floors.DCGANCritic("none"), "wasserstein", ["wgan-gp"], (0.5, 0.999), 2e-4),
-        "hinge_sn": (floors.DCGANCritic("spectral"), "hinge", [], (0.5, 0.999), 2e-4),
-        "lazy_r1": (floors.DCGANCritic("none"), "non-saturating", [f"r1:gamma=10:interval={LAZY}"], (0.5, 0.999), 2e-4),
-    }[name]
-    weight = 5e-3 if name == "srgan" else 1.0
-    return Adversary(critic, loss, regularizers=regularizers, weight=weight, learning_rate=rate, betas=betas)  # type: ignore[arg-type]
-
-
-class Patches(Dataset[Batch]):
-    """Random crops out of decoded pictures in memory, as the cache holds them."""
-
-    def __init__(self) -> None:
-        draws = np.random.default_rng(0)
-        self.high = draws.integers(0, 256, (16, 480, 480, 3), dtype=np.uint8)
-        self.low = draws.integers(0, 256, (16, 120, 120, 3), dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.high)
-
-    def __getitem__(self, position: Position) -> Batch:
-        draws = np.random.default_rng(position.seed)
-        return cut_patch(self.high[position.index], self.low[position.index], floors.LOW, floors.SCALE, 0.0, draws)
-
-
-def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Run:
-    """A step of the trainer. `loading` feeds it from the loader and reads the meters every 20 steps, as a run does."""
-    stage = StageConfig(name="stage", steps=10**6, weights={}, adversary=name != "srresnet", learning_rate=1e-4)
-    common: dict[str, Any] = {
-        "device": str(setting.device), "precision": setting.precision, "channels_last": setting.channels_last,
-        "compile": compile, "monitor": "off",
-    }  # fmt: skip
-    if name.startswith("sr"):
-        stage = dataclasses.replace(stage, weights={"l1": 1.0})
-        config: RunConfig = dataclasses.replace(SRGAN, stages=(stage,), batch=floors.SR_BATCH, **common)
-        task: Task = SuperResolution(config)
-        size = floors.LOW * floors.SCALE
-        data = {"low": setting.pixels(floors.LOW, floors.SR_BATCH), "high": setting.pixels(size, floors.SR_BATCH)}
-    else:
-        stage = dataclasses.replace(stage, learning_rate=2e-4)
-        config = RunConfig(stages=(stage,), batch=floors.GAN_BATCH, betas=(0.5, 0.999), **common)
-        task = Synthesis(config)
-        data = {"real": setting.pixels(floors.SIDE, floors.GAN_BATCH)}
-    adversaries: dict[str, AnyAdversary] = {"image": adversary(name)} if stage.adversary else {}
-    meters, networks = Meters(), Networks(task, config, adversaries)
-    step = Step(networks, config, stage, meters, Clock(setting.device))
-    stream = batches(Patches(), batch=floors.SR_BATCH, seed=0, pin_memory=setting.device.type == "cuda")
-    done = 0
-
-    def run() -> None:
-        nonlocal done
-        step.run(next(stream) if loading else data, done, done)
-        done += 1
-        if loading and done % 20 == 0:
-            meters.means()
-            meters.clear()
-            step.clock.take()
-
-    return run
 
 
 def others_share(before: tuple[float, float]) -> tuple[float, tuple[float, float]]:
@@ -251,14 +137,14 @@ def peak_memory(side: str, name: str, device: torch.device) -> float | None:
     return float(found.stdout) if found.returncode == 0 else None
 
 
-def best_setting(device: torch.device) -> Setting:
-    """bf16 where it is computed, channels-last: what --tune takes for these networks."""
-    return Setting("bf16" if computes_bf16(device) else "fp32", True, device)
+def best_setting(device: torch.device, name: str) -> Setting:
+    """bf16 where it is computed, channels-last but for the U-Net: what --tune takes for these networks."""
+    return Setting("bf16" if computes_bf16(device) else "fp32", name != "pix2pix", device)
 
 
 def make(side: str, name: str, device: torch.device) -> Run:
     """One side of one step."""
-    setting, compiled = best_setting(device), device.type == "cuda"
+    setting, compiled = best_setting(device, name), device.type == "cuda"
     if side == "framework":
         return framework(name, setting)
     if side == "as run":
@@ -268,12 +154,20 @@ def make(side: str, name: str, device: torch.device) -> Run:
     if side == "plain floor":
         setting = Setting("fp32", False, device)
     if side == "peer":
-        return {"srresnet": peers.basicsr_srresnet, "srgan": peers.basicsr_srgan}[name](device)
+        return PEERS[name][1](device)
     if name in ("wgan_gp", "lazy_r1") and side != "floor by hand":
         return {"wgan_gp": floors.wgan_gp, "lazy_r1": floors.lazy_r1}[name](setting, double_backward=True)
     return {
         f.__name__: f
-        for f in (floors.srresnet, floors.srgan, floors.dcgan, floors.wgan_gp, floors.hinge_sn, floors.lazy_r1)
+        for f in (
+            floors.srresnet,
+            floors.srgan,
+            floors.pix2pix,
+            floors.dcgan,
+            floors.wgan_gp,
+            floors.hinge_sn,
+            floors.lazy_r1,
+        )
     }[name](setting)  # type: ignore[no-any-return, operator]
 
 
@@ -285,13 +179,14 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
     sides += ["compiled"] if device.type == "cuda" and name in ("srresnet", "srgan", "dcgan", "hinge_sn") else []
     steps = LAZY if name == "lazy_r1" else 3 if device.type == "cpu" else 20
     found = compare({side: make(side, name, device) for side in sides}, device, rounds, steps, gate)
-    batch = floors.SR_BATCH if name.startswith("sr") else floors.GAN_BATCH
+    batch = floors.batch_of(name)
     work = floors.flops(make("floor", name, device), steps)
-    setting = best_setting(device)
+    setting = best_setting(device, name)
     ceiling = floors.convolution_ceiling(setting)
     seconds = found["seconds"]
     record = {
-        "step": name, "batch": batch, "gflop": work, "ceiling_gflop_per_s": ceiling, **found,
+        "step": name, "batch": batch, "precision": setting.precision, "channels_last": setting.channels_last,
+        "gflop": work, "ceiling_gflop_per_s": ceiling, **found,
         "overhead": ratio(found, "framework", "floor") - 1,
         "images_per_s": {side: batch / value for side, value in seconds.items()},
         "share_of_ceiling": {side: work / value / ceiling for side, value in seconds.items()},
@@ -303,10 +198,12 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
         fastest = min(("framework", *(["compiled"] if "compiled" in seconds else [])), key=lambda side: seconds[side])
         record["over_plain"] = ratio(found, "plain floor", fastest)
         text += f", {record['over_plain']:.2f} x the fp32 contiguous eager loop ({fastest})"
-    if name in ("srresnet", "srgan") and device.type == "cpu":
+    if name in PEERS and device.type == "cpu":
         against = compare_elsewhere(name, max(3, rounds // 2))
         record["peer"] = {**against, "ratio": ratio(against, "peer", "as run")}
-        text += f", {record['peer']['ratio']:.2f} x BasicSR's recipe (as run, with loader, average and logging)"
+        text += (
+            f", {record['peer']['ratio']:.2f} x {PEERS[name][0]}'s recipe (as run, with loader, average and logging)"
+        )
     print(text, flush=True)
     return record
 
@@ -320,7 +217,9 @@ def main() -> None:
     parser.add_argument(
         "--gate", type=float, default=0.04, help="share of the processor that others may use in a round"
     )
-    parser.add_argument("--only", nargs="*", default=["srresnet", "srgan", "dcgan", "wgan_gp", "hinge_sn", "lazy_r1"])
+    parser.add_argument(
+        "--only", nargs="*", default=["srresnet", "srgan", "pix2pix", "dcgan", "wgan_gp", "hinge_sn", "lazy_r1"]
+    )
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--memory", nargs=2, metavar=("SIDE", "STEP"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -348,7 +247,6 @@ def main() -> None:
             "machine": torch.cuda.get_device_name() if device.type == "cuda" else cores,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "setting": {"precision": best_setting(device).precision, "channels_last": True},
             "results": results,
         }  # fmt: skip
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from advtasks.errors import UsageError
 from advtasks.features.feature_network import FeatureNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -42,11 +43,24 @@ class EfficientNetLite(FeatureNetwork):
         self.freeze()
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Features with 16, 24, 40, 112 and 320 channels (variant 0)."""
+        """Features with 16, 24, 40, 112 and 320 channels (variant 0).
+
+        Raises:
+            UsageError: pictures are too small for the last scale.
+        """
         x = self.stem(self.normalized(pictures))
-        found = []
+        found: list[Tensor] = []
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            try:
+                x = block(x)
+            except RuntimeError as error:
+                if "Kernel size can't be greater" not in str(error):
+                    raise
+                height, width = pictures.shape[-2:]
+                raise UsageError(
+                    f"pictures of {width}x{height} are too small for the {len(self.ends)} scales of {self.name}: take "
+                    f"larger ones, or fewer scales ({self.name}:levels={max(len(found), 1)})"
+                ) from None
             if i in self.ends:
                 found.append(x)
         return found

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from advtasks_pix2pix.presets import QUICK as PAIRS
+from advtasks_pix2pix.task import Translation
 from advtasks_sr.presets import QUICK
 from advtasks_sr.task import SuperResolution
 from advtasks_synthesis.points import Points
 from advtasks_synthesis.presets import RING
-from test_golden import Bytes
+from test_golden import MADE, Bytes, Pairs
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
@@ -40,7 +42,7 @@ OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:c
 
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Task, loss, regularizer, augment."""
-    for task in ("points", "sr"):
+    for task in ("points", "sr", "pix2pix"):
         for loss in provided("losses"):
             yield task, loss, "", ""
         for name in provided("regularizers"):
@@ -60,7 +62,7 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         regularizers.append("weight-clipping:limit=1")
     if loss in ("began", "ebgan"):
         critic = "mlp-autoencoder:width=8" if task == "points" else "autoencoder:width=4"
-    if task == "sr" and "batch-norm" in (loss, regularizer.removeprefix("virtual-")):
+    if task != "points" and "batch-norm" in (loss, regularizer.removeprefix("virtual-")):
         critic = "patch:features=4:layers=2:norm=batch"
     adversary = AdversaryConfig(
         discriminator=critic,
@@ -86,6 +88,17 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         made: Task = Points(config)
         return config, made, Splits(made.splits(PictureCache(Path(tempfile.gettempdir()))).train, [])
     stages = tuple(dataclasses.replace(stage, weights={"l1": 1.0}) for stage in STAGES)
+    if task == "pix2pix":
+        adversary = dataclasses.replace(adversary, learning_rate=5e-3)
+        pairs = {
+            "generator": "unet:levels=2:width=4",
+            "crop": 16,
+            "target_pixels": "{}",
+            "ema_half_life": 100.0,
+            **MADE,
+        }
+        config = dataclasses.replace(PAIRS, stages=stages, adversary=adversary, **{**COMMON, **pairs})
+        return config, Translation(config), Splits(Pairs(made=True), [])
     generator = "srresnet:features=4:blocks=1"
     config = dataclasses.replace(QUICK, generator=generator, patch=16, stages=stages, adversary=adversary, **COMMON)
     return config, SuperResolution(config), Splits(Bytes(), [])

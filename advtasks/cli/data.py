@@ -48,6 +48,8 @@ def main(argv: list[str]) -> int:
         for item in items:
             print(f"  {item}")
     for name, task in provided.items():
+        if options.task is None and not task.spec.needs_data:
+            continue
         layout: Layout | None = resolve(task.spec.recognize)(options.folder) if task.spec.recognize else None
         if layout is None:
             print(f"{name}: nothing that this task can train on")

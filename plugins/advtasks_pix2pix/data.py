@@ -105,6 +105,7 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
         raise DataError(f"{config.data}: no picture is large enough to validate on (at least {_LEAST} pixels a side)")
     names = [Path(pair.name) for pair in validation]
     notes.append(f"{pairs.name}: {len(train)} pairs to train on, {len(validation)} to validate on ({_named(names)})")
+    notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
     contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
     crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
     return Splits(crops, validation, tuple(notes), contents)

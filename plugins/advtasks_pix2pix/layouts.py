@@ -19,7 +19,7 @@ from pathlib import Path
 
 from advtasks.data.folder import EXTENSIONS, find_pictures
 from advtasks.data.layout import Layout
-from advtasks.errors import DataError
+from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.pairing import (
     ENDING,
     SPLITS,
@@ -99,7 +99,10 @@ def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path
         found.add(split_of(path.relative_to(folder)), side, "/".join((*kept, bare(path.stem))), path)
     if not {"A", "B"} <= {side for (_, side), files in found.sides.items() if files}:
         return None
-    examples = {side: path.parent.name for (_, side), files in found.sides.items() for path in files.values()}
+    examples: dict[str, str] = {}
+    for (_, side), files in sorted(found.sides.items(), key=lambda item: item[0][0] != "train"):
+        for path in files.values():
+            examples.setdefault(side, path.parent.name)
     return found.result(
         "folders of both sides",
         f"pairs of equal name: A is {examples['A']}, B is {examples['B']}; A is the input (--direction BtoA turns it)",
@@ -203,6 +206,8 @@ def _rows(table: Path) -> list[dict[str, str]]:
 
 def recognize(folder: Path) -> Layout | None:
     """What ``advtasks data check`` tells about a folder; None if it holds no pictures."""
+    from advtasks_pix2pix.reading import survey
+
     try:
         pairs = find_pairs(folder)
     except DataError:
@@ -210,6 +215,13 @@ def recognize(folder: Path) -> Layout | None:
             pairs = find_pairs(folder, made=True)
         except DataError:
             return None
+    explanation, problems = pairs.explanation, list(pairs.problems)
+    for side in ("input", "target"):
+        found = [one for pair in pairs.every() if (one := getattr(pair, side)) is not None]
+        try:
+            explanation += f"; {'AB'[side == 'target']}: {survey(found, 'auto', folder).described}" if found else ""
+        except AdvtasksError as error:
+            problems.append(str(error))
     roles = {}
     for split in ("train", "validation", "test"):
         items: tuple[Pair, ...] = getattr(pairs, split)
@@ -217,8 +229,8 @@ def recognize(folder: Path) -> Layout | None:
         roles[f"{split}, B"] = tuple(pair.target.path for pair in items)
     return Layout(
         name=pairs.name,
-        explanation=pairs.explanation,
+        explanation=explanation,
         roles={name: files for name, files in roles.items() if files},
         ignored=pairs.ignored,
-        problems=pairs.problems,
+        problems=tuple(problems),
     )

@@ -41,6 +41,15 @@ class Pixels:
         """Channels of a network."""
         return self.classes if self.kind == "labels" else self.channels
 
+    @property
+    def described(self) -> str:
+        """For the user: ``label maps of 12 classes``, ``pictures of 3 channels, 8 bit``."""
+        if self.kind == "labels":
+            named = f" ({', '.join(self.names)})" if self.names else ""
+            return f"label maps of {self.classes} classes{named}"
+        depth = "floating point" if self.depth == 32 else f"{self.depth} bit"
+        return f"pictures of {self.channels} channel{'s' if self.channels > 1 else ''}, {depth}"
+
     def shown(self, pictures: Tensor) -> Tensor:
         """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures; classes mix their
         colours by their shares."""

@@ -167,8 +167,8 @@ def test_data_check_explains(advtasks, tmp_path: Path) -> None:
     code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
     assert code == 1
     for part in (
-        "pix2pix: folders of both sides: pairs of equal name: A is",
-        "A is the input (--direction BtoA turns it)",
+        "pix2pix: folders of both sides: pairs of equal name: ",
+        "A is trainA, B is trainB; A is the input (--direction BtoA turns it); A: pictures of 3 channels, 8 bit; B: ",
         "train, A: 1",
         "validation, B: 1",
         "lost.png: no partner of that name on side B",
@@ -179,3 +179,21 @@ def test_data_check_explains(advtasks, tmp_path: Path) -> None:
     code, out, _ = advtasks("data", "check", made(tmp_path / "plain", "a.png", "b.png"), "--task", "pix2pix")
     assert code == 0
     assert "every picture is a target" in out
+
+
+def test_data_check_knows_label_maps_and_what_is_wrong_with_them(advtasks, tmp_path: Path) -> None:
+    made(tmp_path, "img/1.jpg", "img/2.jpg")
+    for name, values in (("1.png", [[0, 1], [2, 4]]), ("2.png", [[3, 1], [2, 2]])):
+        (tmp_path / "label").mkdir(exist_ok=True)
+        Image.fromarray(np.array(values, np.uint8).repeat(6, 0).repeat(8, 1)).save(tmp_path / "label" / name)
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    code, out, _ = advtasks("data", "check", tmp_path)
+    assert code == 0
+    assert "A: label maps of 5 classes (sky, road); B: pictures of 3 channels, 8 bit" in out
+    assert "points" not in out, "a task that needs no folder has nothing to say"
+    (tmp_path / "label/2.png").unlink()
+    made(tmp_path, "label/2.jpg")
+    code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
+    assert code == 1
+    assert "problem:" in out
+    assert "label/2.jpg: a label map as JPEG" in out

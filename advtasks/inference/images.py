@@ -12,6 +12,12 @@ from advtasks.pictures.picture import Picture
 
 
 def from_array(array: NDArray[Any]) -> Picture:
+    """(H, W) or (H, W, C), C 1 to 4 with opacity last of 2 and 4.
+
+    Raises:
+        TypeError: another shape, or neither uint8 nor uint16.
+        ValueError: no pixels.
+    """
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
         raise TypeError(f"an array is (H, W) or (H, W, C) of uint8 or uint16, not {array.shape} of {array.dtype}")
     if not array.size:
@@ -23,15 +29,19 @@ def from_array(array: NDArray[Any]) -> Picture:
 
 
 def to_array(picture: Picture, dimensions: int) -> NDArray[Any]:
+    """(H, W) if that is asked for and there is one channel, (H, W, C) otherwise."""
     rows = picture.rows()
-    return rows[..., 0] if dimensions == 2 else rows
+    return rows[..., 0] if dimensions == 2 and rows.shape[2] == 1 else rows
 
 
 def to_pillow(picture: Picture) -> Image.Image:
+    """With profile, EXIF, density and palette; colours in 8 bit, since Pillow has no more."""
     rows = picture.rows()
     if rows.dtype == np.uint16 and rows.shape[2] > 1:
         rows = np.rint(rows / 257.0).astype(np.uint8)
     image = Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
+    if picture.metadata.palette:
+        image.putpalette(picture.metadata.palette)
     said = {"icc_profile": picture.metadata.icc, "exif": picture.metadata.exif, "dpi": picture.metadata.dpi}
     image.info.update({name: value for name, value in said.items() if value is not None})
     return image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -11,6 +11,11 @@ from advtasks.errors import UsageError
 from advtasks.inference.command import run_command
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from advtasks.bundle import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +45,8 @@ def main(argv: list[str]) -> int:
     network, manifest = open_model(options.model)
     if manifest.verb not in ("translate", "restore"):
         raise UsageError(f"{options.model} is a model for `advtasks {manifest.verb}`, not for translate")
-    random = bool(getattr(network, "noise_channels", 0)) or manifest.hyper_parameters.get("dropout", 0) > 0
-    if options.samples > 1 and not (random and _differs(network, manifest)):
+    several = _gives_several(network, manifest)
+    if options.samples > 1 and not several:
         raise UsageError(
             f"--samples {options.samples}: {options.model} gives one output for an input. Train with --noise 8, or "
             "with the preset paper"
@@ -54,11 +59,13 @@ def main(argv: list[str]) -> int:
         return run_command(options, make, OutputSize(1, name=label))
 
     if options.samples == 1:
-        return run("translated", None if not random else options.seed)
+        return run("translated", options.seed if several else None)
     seeds = range(options.seed, options.seed + options.samples)
     return max(run(f"translated-{seed}", seed) for seed in seeds)
 
 
-def _differs(network: Any, manifest: Any) -> bool:
-    """Whether evaluation is random."""
-    return bool(getattr(network, "noise_channels", 0)) or manifest.hyper_parameters.get("test_time") == "paper"
+def _gives_several(network: nn.Module, manifest: Manifest) -> bool:
+    """Whether an input has several outputs: by noise, or by dropout that stays on."""
+    options = manifest.hyper_parameters
+    dropout = options.get("test_time") == "paper" and options.get("dropout", 0) > 0
+    return bool(getattr(network, "noise_channels", 0)) or dropout

@@ -122,11 +122,20 @@ class Translator(ImageModel):
 
 
 class TranslationSource(FlatSource):
-    """Between pictures and class numbers, and what a network of translation takes and gives."""
+    """Between pictures and class numbers, and what a network of translation takes and gives.
+
+    Raises:
+        DataError: a label map is wanted, and this is none, or of other classes.
+    """
 
     def __init__(self, picture: Picture, given: Pixels, wanted: Pixels) -> None:
         super().__init__(picture, 3 if given.channels == 4 else given.channels)
         self.given, self.wanted = given, wanted
+        if given.kind == "labels":
+            if picture.pixels.shape[2] != 1 or picture.pixels.dtype != np.uint8:
+                raise DataError("this model takes label maps: one channel of 8 bits that holds numbers of classes")
+            if (highest := int(picture.pixels.max())) >= given.classes:
+                raise DataError(f"a label map of this model holds the classes 0 to {given.classes - 1}, not {highest}")
 
     def cut(self, top: int, bottom: int, left: int, right: int) -> Tensor:
         """(1, planes, h, w) float32 in [0, 1]."""

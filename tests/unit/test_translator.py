@@ -83,6 +83,11 @@ def test_label_maps_in(tmp_path: Path) -> None:
     Image.fromarray(wanted).save(tmp_path / "colour.png")
     with pytest.raises(DataError, match=r"colour.png: a label map is grey or has a palette"):
         painter(tmp_path / "colour.png")
+    assert np.array_equal(painter(numbers), wanted[..., :3])
+    with pytest.raises(DataError, match="classes 0 to 2, not 3"):
+        painter(numbers + 1)
+    with pytest.raises(DataError, match="takes label maps"):
+        painter(wanted)
 
 
 @pytest.mark.parametrize("suffix", [None, ".jpg"])
@@ -96,7 +101,9 @@ def test_label_maps_out_are_png_with_the_palette(tmp_path: Path, suffix: str | N
         assert image.mode == "P"
         assert image.getpalette()[:9] == [255, 0, 0, 0, 255, 0, 0, 0, 255]
         assert np.array_equal(np.asarray(image), numbers)
-    assert np.array_equal(np.asarray(finder(tmp_path / "photo.png")), numbers)
+    found = finder(tmp_path / "photo.png")
+    assert found.mode == "P"
+    assert np.array_equal(np.asarray(found), numbers)
 
 
 def test_opacity_as_a_channel_in_and_out(tmp_path: Path) -> None:

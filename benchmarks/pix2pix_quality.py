@@ -2,6 +2,8 @@
 
     python benchmarks/pix2pix_quality.py --data DIR [--images 6000] [--seeds 2] [--json benchmarks/results/FILE.json]
 
+What is recorded in FILE.json already is not trained again, so a run that was stopped goes on.
+
 Protocol: the pairs of DIR with its own validation split, the input is side A. All recipes train a U-Net of six levels
 and the same width on the same number of pictures seen. Measured on the whole validation pictures, from 8-bit values:
 L1 in levels, PSNR and SSIM of RGB, perceptual distances by two frozen ImageNet networks (EfficientNet-Lite0, which our
@@ -21,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -55,29 +56,28 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "ours (balanced)": ("balanced", "--batch", "4", "--generator", "unet:levels=6:width={width}",
                         "--ema-half-life", "500"),
 }  # fmt: skip
+CEILING = "real photographs (ceiling)"
 SCORES = ("pixel accuracy", "class accuracy", "IoU")
 
 
-def train(data: Path, out: Path, *flags: object, preset: str) -> float:
-    """A run of the command; gives its seconds."""
-    start = time.monotonic()
+def train(data: Path, out: Path, *flags: object, preset: str) -> None:
+    """A run of the command."""
     command = [sys.executable, "-m", "advtasks.cli.main", "train", f"pix2pix:{preset}", "--data", str(data)]
     command += ["--out", str(out), "--validate-every", "1000000", "--checkpoint-every", "1000000", *map(str, flags)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
-    return time.monotonic() - start
 
 
-def train_segmenter(data: Path, folder: Path, crop: int, images: int) -> tuple[Path, float]:
+def train_segmenter(data: Path, folder: Path, crop: int, images: int) -> Path:
     """Photographs to label maps with cross entropy alone."""
     stages = [{**to_plain(BALANCED)["stages"][0], "weights": {"cross-entropy": 1.0}, "learning_rate": 1e-3}]
     path = folder / "segmenter.yaml"
     path.write_text(to_yaml({"task": "pix2pix", "stages": stages}))
     flags = ("--config", path, "--direction", "BtoA", "--adversary.kind", "none", "--batch", 4, "--load", 0, "--crop",
              crop, "--generator", "unet:levels=6:width=32", "--steps", images // 4, "--ema-half-life", 500)  # fmt: skip
-    seconds = train(data, folder / "segmenter", *flags, preset="balanced")
-    return folder / "segmenter" / "bundle.safetensors", seconds
+    train(data, folder / "segmenter", *flags, preset="balanced")
+    return folder / "segmenter" / "bundle.safetensors"
 
 
 class Measure:
@@ -153,15 +153,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of recipes")
     parser.add_argument("--ignore", type=int, nargs="*", default=[], help="classes that are no labels")
+    parser.add_argument("--segmenter-images", type=int, default=14_000, help="that the segmenter sees")
     parser.add_argument("--segmenter", type=Path, help="bundle of one that is trained already")
     parser.add_argument("--keep", type=Path, help="folder for the runs")
     options = parser.parse_args()
     rows: dict[str, list[dict[str, float]]] = {}
     recorded: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
-        "images": options.images, "crop": options.crop, "width": options.width, "seeds": options.seeds,
+        "images": options.images, "crop": options.crop, "width": options.width,
+        "segmenter_images": options.segmenter_images,
         "protocol": " ".join((__doc__ or "").split("Protocol: ")[1].split()),
     }  # fmt: skip
+
+    if options.json and options.json.is_file():
+        known = json.loads(options.json.read_text())
+        if any(known[key] != recorded[key] for key in ("images", "crop", "width")):
+            raise SystemExit(f"{options.json} holds results of other options: give another file")
+        rows = known["recipes"]
 
     def note(name: str, row: dict[str, float]) -> None:
         rows.setdefault(name, []).append(row)
@@ -175,25 +183,25 @@ def main() -> None:
         segmenter = options.segmenter
         labelled = find_sides(TranslationConfig(data=options.data)).input.kind == "labels"
         if labelled and segmenter is None:
-            segmenter, seconds = train_segmenter(options.data, folder, options.crop, options.images)
-            print(f"segmenter trained in {seconds:.0f} s", flush=True)
+            segmenter = train_segmenter(options.data, folder, options.crop, options.segmenter_images)
         measure = Measure(options.data, PictureCache(folder / "cache"), segmenter, options.ignore)
         if segmenter is not None:
-            note("real photographs (ceiling)", measure(None))
+            rows.pop(CEILING, None)
+            note(CEILING, measure(None))
         for seed in range(options.seeds):
-            for name, (preset, *flags) in RECIPES.items():
-                if options.only and name not in options.only:
+            for number, (name, (preset, *flags)) in enumerate(RECIPES.items()):
+                if (options.only and name not in options.only) or len(rows.get(name, ())) > seed:
                     continue
-                out = folder / f"{preset}-{len(rows)}-{seed}"
+                out = folder / f"recipe{number}-seed{seed}"
                 given = [flag.format(width=options.width) for flag in flags]
                 batch = int(given[given.index("--batch") + 1])
                 try:
-                    seconds = train(options.data, out, *given, "--load", 0, "--crop", options.crop, "--seed", seed,
+                    train(options.data, out, *given, "--load", 0, "--crop", options.crop, "--seed", seed,
                                     "--steps", options.images // batch, preset=preset)  # fmt: skip
                 except RuntimeError as error:  # the others' hours must not be lost
                     print(f"{name} failed: {error}", flush=True)
                     continue
-                note(name, measure(out / "bundle.safetensors") | {"seconds": seconds})
+                note(name, measure(out / "bundle.safetensors"))
     names = list(dict.fromkeys(key for values in rows.values() for row in values for key in row))
     print("\n| recipe | " + " | ".join(names) + " |\n|" + " --- |" * (len(names) + 1))
     for name, values in rows.items():

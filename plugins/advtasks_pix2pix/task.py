@@ -158,33 +158,40 @@ class Translation(Task):
         given = None if example.input is None else _tensor(example.input).to(device)
         draws = SeededDraws(zlib.crc32(example.content.encode()))
         pair = self._floats(given, _tensor(example.target).to(device), draws)
-        if generator is None:
-            output = self.sides.input.shown(pair["input"])
-        else:
-            multiple = int(getattr(generator, "multiple_of", 1))
-            output = run_tiled(generator, pair["input"], scale=1, radius=None, multiple_of=multiple).to(device)
-        shown = self.sides.input.shown(pair["input"])
-        if self.labels:
-            numbers, wanted = output.argmax(1), pair["target"].argmax(1)
-            classes = self.sides.target.classes
-            values = [measure(numbers, wanted, classes) for measure in (pixel_accuracy, class_accuracy, mean_iou)]
-            chosen = one_hot(numbers, classes).permute(0, 3, 1, 2).float()
-            pictures = (shown[0], self.sides.target.shown(chosen)[0], self.sides.target.shown(pair["target"])[0])
-        else:
-            if generator is not None:
-                output = self.sides.target.shown(output)
-            output = (output.clamp(0, 1) * 255).round() / 255  # what a file would hold
-            target = (self.sides.target.shown(pair["target"]) * 255).round() / 255
-            values = [
-                255 * l1_loss(output, target).item(),
-                psnr_rgb(output, target).item(),
-                ssim_rgb(output, target).item(),
-                self.distance(output, target).item(),
-                *(measure(output, target).item() for measure in self.terms.measured),
-            ]
-            pictures = (shown[0], output[0], target[0])
+        output = pair["input"] if generator is None else self._translated(generator, pair["input"])
+        measured = self._measured_labels if self.labels else self._measured_pictures
+        values, outcome, target = measured(output, pair["target"], is_input=generator is None)
+        pictures = (self.sides.input.shown(pair["input"])[0], outcome[0], target[0])
         names = [metric.name for metric in self.metrics]
         return Evaluated(dict(zip(names, values, strict=True)), dict(zip(self.picture_names, pictures, strict=True)))
+
+    @staticmethod
+    def _translated(generator: nn.Module, given: Tensor) -> Tensor:
+        multiple = int(getattr(generator, "multiple_of", 1))
+        return run_tiled(generator, given, scale=1, radius=None, multiple_of=multiple).to(given.device)
+
+    def _measured_labels(self, output: Tensor, target: Tensor, is_input: bool) -> tuple[list[float], Tensor, Tensor]:
+        """Values of the metrics, and what to show."""
+        classes, shown = self.sides.target.classes, self.sides.target.shown
+        numbers, wanted = output.argmax(1), target.argmax(1)
+        values = [measure(numbers, wanted, classes) for measure in (pixel_accuracy, class_accuracy, mean_iou)]
+        return values, shown(one_hot(numbers, classes).permute(0, 3, 1, 2).float()), shown(target)
+
+    def _measured_pictures(self, output: Tensor, target: Tensor, is_input: bool) -> tuple[list[float], Tensor, Tensor]:
+        """The same; of 8-bit values, as a file would hold them."""
+        pixels = self.sides.input if is_input else self.sides.target
+        output, target = (
+            (picture.clamp(0, 1) * 255).round() / 255
+            for picture in (pixels.shown(output), self.sides.target.shown(target))
+        )
+        values = [
+            255 * l1_loss(output, target).item(),
+            psnr_rgb(output, target).item(),
+            ssim_rgb(output, target).item(),
+            self.distance(output, target).item(),
+            *(measure(output, target).item() for measure in self.terms.measured),
+        ]
+        return values, output, target
 
     def _device(self) -> torch.device:
         buffer = next(self.buffers(), None)

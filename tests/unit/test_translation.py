@@ -159,3 +159,26 @@ def test_presets_hold_together(name: str) -> None:
     assert set(make_adversaries(made, made.options)) == set(made.views())
     for stage in preset.stages:
         assert set(stage.weights) <= made.term_names
+
+
+@pytest.mark.parametrize(
+    "critic",
+    ["patch:features=4:layers=0", "patch:features=4:layers=3", "unet:width=4", "projected",
+     "vgg-style:width=4", "wavelet:width=4", "resnet:width=4"],
+)  # fmt: skip
+def test_every_critic_judges_pairs(critic: str) -> None:
+    """With the right input beside it an output may be judged otherwise than with a wrong one."""
+    made = task(LABELS, crop=64)
+    config = dataclasses.replace(made.options.adversary, discriminator=critic, regularizers=())
+    torch.manual_seed(0)
+    adversary = make_adversaries(made, dataclasses.replace(made.options, adversary=config))["image"]
+    batch = made.prepare(
+        {"input": torch.randint(0, 3, (2, 64, 64), dtype=torch.uint8),
+         "target": torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)}
+    )  # fmt: skip
+    output = torch.rand(2, 3, 64, 64, requires_grad=True)
+    judged = made.judged(batch, output)["image"]
+    own = adversary.term(judged.fake, judged.real, condition=judged.condition)
+    assert torch.autograd.grad(own, output)[0].abs().sum() > 0
+    other = adversary.term(judged.fake, judged.real, condition=judged.condition.roll(1, 1))
+    assert not torch.equal(own, other)

@@ -125,7 +125,7 @@ class Measure:
                 labels.append(wanted[seen])
         values = {name: statistics.mean(row[name] for row in rows) for name in rows[0]} if rows else {}
         if pooled:
-            values["KID (Lite2)"] = kernel_distance(torch.cat(pooled), torch.cat(self.real))
+            values["KID (Lite2)"] = kernel_distance(torch.cat(pooled), torch.cat(self.real)).value
         if read:
             pair = (torch.cat(read), torch.cat(labels), self.sides.input.classes)
             values |= dict(zip(SCORES, (pixel_accuracy(*pair), class_accuracy(*pair), mean_iou(*pair)), strict=True))

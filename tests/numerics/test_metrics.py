@@ -13,7 +13,6 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from advtasks import components
 from advtasks.errors import UsageError
-from advtasks.evaluation.kid import kernel_distance
 from advtasks.evaluation.labels import class_accuracy, confusion, mean_iou, pixel_accuracy
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
 from advtasks.evaluation.psnr_ssim import luma, psnr_rgb, psnr_y, quantized, ssim_rgb, ssim_y
@@ -132,21 +131,6 @@ def test_vgg19_reads_its_weights_from_a_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             components.build("features", text)
-
-
-def test_kernel_distance_is_its_sum_and_zero_for_one_law() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x, y = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (5, 7))
-    k = lambda a, b: (float(a @ b) / 4 + 1) ** 3  # noqa: E731
-    same = [sum(k(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j) / (len(z) * (len(z) - 1))
-            for z in (x, y)]  # fmt: skip
-    cross = sum(k(a, b) for a in x for b in y) / 35
-    assert kernel_distance(x, y) == pytest.approx(same[0] + same[1] - 2 * cross, rel=1e-12)
-    many = torch.randn(2, 1000, 16, generator=generator)
-    assert abs(kernel_distance(many[0], many[1])) < 0.01
-    assert kernel_distance(many[0], many[1] + 0.5) > 0.1
-    with pytest.raises(ValueError, match="at least two samples"):
-        kernel_distance(x[:1], y)
 
 
 def test_label_scores_by_hand() -> None:

@@ -1,0 +1,70 @@
+"""Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), on features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ROWS = 1024
+"""Of a matrix of distances that are there at a time."""
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """How the fake samples lie among the real ones."""
+
+    precision: float
+    """Share of fakes within the neighbourhood of a real one."""
+    recall: float
+    """Share of real ones within the neighbourhood of a fake."""
+    density: float
+    """Mean number of neighbourhoods of real ones that a fake lies in, over k; 1 for one law, more for fewer modes."""
+    coverage: float
+    """Share of real ones in whose neighbourhood there is a fake."""
+
+
+def manifold(real: Tensor, fake: Tensor, nearest: int = 5, nearest_for_precision: int = 3) -> Manifold:
+    """Of features (N, d) and (M, d), by Euclidean distance; a neighbourhood reaches to the k-th nearest of one's own
+    kind.
+
+    Args:
+        nearest: k of density and coverage (their paper: 5).
+        nearest_for_precision: k of precision and recall (their paper: 3).
+
+    Raises:
+        ValueError: not more samples than k.
+    """
+    most = max(nearest, nearest_for_precision)
+    if min(len(real), len(fake)) <= most:
+        raise ValueError(f"more than {most} samples of each are needed, got {len(real)} and {len(fake)}")
+    real, fake = real.double(), fake.double()
+    radii = {k: _radii(real, k) for k in {nearest, nearest_for_precision}}
+    of_fake = _radii(fake, nearest_for_precision)
+    within = torch.zeros(len(fake), dtype=torch.bool)
+    counts = torch.zeros(len(fake), dtype=torch.float64)
+    recalled, covered = torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)
+    for start in range(0, len(real), _ROWS):
+        rows = slice(start, start + _ROWS)
+        distances = torch.cdist(real[rows], fake)
+        within |= (distances <= radii[nearest_for_precision][rows, None]).any(0)
+        inside = distances <= radii[nearest][rows, None]
+        counts += inside.sum(0)
+        covered[rows] = inside.any(1)
+        recalled[rows] = (distances <= of_fake).any(1)
+    return Manifold(
+        precision=within.double().mean().item(),
+        recall=recalled.double().mean().item(),
+        density=counts.mean().item() / nearest,
+        coverage=covered.double().mean().item(),
+    )
+
+
+def _radii(samples: Tensor, k: int) -> Tensor:
+    """Distance of each to its k-th nearest of the others."""
+    found = [
+        torch.cdist(samples[start : start + _ROWS], samples).kthvalue(k + 1, dim=1).values
+        for start in range(0, len(samples), _ROWS)
+    ]
+    return torch.cat(found)

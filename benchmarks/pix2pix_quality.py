@@ -31,6 +31,7 @@ from advtasks_pix2pix.config import TranslationConfig
 from advtasks_pix2pix.data import find_sides, load_folder
 from advtasks_pix2pix.pixels import to_network
 from advtasks_pix2pix.presets import BALANCED
+from tables import spread
 from torch import Tensor
 
 from advtasks.atomic import write_text
@@ -134,12 +135,6 @@ class Measure:
     @staticmethod
     def _applied(network: Any, given: Tensor) -> Tensor:
         return run_tiled(network, given, scale=1, radius=None, multiple_of=int(network.multiple_of))
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the range where there are several."""
-    text = f"{statistics.mean(values):.4g}"
-    return text if len(values) == 1 else f"{text} ({min(values):.4g} to {max(values):.4g})"
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ import torch
 from advtasks_sr.data import load_folder
 from advtasks_sr.lows import make_low_side
 from advtasks_sr.presets import QUICK
+from tables import spread
 
 from advtasks.atomic import write_text
 from advtasks.bundle import load_bundle
@@ -101,12 +102,6 @@ class Lite0:
             output = (output.clamp(0, 1) * 255).round() / 255
             values.append(unit_distance(self.features(output), self.features(high)).item())
         return statistics.mean(values)
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the range where there are several."""
-    text = f"{statistics.mean(values):.4g}"
-    return text if len(values) == 1 else f"{text} ({min(values):.4g} to {max(values):.4g})"
 
 
 def main() -> None:

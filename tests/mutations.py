@@ -48,8 +48,36 @@ BLEND = "tests/unit/test_blend.py"
 TILES = "tests/unit/test_tiling.py"
 ENGINE = "tests/unit/test_engine.py"
 ENCODERS = "tests/unit/test_encoders.py"
+TRANSLATION = "tests/unit/test_translation.py"
+TRANSLATION_DATA = "tests/unit/test_translation_data.py"
+TRANSLATOR = "tests/unit/test_translator.py"
+DISTRIBUTIONS = "tests/numerics/test_distribution_metrics.py"
 
 MUTATIONS = [
+    Mutation("label maps are interpolated (pix2pixHD #206)", "../plugins/advtasks_pix2pix/crops.py",
+             "how = cv2.INTER_NEAREST_EXACT if labels else", "how = cv2.INTER_AREA if False else", TRANSLATION_DATA),
+    Mutation("one side of a pair is mirrored", "../plugins/advtasks_pix2pix/crops.py",
+             "np.array(hflip(part) if mirrored else part)",
+             'np.array(hflip(part) if mirrored and name == "target" else part)', TRANSLATION_DATA),
+    Mutation("the critic does not see the input", "../plugins/advtasks_pix2pix/task.py",
+             "found[name] = Judged(real, fake, condition)", "found[name] = Judged(real, fake, condition * 0)", TRANSLATION),
+    Mutation("a wrong label map is passed over as a broken file is", "../plugins/advtasks_pix2pix/reading.py",
+             "        raise LabelError(\n            f\"{side.path}: holds",
+             "        raise DataError(\n            f\"{side.path}: holds", "tests/cli/test_translate.py"),
+    Mutation("opacity is written over a channel", "inference/tensors.py",
+             "if kind.alpha and self.picture.alpha is not None:", "if self.picture.alpha is not None:", TRANSLATOR),
+    Mutation("transparent inputs of four channels are laid on white", "../plugins/advtasks_pix2pix/translator.py",
+             "colour = PictureSource.cut(self, top, bottom, left, right).clamp(0, 1)",
+             "colour = super().cut(top, bottom, left, right)", TRANSLATOR),
+    Mutation("another noise for each tile", "../plugins/advtasks_pix2pix/translator.py",
+             "            torch.manual_seed(self.seed)\n", "            torch.seed()\n", TRANSLATOR),
+    Mutation("Frechet distance of covariances with N below the dimensions (BigGAN #49)", "evaluation/frechet.py",
+             "root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T", "root = torch.linalg.cholesky(one)", DISTRIBUTIONS),
+    Mutation("KID with the samples' kernel with themselves", "evaluation/kid.py",
+             "return matrix.sum(1) - matrix.diagonal()", "return matrix.sum(1)", DISTRIBUTIONS),
+    Mutation("precision and recall turned around", "evaluation/manifold.py",
+             "precision=within.double().mean().item(),\n        recall=recalled",
+             "precision=recalled.double().mean().item(),\n        recall=within", DISTRIBUTIONS),
     Mutation("the context is one pixel short", "inference/tiling.py",
              "return -(-(self.radius or 0) // self.multiple_of) * self.multiple_of",
              "return max(-(-(self.radius or 0) // self.multiple_of) * self.multiple_of - 1, 0)", TILES),

@@ -12,7 +12,8 @@ from advtasks.plugins import plugins, resolve
 
 VERBS = {
     "train": ("train a task on a folder of pictures, or resume a run", "advtasks.cli.train:main"),
-    "evaluate": ("measure a model on a folder of pictures", "advtasks.cli.evaluate:main"),
+    "evaluate": ("measure models, or folders of generated pictures", "advtasks.cli.evaluate:main"),
+    "compare": ("compare score cards that were measured in the same way", "advtasks.cli.compare:main"),
     "runs": ("list runs with their state and metrics", "advtasks.cli.runs:main"),
     "report": ("write the report page of a run again, or compare runs", "advtasks.cli.report:main"),
     "models": ("show what a model file holds", "advtasks.cli.models:main"),

@@ -58,13 +58,9 @@ class PictureCache:
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
         and read-only."""
-        path = self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
-        self._used.add(path)
-        with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):  # missing or damaged: made again below
-            mapped = _map(path)
-            os.utime(path)
-            return mapped
-        made = make()
+        if (known := self.known(content, recipe)) is not None:
+            return known
+        path, made = self._path(content, recipe), make()
         try:
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, made, allow_pickle=False)
@@ -74,6 +70,19 @@ class PictureCache:
                 "another folder with --cache DIR or ADVTASKS_CACHE."
             ) from error
         return _map(path)
+
+    def known(self, content: str, recipe: str) -> NDArray[Any] | None:
+        """What :meth:`array` would give without making it; None where it is missing or damaged."""
+        path = self._path(content, recipe)
+        self._used.add(path)
+        with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):
+            mapped = _map(path)
+            os.utime(path)
+            return mapped
+        return None
+
+    def _path(self, content: str, recipe: str) -> Path:
+        return self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
 
     def rgb8(self, path: Path) -> tuple[str, Array]:
         """Fingerprint and decoded (H, W, 3) pixels of a picture.

@@ -1,0 +1,215 @@
+"""Score cards: folders against folders, what is refused, and what each metric sees."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from advtasks import components
+from advtasks.data.cache import PictureCache
+from advtasks.evaluation import folder_features as features_module
+from advtasks.evaluation.cards import ScoreCard, check_comparable
+from advtasks.evaluation.distributions import distribution_card
+from advtasks.evaluation.folder_features import FolderFeatures, folder_features, resized
+from advtasks.features import FeatureNetwork
+
+PHOTOS = Path(__file__).parents[2] / "datasets" / "photos"
+
+
+@pytest.fixture(scope="module")
+def network() -> FeatureNetwork:
+    return components.build("features", "efficientnet-lite0:levels=2")
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[Image.Image]:
+    """Parts of real photographs, six of each of ten."""
+    rng = np.random.default_rng(0)
+    found = []
+    for path in sorted(PHOTOS.rglob("*.jpg"))[:10]:
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
+        for _ in range(6):
+            left, top = (int(rng.integers(side - 128)) for side in whole.size)
+            found.append(whole.crop((left, top, left + 128, top + 128)))
+    return found
+
+
+def folder(place: Path, pictures: list[Image.Image], suffix: str = ".png") -> Path:
+    place.mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        picture.save(place / f"{number:03d}{suffix}")
+    return place
+
+
+def noisy(strength: float) -> Callable[[Image.Image], Image.Image]:
+    def change(picture: Image.Image) -> Image.Image:
+        rng = np.random.default_rng(1)
+        values = np.asarray(picture) + rng.normal(0, 255 * strength, (*picture.size[::-1], 3))
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+    return change
+
+
+def compressed(quality: int) -> Callable[[Image.Image], Image.Image]:
+    def change(picture: Image.Image) -> Image.Image:
+        buffer = io.BytesIO()
+        picture.save(buffer, format="JPEG", quality=quality)
+        return Image.open(buffer).convert("RGB")
+
+    return change
+
+
+def blurred(radius: float) -> Callable[[Image.Image], Image.Image]:
+    return lambda picture: picture.filter(ImageFilter.GaussianBlur(radius))
+
+
+def values(card: ScoreCard) -> dict[str, float]:
+    return {score.name: score.value for score in card.scores}
+
+
+@pytest.mark.parametrize(
+    "ladder",
+    [[noisy(0.03), noisy(0.1), noisy(0.25)], [blurred(0.7), blurred(1.5), blurred(4)],
+     [compressed(60), compressed(20), compressed(5)]],
+    ids=["noise", "blur", "jpeg"],
+)  # fmt: skip
+def test_distances_order_the_ladder_of_defects(
+    ladder: list, crops: list[Image.Image], network: FeatureNetwork, tmp_path: Path
+) -> None:
+    cache = PictureCache(tmp_path / "cache")
+    real = folder_features(folder(tmp_path / "real", crops[::2]), network, cache)
+    steps = [lambda picture: picture, *ladder]
+    found = []
+    for number, change in enumerate(steps):
+        fake = folder_features(folder(tmp_path / f"{number}", [change(p) for p in crops[1::2]]), network, cache)
+        found.append(values(distribution_card("x", fake, real, network.name, "")))
+    for name in ("frechet", "kernel"):
+        series = [row[name] for row in found]
+        assert series == sorted(series), f"{name}: {series}"
+    assert found[-1]["precision"] < found[0]["precision"]
+
+
+def test_lost_modes_are_seen(crops: list[Image.Image], network: FeatureNetwork, tmp_path: Path) -> None:
+    cache = PictureCache(tmp_path / "cache")
+    real = folder_features(folder(tmp_path / "real", crops), network, cache)
+    few = [noisy(0.01)(crops[i % 6]) for i in range(60)]  # one photograph of ten
+    card = values(distribution_card("x", folder_features(folder(tmp_path / "few", few), network, cache), real, "", ""))
+    same = values(distribution_card("y", real, real, "", ""))
+    assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
+    assert same["frechet"] == pytest.approx(0, abs=1e-3)
+    assert same["copies"] == 1
+    assert card["recall"] < 0.5
+    assert card["coverage"] < 0.5
+
+
+def test_features_do_not_depend_on_batches_and_are_computed_once(
+    crops: list[Image.Image], network: FeatureNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = folder(tmp_path / "real", crops[:20])
+    (place / "broken.png").write_bytes(b"no picture")
+    found = []
+    for size in (1, 7, 32):
+        monkeypatch.setattr(features_module, "BATCH", size)
+        found.append(folder_features(place, network, PictureCache(tmp_path / f"cache{size}")))
+    for other in found[1:]:
+        torch.testing.assert_close(other.features, found[0].features, rtol=1e-4, atol=1e-4)
+    assert found[0].sizes == {(128, 128): 20}
+    assert "broken.png" in found[0].errors[0]
+    monkeypatch.setattr(features_module, "read_picture", lambda path: pytest.fail("decoded again"))
+    again = [path for path in place.iterdir() if path.name != "broken.png"]
+    assert again
+    (place / "broken.png").unlink()
+    known = folder_features(place, network, PictureCache(tmp_path / "cache32"))
+    assert torch.equal(known.features, found[2].features)
+
+
+def test_resizing_is_pillows_antialiased_filter() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (301, 177, 3), dtype=np.uint8)
+    found = resized(pixels, 64)
+    for channel in range(3):
+        image = Image.fromarray(pixels[..., channel].astype(np.float32))
+        expected = np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC)) / 255
+        assert np.abs(found[channel] - expected.clip(0, 1)).max() < 1e-6
+    flat = resized(np.full((50, 80, 3), 200, np.uint8), 64)
+    assert np.abs(flat - 200 / 255).max() < 1e-6
+
+
+def test_folders_are_measured_by_the_command_and_cards_compared(
+    advtasks, crops: list[Image.Image], tmp_path: Path
+) -> None:
+    real = folder(tmp_path / "real", crops[:30])
+    good = folder(tmp_path / "good", [noisy(0.01)(p) for p in crops[30:54]])
+    bad = folder(tmp_path / "bad", [blurred(4)(p) for p in crops[30:54]])
+    backbone = ("--backbone", "efficientnet-lite0:levels=2")
+    code, out, err = advtasks("evaluate", good, bad, "--data", real, "--json", tmp_path / "card.json", *backbone)
+    assert code == 0, err
+    for part in ("good", "bad", "Fréchet distance (efficientnet-lite0)", "kernel distance", "coverage, k=5", "to",
+                 "24 generated pictures are few"):  # fmt: skip
+        assert part in out
+    cards = [tmp_path / f"card-{name}.json" for name in ("good", "bad")]
+    one, other = (values(ScoreCard.load(card)) for card in cards)
+    assert one["frechet"] < other["frechet"]
+    code, out, _ = advtasks("compare", *cards)
+    assert code == 0
+    assert "good" in out
+    assert "*" in out
+    jpeg = folder(tmp_path / "jpeg", [noisy(0.01)(p) for p in crops[30:50]], ".jpg")
+    code, out, _ = advtasks("evaluate", jpeg, "--data", real, "--json", tmp_path / "jpeg.json", *backbone)
+    assert code == 0
+    assert "compression is measured, too" in out
+    code, _, err = advtasks("compare", cards[0], tmp_path / "jpeg.json")
+    assert code == 2
+    assert "cannot be compared" in err
+    assert "generated pictures: 24 and 20" in err
+    assert "format of generated pictures: png and jpg" in err
+
+
+def test_what_cannot_be_measured_is_said(advtasks, crops: list[Image.Image], tmp_path: Path) -> None:
+    real = folder(tmp_path / "real", crops[:20])
+    few = folder(tmp_path / "few", crops[:3])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.json").write_text('{"a": 1}')
+    for arguments, code, message in (
+        (("evaluate", few, "--data", real), 2, "few: 3 generated and 20 real pictures: 16 of each are needed"),
+        (("evaluate", tmp_path / "empty", "--data", real), 1, "empty: no pictures found"),
+        (("evaluate", few, "--data", tmp_path / "none"), 1, "none: no such folder"),
+        (("evaluate", "--data", real), 2, "name at least one model or folder"),
+        (("evaluate", few, tmp_path / "x.safetensors", "--data", real), 2, "give one kind"),
+        (("compare", tmp_path / "text.json"), 2, "two score cards or more"),
+        (("compare", tmp_path / "text.json", tmp_path / "text.json"), 1, "text.json: not a score card"),
+        (("compare", tmp_path / "no.json", tmp_path / "text.json"), 1, "no.json: cannot be read"),
+    ):
+        found, _, err = advtasks(*arguments, *(() if arguments[0] == "compare" else ("--backbone",
+                                 "efficientnet-lite0:levels=2")))  # fmt: skip
+        assert (found, message in err) == (code, True), (arguments, err)
+
+
+def test_nan_features_are_refused(network: FeatureNetwork) -> None:
+    good = FolderFeatures(
+        torch.randn(20, 4), tuple("abcdefghijklmnopqrst"), Counter({".png": 20}), Counter({(8, 8): 20}), ()
+    )
+    bad = FolderFeatures(torch.full((20, 4), float("nan")), *list(good.__dict__.values())[1:])
+    with pytest.raises(ValueError, match="NaN"):
+        distribution_card("x", bad, good, "b", "")
+
+
+def test_cards_keep_all_they_say(tmp_path: Path) -> None:
+    side = FolderFeatures(torch.randn(20, 4, generator=torch.Generator().manual_seed(0)),
+                          tuple("abcdefghijklmnopqrst"), Counter({".png": 20}),
+                          Counter({(8, 8): 20}), ("x: broken",))  # fmt: skip
+    card = distribution_card("x", side, side, "b", "0")
+    assert any("files of the real ones" in warning for warning in card.warnings)
+    assert any("could not be read" in warning for warning in card.warnings)
+    card.save(tmp_path / "card.json")
+    assert ScoreCard.load(tmp_path / "card.json") == card
+    assert json.loads((tmp_path / "card.json").read_text())["protocol"]["seed"] == 0
+    check_comparable([card, card])

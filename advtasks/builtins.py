@@ -69,6 +69,7 @@ def advtasks_regularizers() -> list[Component]:
         _regularizer("max-gp", "MaxGradientPenalty", "the steepest place (Zhou et al. 2019)"),
         _regularizer("dragan", "Dragan", "gradient norm 1 around real samples (Kodali et al. 2017)"),
         _regularizer("ma-gp", "MatchingAwarePenalty", "gradient of matching pairs (DF-GAN: Tao et al. 2022)"),
+        _regularizer("gan-int", "ConditionInterpolation", "fakes of conditions between two (Reed et al. 2016)"),
         _regularizer("matching-aware", "MatchingAware", "wrong conditions are fakes (GAN-CLS: Reed et al. 2016)"),
         _regularizer("path-length", "PathLength", "even steps in latent space (Karras et al. 2020)"),
         _regularizer("spectral-norm", "SpectralNorm", "critic layers of spectral norm 1 (Miyato et al. 2018)"),
@@ -130,6 +131,12 @@ def advtasks_features() -> list[Component]:
                   build="advtasks.features.efficientnet_lite:EfficientNetLite", fixed={"variant": 2}),
         Component(name="vgg19", summary="VGG19 conv5_4 before ReLU (SRGAN); needs vgg19:weights=FILE",
                   build="advtasks.features.vgg:VGG19"),
+        Component(name="inception-v3", summary="of FID; needs inception-v3:weights=FILE",
+                  build="advtasks.features.inception:InceptionV3"),
+        Component(name="torchvision", summary="any classifier; needs torchvision:model=NAME:weights=FILE",
+                  build="advtasks.features.torchvision_network:TorchvisionNetwork"),
+        Component(name="transformers", summary="any vision model (CLIP, DINOv2): transformers:model=FOLDER",
+                  build="advtasks.features.transformers_network:TransformersNetwork"),
     ]  # fmt: skip
 
 

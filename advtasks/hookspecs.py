@@ -133,5 +133,9 @@ class HookSpecs:
         target (N, 3, H, W) in [0, 1] and give (N,)."""
 
     @hookspec
+    def advtasks_text_encoders(self) -> Sequence[Component]:  # type: ignore[empty-body]
+        """Frozen text encoders: objects with ``name``, ``width``, ``fingerprint`` and ``encode(texts)``."""
+
+    @hookspec
     def advtasks_trackers(self) -> Sequence[Component]:  # type: ignore[empty-body]
         """Trackers beside ``metrics.jsonl``: called with the run folder."""

@@ -32,6 +32,7 @@ KINDS = (
     "optimizers",
     "features",
     "distances",
+    "text_encoders",
     "trackers",
 )
 

@@ -42,6 +42,9 @@ class Judged:
     """The noise (N, Z) that `fake` was made from."""
     synthesize: Callable[[Tensor], Tensor] | None = None
     """From a latent to a sample, row by row like `fake`; for regularizers that move in latent space."""
+    synthesize_under: Callable[[Tensor], Tensor] | None = None
+    """From an embedding (N, E) in the place of `condition` to a sample, with the same latent; for those that move in
+    the space of conditions."""
 
     def detached(self) -> Judged:
         """Without the generator's graph."""
@@ -152,11 +155,17 @@ class Task(nn.Module, abc.ABC):
     picture_names: ClassVar[tuple[str, ...]] = ("output",)
     """The pictures that :meth:`evaluate` gives, in the order to show them; ``output`` is the one that differs between
     methods."""
+    reference: ClassVar[str | None] = None
+    """That of :attr:`picture_names` which the output should equal, where there is one."""
     term_names: ClassVar[frozenset[str]] = frozenset()
     """The names that stages may give weights to."""
     latent: ClassVar[str | None] = None
     """The entry of a prepared batch that is the generator's noise, for tasks that have one: :meth:`prepare` draws it,
     so one draw serves all phases, and regularizers such as path length may move it."""
+
+    embedding: ClassVar[str | None] = None
+    """The entry of a prepared batch that is the embedding which the generator is conditioned on and critics are shown,
+    for tasks that have one: regularizers such as gan-int may move it."""
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()

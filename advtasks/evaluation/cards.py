@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class ScoreCard:
     scores: tuple[Score, ...]
     warnings: tuple[str, ...] = ()
     """What keeps the numbers from saying what they seem to say."""
+    code: str = field(default_factory=lambda: f"advtasks {version('advtasks')}")
+    """The program that measured; its way of measuring is part of the protocol."""
 
     def save(self, path: Path) -> None:
         """As JSON."""
@@ -59,7 +62,7 @@ class ScoreCard:
             if found.pop("score_card") != 1:
                 raise ValueError("of another version")
             scores = tuple(Score(**score) for score in found["scores"])
-            return cls(found["name"], found["protocol"], scores, tuple(found["warnings"]))
+            return cls(found["name"], found["protocol"], scores, tuple(found["warnings"]), found["code"])
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:

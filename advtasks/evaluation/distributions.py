@@ -3,107 +3,138 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import torch
 
 from advtasks.evaluation.cards import Score, ScoreCard
-from advtasks.evaluation.folder_features import SIDE, FolderFeatures
-from advtasks.evaluation.frechet import frechet_distance, frechet_infinity
-from advtasks.evaluation.kid import kernel_distance
+from advtasks.evaluation.diversity import pair_similarity
+from advtasks.evaluation.doubts import doubts, enough
+from advtasks.evaluation.folder_features import PATCH_SIDE, FolderFeatures
+from advtasks.evaluation.frechet import FrechetReference, frechet_infinity
+from advtasks.evaluation.inception_score import inception_score
+from advtasks.evaluation.kid import gaussian, kernel_distance
 from advtasks.evaluation.manifold import manifold
+from advtasks.evaluation.modes import class_coverage
 from advtasks.evaluation.moments import Moments
+from advtasks.evaluation.sliced_wasserstein import patch_distance, sliced_wasserstein
+from advtasks.evaluation.support import nearest, nearest_other, support_size
+from advtasks.features import FeatureNetwork
+from advtasks.features.weight_files import weights_hash
 
 NEAREST, NEAREST_FOR_PRECISION = 5, 3
-MEASURES = 1
+MEASURES = 2
 """Counts changes of what is computed here."""
 LEAST = 16
 """Pictures below which nothing is measured."""
-_PER_DIMENSION = 10
-"""Pictures a dimension below which a Fréchet distance is mostly bias."""
+PAIRS = 50
 
 
 def distribution_card(
-    name: str, fake: FolderFeatures, real: FolderFeatures, backbone: str, weights: str, seed: int = 0
+    name: str,
+    fake: FolderFeatures,
+    real: FolderFeatures,
+    network: FeatureNetwork,
+    train: FolderFeatures | None = None,
+    seed: int = 0,
+    splits: int = 1,
 ) -> ScoreCard:
     """All scores of generated pictures.
 
     Args:
-        backbone: name of the network that the features are from; metrics bear it.
-        weights: its hash.
+        network: that the features are from; metrics bear its name.
+        train: pictures that the generator was trained on, where they are others than `real`: copies are looked for
+            among them.
+        splits: of the Inception score; the papers take 1 or 10.
 
     Raises:
-        ValueError: fewer than :data:`LEAST` pictures on a side, or features that are no numbers.
+        ValueError: fewer than :data:`LEAST` pictures on a side, or fewer than splits.
     """
     if min(len(fake.features), len(real.features)) < LEAST:
         raise ValueError(
-            f"{len(fake.features)} generated and {len(real.features)} real pictures: {LEAST} of each are needed"
+            f"{len(fake.features)} generated and {len(real.features)} real pictures: {LEAST} of each are needed, and "
+            f"{enough(fake)} for a Fréchet distance that is not mostly bias"
         )
-    of_fake, of_real = Moments.of(fake.features), Moments.of(real.features)
-    endless = frechet_infinity(fake.features, of_real, seed=seed)
-    kernel = kernel_distance(fake.features, real.features)
-    found = manifold(real.features, fake.features, NEAREST, NEAREST_FOR_PRECISION)
-    nearest = torch.cat([torch.cdist(part, real.features).amin(1) for part in fake.features.split(1024)])
-    among = torch.cdist(real.features[:2048], real.features[:2048]).fill_diagonal_(float("inf")).amin(1)
-    close = (nearest < among.quantile(0.01)).double().mean().item()
-    scores = (
-        Score("frechet", f"Fréchet distance ({backbone})", frechet_distance(of_fake, of_real), False),
-        Score("frechet_infinity", f"Fréchet distance, N to infinity ({backbone})", endless.value, False, endless.low,
-              endless.high),
-        Score("kernel", f"kernel distance ({backbone})", kernel.value, False, kernel.low, kernel.high),
-        Score("precision", f"precision, k={NEAREST_FOR_PRECISION} ({backbone})", found.precision, True),
-        Score("recall", f"recall, k={NEAREST_FOR_PRECISION} ({backbone})", found.recall, True),
-        Score("density", f"density, k={NEAREST} ({backbone})", found.density, True),
-        Score("coverage", f"coverage, k={NEAREST} ({backbone})", found.coverage, True),
-        Score("copies", "share closer to a real picture than 99 % of those are to each other", close, False),
-    )  # fmt: skip
+    of = f"({network.name})"
+    scores = [
+        *_moments(fake, real, network, of, seed),
+        *_neighborhoods(fake, real, of),
+        *_classes(fake, real, network, of, splits),
+        *_slices(fake, real, of, seed),
+        *_variety(fake, real, train or real, seed),
+    ]
     protocol = {
-        "backbone": backbone,
-        "weights sha256": weights,
-        "features": "deepest, averaged over the picture",
-        "resize": f"Pillow bicubic, antialiased, {SIDE}x{SIDE}",
+        "backbone": network.name,
+        "weights sha256": weights_hash(network),
+        "features": network.embeds,
+        "resize": f"Pillow bicubic, antialiased, {network.side}x{network.side}; patches {PATCH_SIDE}x{PATCH_SIDE}",
         "real pictures": f"{len(real.features)}, sha256 {_set_hash(real)}",
+        "training pictures": "the real ones" if train is None else f"{len(train.features)}, sha256 {_set_hash(train)}",
         "generated pictures": len(fake.features),
         "format of generated pictures": _formats(fake),
         "format of real pictures": _formats(real),
+        "splits": splits,
         "seed": seed,
         "measures": MEASURES,
     }
-    return ScoreCard(name, protocol, scores, tuple(_warnings(fake, real)))
+    return ScoreCard(name, protocol, tuple(scores), tuple(doubts(fake, real, train)))
 
 
-def _warnings(fake: FolderFeatures, real: FolderFeatures) -> list[str]:
-    found = []
-    dimensions = fake.features.shape[1]
-    enough = _PER_DIMENSION * dimensions
-    for side, which in ((fake, "generated"), (real, "real")):
-        if len(side.features) < enough:
-            found.append(
-                f"{len(side.features)} {which} pictures are few for {dimensions} dimensions: the Fréchet distance is "
-                f"biased upwards below about {enough}; its extrapolation and the kernel distance are less so, or not"
-            )
-        if side.errors:
-            found.append(f"{len(side.errors)} {which} files could not be read: {side.errors[0]}")
-        if len(set(side.contents)) < len(side.contents):
-            found.append(f"{len(side.contents) - len(set(side.contents))} {which} files are there twice")
-    if lossy(fake) != lossy(real):
-        found.append(
-            "one side is stored with loss (JPEG, WebP, AVIF) and the other is not: compression is measured, too"
-        )
-    same = set(fake.contents) & set(real.contents)
-    if same:
-        found.append(f"{len(same)} generated pictures are files of the real ones")
-    areas = [max(side.sizes, key=lambda size: side.sizes[size]) for side in (fake, real)]
-    if areas[0] != areas[1]:
-        sizes = [f"{width}x{height}" for width, height in areas]
-        found.append(
-            f"most generated pictures are {sizes[0]}, most real ones {sizes[1]}: what resizing does is measured, too"
-        )
-    return found
+def _moments(
+    fake: FolderFeatures, real: FolderFeatures, network: FeatureNetwork, of: str, seed: int
+) -> Iterator[Score]:
+    reference = FrechetReference(Moments.of(real.features))
+    endless = frechet_infinity(fake.features, reference, seed=seed)
+    frechet = network.published.get("frechet", f"Fréchet distance {of}")
+    yield Score("frechet", frechet, reference.distance(Moments.of(fake.features)), False)
+    yield Score("frechet_infinity", f"{frechet}, N to infinity", endless.value, False, endless.low, endless.high)
+    kernel = kernel_distance(fake.features, real.features)
+    label = network.published.get("kernel", f"kernel distance {of}")
+    yield Score("kernel", label, kernel.value, False, kernel.low, kernel.high)
+    one, other = (torch.nn.functional.normalize(side.features.double()) for side in (fake, real))
+    smooth = kernel_distance(one, other, gaussian(10.0))
+    label = f"Gaussian kernel distance x1000, as CMMD {of}"
+    yield Score("gaussian_kernel", label, 1000 * smooth.value, False, 1000 * smooth.low, 1000 * smooth.high)
 
 
-def lossy(side: FolderFeatures) -> bool:
-    """Whether most files are stored with loss."""
-    return 2 * (side.formats[".jpg"] + side.formats[".webp"] + side.formats[".avif"]) > len(side.contents)
+def _neighborhoods(fake: FolderFeatures, real: FolderFeatures, of: str) -> Iterator[Score]:
+    found = manifold(real.features, fake.features, NEAREST, NEAREST_FOR_PRECISION)
+    yield Score("precision", f"precision, k={NEAREST_FOR_PRECISION} {of}", found.precision, True)
+    yield Score("recall", f"recall, k={NEAREST_FOR_PRECISION} {of}", found.recall, True)
+    yield Score("density", f"density, k={NEAREST} {of}", found.density, True)
+    yield Score("coverage", f"coverage, k={NEAREST} {of}", found.coverage, True)
+
+
+def _classes(
+    fake: FolderFeatures, real: FolderFeatures, network: FeatureNetwork, of: str, splits: int
+) -> Iterator[Score]:
+    if fake.logits is None or real.logits is None:
+        return
+    value, _ = inception_score(fake.logits.double().softmax(1), splits)
+    label = network.published.get("inception_score", f"inception score on its classes {of}")
+    yield Score("inception_score", label, value, True)
+    seen = class_coverage(fake.logits.argmax(1), fake.logits.shape[1], real.logits.argmax(1))
+    yield Score("classes", f"divergence of its classes from the real ones' {of}", seen.divergence, False)
+
+
+def _slices(fake: FolderFeatures, real: FolderFeatures, of: str, seed: int) -> Iterator[Score]:
+    distance = sliced_wasserstein(fake.features, real.features, seed=seed)
+    yield Score("sliced_wasserstein", f"sliced Wasserstein distance {of}", distance, False)
+    if fake.patches is not None and real.patches is not None:
+        levels = patch_distance(fake.patches, real.patches, seed=seed)
+        yield Score("patches", "sliced Wasserstein distance of patches x1000", sum(levels) / len(levels), False)
+
+
+def _variety(fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures, seed: int) -> Iterator[Score]:
+    alike, usual = (pair_similarity(side.paths, PAIRS, seed) for side in (fake, real))
+    label = f"MS-SSIM of {PAIRS} random pairs (real ones: {usual.value:.3f})"
+    yield Score("pair_similarity", label, alike.value, False, alike.low, alike.high)
+    apart = nearest_other(real.features)
+    support = support_size(fake.features, float(apart.median()) / 2)
+    yield Score("support", "different pictures by the birthday paradox, at least", support.size, True)
+    close = nearest(fake.features, train.features)[0] < apart.quantile(0.01)
+    label = "share closer to a training picture than 99 % of real ones are to each other"
+    yield Score("copies", label, close.double().mean().item(), False)
 
 
 def _formats(side: FolderFeatures) -> str:

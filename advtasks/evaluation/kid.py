@@ -14,6 +14,8 @@ from torch import Tensor
 from advtasks.evaluation.frechet import Estimate
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
+_ROWS = 512
+"""Of a kernel's matrix that are there at a time."""
 
 
 def polynomial(x: Tensor, y: Tensor) -> Tensor:
@@ -45,9 +47,9 @@ def kernel_distance(first: Tensor, second: Tensor, kernel: Kernel = polynomial, 
         raise ValueError(f"at least three samples of each are needed, got {len(first)} and {len(second)}")
     x, y = first.double(), second.double()
     n, m = len(x), len(y)
-    xx, yy = (_sums_of_others(z, kernel) for z in (x, y))
-    across = kernel(x, y)
-    from_x, from_y, cross = across.sum(1), across.sum(0), across.sum()
+    xx, yy = (_sums(z, z, kernel)[0] - _own(z, kernel) for z in (x, y))
+    from_x, from_y = _sums(x, y, kernel)
+    cross = from_x.sum()
     value = xx.sum() / (n * (n - 1)) + yy.sum() / (m * (m - 1)) - 2 * cross / (n * m)
     # what the estimate is without each sample
     without_x = (
@@ -63,7 +65,16 @@ def kernel_distance(first: Tensor, second: Tensor, kernel: Kernel = polynomial, 
     return Estimate(value.item(), value.item() - reach, value.item() + reach)
 
 
-def _sums_of_others(z: Tensor, kernel: Kernel) -> Tensor:
-    """For each sample the sum of the kernel with all others."""
-    matrix = kernel(z, z)
-    return matrix.sum(1) - matrix.diagonal()
+def _sums(x: Tensor, y: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Row and column sums of the kernel's matrix, which is never there as a whole."""
+    rows, columns = [], y.new_zeros(len(y))
+    for part in x.split(_ROWS):
+        matrix = kernel(part, y)
+        rows.append(matrix.sum(1))
+        columns += matrix.sum(0)
+    return torch.cat(rows), columns
+
+
+def _own(z: Tensor, kernel: Kernel) -> Tensor:
+    """(N,) the kernel of each sample with itself."""
+    return torch.cat([kernel(part, part).diagonal() for part in z.split(_ROWS)])

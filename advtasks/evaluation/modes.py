@@ -30,3 +30,36 @@ def mode_coverage(samples: Tensor, centers: Tensor, sigma: float) -> ModeCoverag
     share = counts / counts.sum()
     divergence = torch.special.xlogy(share, share * len(centers)).sum().item() if good.any() else math.inf
     return ModeCoverage(float((counts > 0).sum()), good.double().mean().item(), divergence)
+
+
+@dataclass(frozen=True)
+class ClassCoverage:
+    """Which of the classes that a classifier reads were made, and how evenly."""
+
+    classes: int
+    """Seen at least once."""
+    divergence: float
+    """KL divergence of their histogram from the reference, in nats; classes that the reference lacks count as one of
+    its samples."""
+
+
+def class_coverage(found: Tensor, classes: int, reference: Tensor | None = None) -> ClassCoverage:
+    """Of class numbers (N,) that a classifier read off generated pictures (Che et al. 2017; Metz et al. 2017).
+
+    For stacked digits (three digits as the channels of one picture, 1000 modes: Metz et al. 2017, section 3.3.1)
+    `found` is ``100 a + 10 b + c``, see :func:`stacked`.
+
+    Args:
+        reference: class numbers (M,) of real pictures; without them every class is as likely.
+    """
+    counts = torch.bincount(found, minlength=classes).double()
+    wanted = torch.ones(classes).double()
+    if reference is not None:
+        wanted = torch.bincount(reference, minlength=classes).double().clamp_min(1)
+    share, expected = counts / counts.sum(), wanted / wanted.sum()
+    return ClassCoverage(int((counts > 0).sum()), torch.special.xlogy(share, share / expected).sum().item())
+
+
+def stacked(digits: Tensor) -> Tensor:
+    """(N, 3) digits of the three channels to (N,) modes 0 to 999."""
+    return digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]

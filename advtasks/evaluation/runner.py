@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advtasks.distributed import rank, world_size
 from advtasks.process_group import gathered
-from advtasks.task import Evaluated, Task
+from advtasks.task import Evaluated, Metric, Task
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,15 @@ class Evaluation:
     examples: list[Evaluated]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A measure of outputs that the task does not take itself."""
+
+    metric: Metric
+    measure: Callable[[Tensor, Tensor], Tensor]
+    """(N,) of outputs and references (N, 3, H, W) in [0, 1]."""
+
+
 @torch.inference_mode()
 def evaluate(
     task: Task,
@@ -29,6 +38,7 @@ def evaluate(
     examples: Sequence[Any],
     watch: Callable[[int, int], None] | None = None,
     keep_pictures: int = 0,
+    comparisons: Sequence[Comparison] = (),
 ) -> Evaluation:
     """Measure a generator, or the task's baseline for None, on examples; several ranks share them.
 
@@ -37,6 +47,8 @@ def evaluate(
     Args:
         watch: called with how many are done and how many there are.
         keep_pictures: pictures are kept for this many examples, the first ones.
+        comparisons: of the output with the picture that the task names (:attr:`advtasks.task.Task.reference`). NaN for
+            outputs that are no RGB, such as label maps.
     """
     was_training = generator is not None and generator.training
     if generator is not None:
@@ -44,8 +56,12 @@ def evaluate(
     mine = []
     for index in range(rank(), len(examples), world_size()):
         result = task.evaluate(generator, examples[index])
+        metrics = result.metrics | {
+            one.metric.name: _compared(one, result.pictures["output"], result.pictures[str(task.reference)])
+            for one in comparisons
+        }
         kept = {name: picture.cpu() for name, picture in result.pictures.items()} if index < keep_pictures else {}
-        mine.append(Evaluated(result.metrics, kept))
+        mine.append(Evaluated(metrics, kept))
         if watch is not None:
             watch(min(index + world_size(), len(examples)), len(examples))
     parts = gathered(mine)
@@ -55,3 +71,9 @@ def evaluate(
     names = results[0].metrics if results else {}
     means = {name: sum(r.metrics[name] for r in results) / len(results) for name in names}
     return Evaluation(means, results)
+
+
+def _compared(one: Comparison, output: Tensor, reference: Tensor) -> float:
+    if output.shape != reference.shape or output.shape[0] != 3:
+        return float("nan")
+    return float(one.measure(output[None].clamp(0, 1), reference[None].to(output)))

@@ -1,5 +1,5 @@
 """Frozen feature networks, for perceptual losses and metrics."""
 
-from advtasks.features.feature_network import FeatureNetwork
+from advtasks.features.feature_network import Embedding, FeatureNetwork
 
-__all__ = ["FeatureNetwork"]
+__all__ = ["Embedding", "FeatureNetwork"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from advtasks.errors import UsageError
-from advtasks.features.feature_network import FeatureNetwork
+from advtasks.features.feature_network import Embedding, FeatureNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -22,9 +22,10 @@ class EfficientNetLite(FeatureNetwork):
     Args:
         variant: 0 or 2.
         levels: how many of the five scales, shallow first; deeper blocks are not computed.
+        classify: keep the head, for the 1000 classes of :meth:`embedding`; with all levels only.
     """
 
-    def __init__(self, variant: Literal[0, 2] = 0, levels: int = 5) -> None:
+    def __init__(self, variant: Literal[0, 2] = 0, levels: int = 5, classify: bool = False) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -40,7 +41,16 @@ class EfficientNetLite(FeatureNetwork):
         self.ends = ends[:levels]
         self.layer_names = tuple(f"stride {2 ** (i + 1)}" for i in range(len(self.ends)))
         self.blocks = torch.nn.ModuleList(blocks[: self.ends[-1] + 1])
+        self.head: torch.nn.Module | None = None
+        if classify and len(self.ends) == len(ends):
+            pooled = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+            self.head = torch.nn.Sequential(network._conv_head, network._bn1, network._swish, *pooled, network._fc)
         self.freeze()
+
+    def embedding(self, pictures: Tensor) -> Embedding:
+        """Features (N, 320) (variant 0), and the logits where there is a head."""
+        deepest = self(pictures)[-1]
+        return Embedding(deepest.mean((-2, -1)), None if self.head is None else self.head(deepest))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Features with 16, 24, 40, 112 and 320 channels (variant 0).

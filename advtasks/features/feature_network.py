@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Embedding(NamedTuple):
+    """Whole pictures as vectors."""
+
+    features: Tensor
+    """(N, d)."""
+    logits: Tensor | None = None
+    """(N, K), of the classes that the network knows, if it knows any."""
 
 
 class FeatureNetwork(nn.Module, abc.ABC):
@@ -18,6 +30,12 @@ class FeatureNetwork(nn.Module, abc.ABC):
     """The name that metrics bear: ``efficientnet-lite2``."""
     layer_names: tuple[str, ...] = ()
     """What :meth:`forward` gives, shallow to deep; empty for networks that do not tell."""
+    side: int = 224
+    """Of the square that pictures are resized to for :meth:`embedding`."""
+    embeds: str = "deepest features, averaged over the picture"
+    """What :meth:`embedding` gives."""
+    published: Mapping[str, str] = MappingProxyType({})
+    """Names of the literature that metrics on this network may bear: ``{"frechet": "clean-FID"}``."""
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()
@@ -43,3 +61,7 @@ class FeatureNetwork(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Features (N, C_i, H_i, W_i), shallow to deep."""
+
+    def embedding(self, pictures: Tensor) -> Embedding:
+        """Whole pictures (N, 3, S, S) in [0, 1], S = :attr:`side`, as vectors, for metrics of distributions."""
+        return Embedding(self(pictures)[-1].mean((-2, -1)))

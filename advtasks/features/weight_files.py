@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from advtasks.errors import BundleError, UsageError
 from advtasks.weight_files import read_weights
@@ -35,3 +37,12 @@ def feature_weights(file: Path, wanted: set[str], network: str) -> dict[str, Ten
     if missing := wanted - found.keys():
         raise UsageError(f"{file}: no {network} state dict of torchvision (features.{min(missing)} is missing)")
     return {key: found[key] for key in wanted}
+
+
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 of all weights and buffers of whatever type, 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]

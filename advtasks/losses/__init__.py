@@ -30,7 +30,7 @@ from advtasks.losses.neural_net_distance import NeuralNetDistance
 from advtasks.losses.perceptual import PerceptualLoss
 from advtasks.losses.pixel import charbonnier
 from advtasks.losses.relativistic import RelativisticAverage, RelativisticPaired
-from advtasks.losses.structural_similarity import multi_scale_ssim_loss, ssim_loss
+from advtasks.losses.structural_similarity import multi_scale_ssim, multi_scale_ssim_loss, ssim_loss
 from advtasks.losses.variation import total_variation
 from advtasks.losses.wasserstein import Wasserstein
 
@@ -66,6 +66,7 @@ __all__ = [
     "gradient_variance",
     "locally_discriminative",
     "luma_l1",
+    "multi_scale_ssim",
     "multi_scale_ssim_loss",
     "sobel_edges",
     "ssim_loss",

@@ -70,8 +70,8 @@ def ssim_loss(output: Tensor, target: Tensor) -> Tensor:
     return 1 - similarity_maps(output, target, 1.0)[0].mean()
 
 
-def multi_scale_ssim_loss(output: Tensor, target: Tensor) -> Tensor:
-    """``1 - E Π_j cs_j^(w_j) · l_M^(w_M)`` (MS-SSIM: Wang et al. 2003, eq. 7), a scalar in [0, 1].
+def multi_scale_ssim(output: Tensor, target: Tensor) -> Tensor:
+    """``Π_j cs_j^(w_j) · l_M^(w_M)`` (MS-SSIM: Wang et al. 2003, eq. 7), (N,) in [0, 1]: the mean over channels.
 
     Each scale is the 2×2 mean of the one before; the factors are means over places, for each picture and channel. The
     paper's five scales need 176 pixels a side; of smaller patches as many scales are compared as fit, with the first
@@ -93,4 +93,9 @@ def multi_scale_ssim_loss(output: Tensor, target: Tensor) -> Tensor:
         factor = (similarity if number == scales else structure).mean(dim=(-2, -1))
         product = product * factor.clamp_min(1e-4).pow(weight)
         x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
-    return 1 - product.mean()
+    return product.mean(1)
+
+
+def multi_scale_ssim_loss(output: Tensor, target: Tensor) -> Tensor:
+    """``1 - E`` :func:`multi_scale_ssim`, a scalar in [0, 1]."""
+    return 1 - multi_scale_ssim(output, target).mean()

@@ -15,6 +15,7 @@ from advtasks.regularizers.consistency import (
 )
 from advtasks.regularizers.feature_matching import FeatureMatching, feature_matching
 from advtasks.regularizers.input_gradient import input_gradient, input_gradients
+from advtasks.regularizers.interpolation import ConditionInterpolation
 from advtasks.regularizers.lecam import LeCam, lecam
 from advtasks.regularizers.lipschitz import (
     Dragan,
@@ -65,6 +66,7 @@ __all__ = [
     "R2",
     "AuxiliaryClassifier",
     "BalancedConsistencyRegularization",
+    "ConditionInterpolation",
     "ConsistencyRegularization",
     "DiscriminativeClassifier",
     "Dragan",

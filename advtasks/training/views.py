@@ -15,22 +15,24 @@ Generate = Callable[[Batch], Tensor]
 
 
 def shown(task: Task, batch: Batch, output: Tensor, generate: Generate) -> dict[str, Judged]:
-    """What the task shows, by view; with the latent and a way to move it, for tasks that have one."""
-    judged = task.judged(batch, output)
-    key = task.latent
-    if key is None:
-        return judged
+    """What the task shows, by view; with the latent and the embedding that can be moved, for tasks that have them."""
+    judged = dict(task.judged(batch, output))
+    latent, embedding = task.latent, task.embedding
 
-    def synthesize(view: str) -> Callable[[Tensor], Tensor]:
-        def from_latent(latent: Tensor) -> Tensor:
-            moved = {**batch, key: latent}
-            return task.judged(moved, generate(moved))[view].fake
+    def synthesize(view: str, key: str) -> Callable[[Tensor], Tensor]:
+        def moved(value: Tensor) -> Tensor:
+            changed = {**batch, key: value}
+            return task.judged(changed, generate(changed))[view].fake
 
-        return from_latent
+        return moved
 
-    return {
-        view: dataclasses.replace(one, latent=batch[key], synthesize=synthesize(view)) for view, one in judged.items()
-    }
+    for view, one in judged.items():
+        if latent is not None:
+            one = dataclasses.replace(one, latent=batch[latent], synthesize=synthesize(view, latent))
+        if embedding is not None:
+            one = dataclasses.replace(one, synthesize_under=synthesize(view, embedding))
+        judged[view] = one
+    return judged
 
 
 def on_view(

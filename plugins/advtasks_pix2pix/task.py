@@ -42,6 +42,7 @@ class Translation(Task):
 
     terms_of_samples: ClassVar[bool] = True
     picture_names: ClassVar[tuple[str, ...]] = ("input", "output", "target")
+    reference = "target"
     term_names: ClassVar[frozenset[str]] = TERM_NAMES | {"cross-entropy"}
 
     def __init__(self, config: RunConfig) -> None:

@@ -31,6 +31,7 @@ class SuperResolution(Task):
     terms_of_samples: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "bicubic"
     picture_names: ClassVar[tuple[str, ...]] = ("low resolution", "output", "original")
+    reference = "original"
     term_names: ClassVar[frozenset[str]] = TERM_NAMES
 
     def __init__(self, config: RunConfig) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from advtasks.errors import UsageError
+from advtasks.seeds import parse_seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +27,6 @@ class Sample:
     """Points for each seed."""
     label: int | None = None
     """Mode to ask for, where the model is conditional; all in turn when not given."""
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Numbers out of ``0-7`` or ``0,3,5-6``.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and (not last.isdigit() or int(last) < int(first))):
-            raise UsageError(f"--seeds {text}: write numbers and ranges, for example 0-7 or 0,3,5-6")
-        found += range(int(first), int(last or first) + 1)
-    return found
 
 
 def main(argv: list[str]) -> int:

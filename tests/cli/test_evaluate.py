@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_distances_order_the_ladder_of_defects(
     found = []
     for number, change in enumerate(steps):
         fake = folder_features(folder(tmp_path / f"{number}", [change(p) for p in crops[1::2]]), network, cache)
-        found.append(values(distribution_card("x", fake, real, network.name, "")))
+        found.append(values(distribution_card("x", fake, real, network)))
     for name in ("frechet", "kernel"):
         series = [row[name] for row in found]
         assert series == sorted(series), f"{name}: {series}"
@@ -102,8 +102,8 @@ def test_lost_modes_are_seen(crops: list[Image.Image], network: FeatureNetwork, 
     cache = PictureCache(tmp_path / "cache")
     real = folder_features(folder(tmp_path / "real", crops), network, cache)
     few = [noisy(0.01)(crops[i % 6]) for i in range(60)]  # one photograph of ten
-    card = values(distribution_card("x", folder_features(folder(tmp_path / "few", few), network, cache), real, "", ""))
-    same = values(distribution_card("y", real, real, "", ""))
+    card = values(distribution_card("x", folder_features(folder(tmp_path / "few", few), network, cache), real, network))
+    same = values(distribution_card("y", real, real, network))
     assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
     assert same["frechet"] == pytest.approx(0, abs=1e-3)
     assert same["copies"] == 1
@@ -193,20 +193,37 @@ def test_what_cannot_be_measured_is_said(advtasks, crops: list[Image.Image], tmp
         assert (found, message in err) == (code, True), (arguments, err)
 
 
-def test_nan_features_are_refused(network: FeatureNetwork) -> None:
-    good = FolderFeatures(
-        torch.randn(20, 4), tuple("abcdefghijklmnopqrst"), Counter({".png": 20}), Counter({(8, 8): 20}), ()
-    )
-    bad = FolderFeatures(torch.full((20, 4), float("nan")), *list(good.__dict__.values())[1:])
-    with pytest.raises(ValueError, match="NaN"):
-        distribution_card("x", bad, good, "b", "")
+class Nothing(FeatureNetwork):
+    """Says NaN of dark pictures."""
+
+    name = "nothing"
+
+    def __init__(self) -> None:
+        super().__init__((0.0,) * 3, (1.0,) * 3)
+
+    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        dark = pictures.mean((1, 2, 3), keepdim=True) < 0.1
+        return [torch.where(dark, float("nan"), pictures)]
 
 
-def test_cards_keep_all_they_say(tmp_path: Path) -> None:
-    side = FolderFeatures(torch.randn(20, 4, generator=torch.Generator().manual_seed(0)),
-                          tuple("abcdefghijklmnopqrst"), Counter({".png": 20}),
-                          Counter({(8, 8): 20}), ("x: broken",))  # fmt: skip
-    card = distribution_card("x", side, side, "b", "0")
+def test_nan_features_are_refused_with_their_file(crops: list[Image.Image], tmp_path: Path) -> None:
+    place = folder(tmp_path / "some", [*crops[:3], Image.new("RGB", (20, 20))])
+    found = folder_features(place, Nothing(), PictureCache(tmp_path / "cache"))
+    assert found.features.shape == (3, 3)
+    assert found.errors == (f"{place / '003.png'}: its features are not finite",)
+
+
+@pytest.fixture(scope="module")
+def side(crops: list[Image.Image], network: FeatureNetwork, tmp_path_factory: pytest.TempPathFactory) -> FolderFeatures:
+    """Twenty crops."""
+    place = tmp_path_factory.mktemp("side")
+    return folder_features(folder(place / "a", crops[:20]), network, PictureCache(place / "cache"))
+
+
+def test_cards_keep_all_they_say(side: FolderFeatures, network: FeatureNetwork, tmp_path: Path) -> None:
+    broken = dataclasses.replace(side, errors=("x: broken",))
+    card = distribution_card("x", broken, broken, network)
+    assert card.code.startswith("advtasks ")
     assert any("files of the real ones" in warning for warning in card.warnings)
     assert any("could not be read" in warning for warning in card.warnings)
     card.save(tmp_path / "card.json")

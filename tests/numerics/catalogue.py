@@ -64,6 +64,10 @@ class Normed(Smooth):
         return CriticOutput(self.head(second), [first, second])
 
 
+EMBEDDED = {"ma-gp", "gan-int"}
+"""Regularizers that want an embedding as condition."""
+
+
 class Reconstructing(MLPAutoencoder):
     """An autoencoder of flattened pictures."""
 
@@ -90,7 +94,7 @@ def make_adversary(
         view = View(classes=3)
     elif "matching-aware" in names:
         view, conditioning, channels = View(classes=3), "concat", 6
-    elif "ma-gp" in names:
+    elif names & EMBEDDED:
         view, conditioning, channels = View(embedding=2), "concat", 5
     if components.build("losses", loss).autoencoding:
         critic: nn.Module = Reconstructing()
@@ -122,7 +126,7 @@ def fits(loss: str, regularizer: str) -> bool:
     if regularizer == "matching-aware":
         return not built.batch_statistics and not built.autoencoding
     if built.autoencoding:
-        return regularizer not in {"virtual-batch-norm", "ma-gp"}
+        return regularizer not in {"virtual-batch-norm", *EMBEDDED}
     return True
 
 
@@ -152,8 +156,9 @@ def make_judged(
     label = torch.tensor([0, 1, 2, 0, 1, 2, 1, 0])[rows]
     given = {"none": None, "classes": label, "embedding": embedding}[condition]
     return Judged(
-        real, generator(latent), given, identity=torch.arange(8)[rows], code=label, latent=latent, synthesize=generator
-    )
+        real, generator(latent), given, identity=torch.arange(8)[rows], code=label, latent=latent, synthesize=generator,
+        synthesize_under=lambda moved: generator(latent + torch.cat((moved, moved, moved), 1)),
+    )  # fmt: skip
 
 
 def condition_of(adversary: Adversary) -> Literal["none", "classes", "embedding"]:
@@ -161,7 +166,7 @@ def condition_of(adversary: Adversary) -> Literal["none", "classes", "embedding"
     names = {regularizer.name for regularizer in adversary.regularizers}  # type: ignore[union-attr]
     if names & (LABELLED | {"matching-aware"}):
         return "classes"
-    return "embedding" if "ma-gp" in names else "none"
+    return "embedding" if names & EMBEDDED else "none"
 
 
 def detached(judged: Judged) -> Judged:

@@ -9,7 +9,7 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
-from advtasks.evaluation.frechet import frechet_distance, frechet_infinity
+from advtasks.evaluation.frechet import FrechetReference, frechet_distance, frechet_infinity
 from advtasks.evaluation.inception_score import inception_score
 from advtasks.evaluation.kid import gaussian, kernel_distance, polynomial
 from advtasks.evaluation.manifold import manifold
@@ -87,15 +87,15 @@ def test_the_bias_goes_with_one_over_n_and_the_extrapolation_takes_it_away() -> 
     for seed in range(30):
         fake = normal(1200, d, seed=seed)
         biases.append(frechet_distance(Moments.of(fake), real))
-        found.append(frechet_infinity(fake, real, seed=seed).value)
+        found.append(frechet_infinity(fake, FrechetReference(real), seed=seed).value)
     bias, left = (sum(values) / len(values) for values in (biases, found))
     assert bias * 1200 == pytest.approx(d + d * (d + 1) / 4, rel=0.1), "of mean and covariance, to first order"
     assert abs(left) < 0.2 * bias
-    estimate = frechet_infinity(normal(300, d) + 1, real)
+    estimate = frechet_infinity(normal(300, d) + 1, FrechetReference(real))
     assert estimate.low < estimate.value < estimate.high
     assert estimate.value == pytest.approx(d, rel=0.2)
     with pytest.raises(ValueError, match="too few"):
-        frechet_infinity(normal(9, d), real)
+        frechet_infinity(normal(9, d), FrechetReference(real))
 
 
 # --- maximum mean discrepancies -------------------------------------------------------------------------------------

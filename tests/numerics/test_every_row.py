@@ -115,7 +115,18 @@ def test_parts_of_a_batch(loss: str, regularizer: str) -> None:
     """Four micro-batches accumulate to one batch, unless the row says that it compares the samples of a batch."""
     adversary, generator = row(loss, regularizer)
     compares = adversary.loss.batch_statistics or any(r.batch_statistics for r in adversary._regularizers())
-    random = {"wgan-gp", "wgan-lp", "zero-gp", "dragan", "r1-first-order", "cr", "bcr", "zcr", "matching-aware"}
+    random = {
+        "wgan-gp",
+        "wgan-lp",
+        "zero-gp",
+        "dragan",
+        "r1-first-order",
+        "cr",
+        "bcr",
+        "zcr",
+        "matching-aware",
+        "gan-int",
+    }
     if {r.name for r in adversary._regularizers()} & random:
         pytest.skip("draws differ between the batch and its parts; test_ranks.py compares with equal draws")
     for module, terms in ((adversary, critic_terms), (generator, generator_terms)):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from advtasks_pix2pix.presets import QUICK as PAIRS
 from advtasks_pix2pix.task import Translation
@@ -18,6 +19,9 @@ from advtasks_sr.presets import QUICK
 from advtasks_sr.task import SuperResolution
 from advtasks_synthesis.points import Points
 from advtasks_synthesis.presets import RING
+from advtasks_text2image.data import CaptionedPictures, Loaded
+from advtasks_text2image.presets import QUICK as TEXT
+from advtasks_text2image.task import TextToImage
 from test_golden import MADE, Bytes, Pairs
 
 from advtasks.components import provided
@@ -42,7 +46,7 @@ OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:c
 
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Task, loss, regularizer, augment."""
-    for task in ("points", "sr", "pix2pix"):
+    for task in ("points", "sr", "pix2pix", "text2image"):
         for loss in provided("losses"):
             yield task, loss, "", ""
         for name in provided("regularizers"):
@@ -52,6 +56,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         for name in provided("augments"):
             yield task, "hinge", "", name
     yield "sr", "batch-norm", "", ""
+    yield "text2image", "augmentation", "", ""
 
 
 def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple[RunConfig, Task, Splits]:
@@ -99,9 +104,46 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         }
         config = dataclasses.replace(PAIRS, stages=stages, adversary=adversary, **{**COMMON, **pairs})
         return config, Translation(config), Splits(Pairs(made=True), [])
+    if task == "text2image":
+        return captioned(loss, adversary)
     generator = "srresnet:features=4:blocks=1"
     config = dataclasses.replace(QUICK, generator=generator, patch=16, stages=stages, adversary=adversary, **COMMON)
     return config, SuperResolution(config), Splits(Bytes(), [])
+
+
+def captioned(loss: str, adversary: AdversaryConfig) -> tuple[RunConfig, Task, Splits]:
+    """Noise pictures with captions, some of them twice."""
+    critic = "text:width=4:blocks=2" if "autoencoder" not in adversary.discriminator else adversary.discriminator
+    if "virtual-batch-norm" in adversary.regularizers:
+        critic = adversary.discriminator
+    adversary = dataclasses.replace(
+        adversary,
+        discriminator=critic,
+        learning_rate=0.05,
+        loss="hinge" if loss == "augmentation" else loss,
+        conditioning="none" if "autoencoder" in critic else "concat",
+    )
+    weights = {"conditioning-kl": 1.0} if loss == "augmentation" else {}
+    config = dataclasses.replace(
+        TEXT,
+        generator="df:width=4:hidden=8" if loss != "augmentation" else "df:width=4:hidden=8:augment=6",
+        size=16,
+        latent=6,
+        encoder="hash:width=8",
+        caption_dropout=0.3,
+        adversary=adversary,
+        stages=tuple(dataclasses.replace(stage, weights=weights, learning_rate=0.05) for stage in STAGES),
+        **COMMON,
+    )
+    task = TextToImage(config)
+    draws = np.random.default_rng(0)
+    captions = ["red apple", "green pear", "cat", "red apple", "dog", "old house", "sun", "moon", "star", "sea"]
+    items = [
+        Loaded(str(i), str(i), draws.integers(0, 256, (16, 16, 3), dtype=np.uint8), (caption,))
+        for i, caption in enumerate(captions)
+    ]
+    embeddings = [task.encoder.encode([caption]).sentences for caption in captions]
+    return config, task, Splits(CaptionedPictures(items, embeddings, flip=True), [])
 
 
 def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:

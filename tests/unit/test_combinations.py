@@ -26,6 +26,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"regularizers": ["adc-gan"], "view": TEXT}, "needs class labels"),
     ({"regularizers": ["ac-gan"], "view": CLASSES}, "it is told: use conditioning none or projection"),
     ({"regularizers": ["ma-gp"]}, "needs an embedding"),
+    ({"regularizers": ["gan-int"]}, "lies between two embeddings"),
     ({"regularizers": ["ma-gp"], "view": TEXT, "conditioning": "none"}, "conditioning concat or projection"),
     ({"regularizers": ["matching-aware"]}, "given a class or an embedding"),
     ({"regularizers": ["info-gan"]}, "give categories"),

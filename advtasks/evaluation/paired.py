@@ -1,0 +1,146 @@
+"""Pictures that have a right answer: a folder of outputs against a folder of references, file by file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advtasks.data.folder import find_pictures
+from advtasks.errors import AdvtasksError, DataError, UsageError
+from advtasks.evaluation.cards import Score, ScoreCard
+from advtasks.evaluation.perceptual_distance import PerceptualDistance
+from advtasks.evaluation.psnr_ssim import psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from advtasks.features import FeatureNetwork
+from advtasks.losses import multi_scale_ssim
+from advtasks.pictures.decode import read_picture
+
+_ADDED = re.compile(r"_(x\d+|translated|fake|fake_B|out|output)$")
+"""What programs add to the names of their outputs."""
+
+
+@dataclass(frozen=True)
+class PairMeasure:
+    """One measure of an output and its reference."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    measure: Callable[[Tensor, Tensor], Tensor]
+    """(N,) of RGB pictures (N, 3, H, W) in [0, 1]."""
+
+
+def pair_measures(
+    border: int, networks: Sequence[FeatureNetwork] = (), distances: Sequence[Any] = ()
+) -> list[PairMeasure]:
+    """PSNR and SSIM on Y and RGB, MS-SSIM of RGB, L1, and the distances given.
+
+    Args:
+        border: pixels that measures on Y crop on each side; by custom the scale of super-resolution.
+        networks: for perceptual distances, which bear their names.
+        distances: :class:`advtasks.losses.LPIPS`, :class:`advtasks.losses.DISTS`.
+    """
+    found = [
+        PairMeasure("psnr_y", f"PSNR-Y (dB), {border} px cropped", True, lambda x, y: psnr_y(x, y, border)),
+        PairMeasure("ssim_y", f"SSIM-Y, {border} px cropped", True, lambda x, y: ssim_y(x, y, border)),
+        PairMeasure("psnr_rgb", "PSNR-RGB (dB)", True, psnr_rgb),
+        PairMeasure("ssim_rgb", "SSIM-RGB", True, ssim_rgb),
+        PairMeasure("ms_ssim", "MS-SSIM-RGB", True, multi_scale_ssim),
+        PairMeasure("l1", "L1 (levels of 255)", False, lambda x, y: 255 * (x - y).abs().mean((1, 2, 3))),
+    ]
+    for network in networks:
+        label = f"perceptual distance ({network.name})"
+        found.append(PairMeasure(f"distance_{network.name}", label, False, PerceptualDistance(network)))
+    return found + [PairMeasure(d.name.replace("-", "_"), d.name.upper(), False, d) for d in distances]
+
+
+def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Outputs with their references, by the path below the folder without its ending, and what was left over. An
+    output may bear an addition: ``_x4``, ``_translated``, ``_fake``, ``_out``.
+
+    Raises:
+        DataError: no file has a partner.
+    """
+    known = {_key(path, references): path for path in find_pictures(references).pictures}
+    found, alone = [], []
+    for path in find_pictures(outputs).pictures:
+        key = _key(path, outputs)
+        reference = known.get(key) or known.get(_ADDED.sub("", key))
+        if reference is None:
+            alone.append(path)
+        else:
+            found.append((path, reference))
+    if not found:
+        raise DataError(f"no picture of {outputs} bears the name of one of {references}")
+    notes = []
+    if alone:
+        notes.append(f"{len(alone)} outputs have no reference of their name: {alone[0].name}")
+    missing = set(known.values()) - {reference for _, reference in found}
+    if missing:
+        notes.append(f"{len(missing)} references have no output: {min(missing).name}")
+    return found, notes
+
+
+def _key(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+@torch.inference_mode()
+def paired_card(
+    outputs: Path,
+    references: Path,
+    measures: Sequence[PairMeasure],
+    device: torch.device,
+    watch: Callable[[str, int, int], None] = lambda what, done, count: None,
+    protocol: dict[str, Any] | None = None,
+) -> ScoreCard:
+    """Means over the pairs with intervals of 95 %; for PSNR the mean of dB.
+
+    A pair that cannot be read or measured, for example because its sizes differ, is passed over with a warning.
+
+    Raises:
+        DataError: no pair can be measured.
+    """
+    pairs, warnings = paired_files(outputs, references)
+    rows: list[list[float]] = []
+    for number, (output, reference) in enumerate(pairs, 1):
+        try:
+            rows.append(_measured(output, reference, measures, device))
+        except (AdvtasksError, ValueError) as error:
+            warnings.append(f"passed over: {error}")
+        watch(f"measuring {outputs.name}", number, len(pairs))
+    if not rows:
+        raise DataError("\n  ".join([f"{outputs}: no pair could be measured", *warnings[:5]]))
+    values = torch.tensor(rows, dtype=torch.float64)
+    scores = [_score(measure, values[:, column].contiguous()) for column, measure in enumerate(measures)]
+    names = sorted({reference.name for _, reference in pairs})
+    stated = {"pairs": len(rows), "references": f"{len(names)} files, {names[0]} to {names[-1]}", **(protocol or {})}
+    return ScoreCard(outputs.name, stated, tuple(scores), tuple(warnings))
+
+
+def _score(measure: PairMeasure, values: Tensor) -> Score:
+    mean = values.mean().item()
+    if len(values) < 2 or not math.isfinite(mean):
+        return Score(measure.name, measure.label, mean, measure.higher_is_better)
+    reach = 1.96 * values.std().item() / len(values) ** 0.5
+    return Score(measure.name, measure.label, mean, measure.higher_is_better, mean - reach, mean + reach)
+
+
+def _measured(output: Path, reference: Path, measures: Sequence[PairMeasure], device: torch.device) -> list[float]:
+    one, other = (
+        torch.from_numpy(read_picture(path).rgb8().copy()).permute(2, 0, 1)[None].to(device).float() / 255
+        for path in (output, reference)
+    )
+    if one.shape != other.shape:
+        sizes = [f"{picture.shape[3]}x{picture.shape[2]}" for picture in (one, other)]
+        raise UsageError(f"{output}: {sizes[0]} pixels, and its reference {reference.name} has {sizes[1]}")
+    try:
+        return [float(measure.measure(one, other)) for measure in measures]
+    except (AdvtasksError, ValueError) as error:
+        raise UsageError(f"{output}: {error}") from None

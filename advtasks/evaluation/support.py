@@ -1,0 +1,62 @@
+"""How many different pictures a generator can make, by the birthday paradox (Arora & Zhang 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Support:
+    """An estimate of the number of distinct samples."""
+
+    collisions: int
+    """Pairs of duplicates among the samples."""
+    size: float
+    """``s (s - 1) / (2 c)`` of s samples with c collisions, which is what c colliding pairs say of a uniform law; with
+    no collision it is a lower bound, that of one."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether :attr:`size` is only a lower bound."""
+        return self.collisions == 0
+
+
+def support_size(samples: Tensor, threshold: float) -> Support:
+    """Of samples (N, d), where two are duplicates that are closer than `threshold`.
+
+    The paper lets people judge which of the closest pairs are duplicates: look at them, and choose the threshold.
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    count = len(samples)
+    if count < 2:
+        raise ValueError("two samples at least are needed")
+    values = samples.double()
+    close = 0
+    for start in range(0, count, _ROWS):
+        near = torch.cdist(values[start : start + _ROWS], values[start:]) < threshold
+        close += int(near.triu(1).sum())
+    return Support(close, count * (count - 1) / (2 * max(close, 1)))
+
+
+def nearest_other(samples: Tensor) -> Tensor:
+    """(N,) the distance of each sample to its nearest other one."""
+    values, found = samples.double(), []
+    for start in range(0, len(values), _ROWS):
+        distances = torch.cdist(values[start : start + _ROWS], values)
+        rows = torch.arange(len(distances))
+        distances[rows, rows + start] = float("inf")
+        found.append(distances.amin(1))
+    return torch.cat(found)
+
+
+def nearest(samples: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) distances of samples to the nearest of (M, d) others, and (N,) the numbers of those."""
+    parts = [torch.cdist(part, among.double()).min(1) for part in samples.double().split(_ROWS)]
+    return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])

@@ -1,0 +1,176 @@
+"""Captioned pictures out of the cache, with the embeddings of their captions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from advtasks.data.cache import PictureCache
+from advtasks.data.captions import Captioned, Captions, find_captions
+from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.loader import Position
+from advtasks.errors import DataError
+from advtasks.pictures.decode import read_picture
+from advtasks.task import Batch, Splits
+from advtasks_text2image.config import TextConfig
+from advtasks_text2image.encoders import TextEncoder
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture that is there, and what is said of it."""
+
+    name: str
+    content: str
+    pixels: NDArray[np.uint8]
+    """(S, S, 3)."""
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What validation measures against."""
+
+    name: str
+    validation: tuple[Loaded, ...]
+    train: tuple[Loaded, ...]
+
+
+def fitted(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """(H, W, 3) scaled to cover a square of `size` by Pillow's antialiased Lanczos filter, the middle cut out."""
+    image = Image.fromarray(pixels)
+    if image.size == (size, size):
+        return pixels
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)).copy()
+
+
+class CaptionedPictures(Dataset[Batch]):
+    """Pictures, each with one of its captions at random; what is drawn depends on the position alone.
+
+    Args:
+        items: pictures of one size.
+        embeddings: one (K, E) for each picture, of its K captions.
+        flip: mirror half of them.
+    """
+
+    def __init__(self, items: Sequence[Loaded], embeddings: Sequence[Tensor], flip: bool) -> None:
+        self.items, self.embeddings, self.flip = items, embeddings, flip
+        same: dict[str, int] = {}
+        self.identities = [same.setdefault(item.content, len(same)) for item in items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: Position) -> Batch:
+        draws = np.random.default_rng(position.seed)
+        embeddings = self.embeddings[position.index]
+        pixels = self.items[position.index].pixels
+        if self.flip and draws.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        return {
+            "real": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "embedding": embeddings[int(draws.integers(len(embeddings)))],
+            "identity": torch.tensor(self.identities[position.index]),
+        }
+
+
+def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache) -> Splits:
+    """Pictures to train on, and what validation measures.
+
+    Raises:
+        DataError: nothing to train on.
+    """
+    assert config.data is not None, "the run checks that --data was given"
+    found, notes = find(config.data, config)
+    loaded = load(found.items, config, cache, notes)
+    if config.validation is not None:
+        others, more = find(config.validation, config)
+        notes += more
+        validation, train = load(others.items, config, cache, notes), loaded
+    else:
+        held_out = hold_out([item.content for item in loaded], most=config.metric_pictures)
+        validation = [item for item in loaded if item.content in held_out]
+        train = [item for item in loaded if item.content not in held_out]
+        if not validation and train:
+            validation = train
+            notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
+    if not train:
+        raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
+    notes.append(f"{found.name}: {found.summary()}")
+    notes.append(f"{len(train)} pictures to train on, {len(validation)} to validate on; text encoder {encoder.name}")
+    embeddings = embed(train, encoder, cache, notes)
+    contents = [item.content + repr(item.captions) for item in train]
+    recipe = f"{config.size} {encoder.fingerprint}"
+    digest = hashlib.sha256("\n".join([*contents, recipe]).encode()).hexdigest()
+    data = CaptionedPictures(train, embeddings, config.flip)
+    held = Held("held out", tuple(validation), tuple(train))
+    return Splits(data, [held], tuple(notes), digest)
+
+
+def find(folder: Path, config: TextConfig) -> tuple[Captions, list[str]]:
+    """The captions of a folder, and what is to be said of them.
+
+    Raises:
+        DataError: captions name files that are not there, by name.
+    """
+    found = find_captions(folder, config.captions == "names")
+    notes = []
+    if found.missing:
+        named = [*found.missing[:_MOST_NAMED], *(["..."] if len(found.missing) > _MOST_NAMED else [])]
+        notes.append(f"warning: {len(found.missing)} captions are of files that are not there: {', '.join(named)}")
+    if found.uncaptioned:
+        names = ", ".join(path.name for path in found.uncaptioned[:_MOST_NAMED])
+        notes.append(f"warning: {len(found.uncaptioned)} pictures without a caption are left out: {names}")
+    return found, notes
+
+
+def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, notes: list[str]) -> list[Loaded]:
+    """The pictures of captions, at the run's size; broken files are noted and passed over."""
+
+    def read(item: Captioned) -> Loaded:
+        try:
+            content = fingerprint(item.path)
+        except OSError as error:
+            raise DataError(f"{item.path}: cannot be read ({error.strerror})") from error
+        pixels = cache.array(content, f"fit{config.size}", lambda: fitted(read_picture(item.path).rgb8(), config.size))
+        return Loaded(item.path.name, content, pixels, item.captions)
+
+    found, errors = cache.load("decoding pictures", items, read)
+    notes += [f"skipped  {error}" for error in errors]
+    return found
+
+
+def embed(items: Sequence[Loaded], encoder: TextEncoder, cache: PictureCache, notes: list[str]) -> list[Tensor]:
+    """The embeddings (K, E) of each picture's captions; computed once for a set of captions and an encoder."""
+    texts = [caption for item in items for caption in item.captions]
+    content = hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+    recipe = f"text-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
+    cut: list[int] = []
+
+    def encode() -> NDArray[np.float32]:
+        found = encoder.encode(texts)
+        cut.extend(found.cut)
+        return found.sentences.numpy()
+
+    vectors = torch.from_numpy(cache.array(content, recipe, encode).copy())
+    if sum(map(bool, cut)):
+        longest = max(range(len(texts)), key=lambda number: cut[number])
+        notes.append(
+            f"warning: {sum(map(bool, cut))} captions are longer than {encoder.name} takes and were cut, most "
+            f"{cut[longest]} tokens of {texts[longest][:60]!r}"
+        )
+    unknown = int((vectors.square().sum(1) == 0).sum())
+    if unknown:
+        notes.append(f"warning: {unknown} captions hold no word that {encoder.name} knows")
+    return list(vectors.split([len(item.captions) for item in items]))

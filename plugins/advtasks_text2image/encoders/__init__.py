@@ -1,0 +1,8 @@
+"""Text encoders, frozen: from captions to embeddings."""
+
+from advtasks_text2image.encoders.hashing import HashEncoder
+from advtasks_text2image.encoders.pretrained import MiniLM, TransformersEncoder
+from advtasks_text2image.encoders.static import WordLlama
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+
+__all__ = ["Encoded", "HashEncoder", "MiniLM", "TextEncoder", "TransformersEncoder", "WordLlama"]

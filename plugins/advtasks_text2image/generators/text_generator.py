@@ -1,0 +1,64 @@
+"""The shape of a generator of pictures of a text."""
+
+from __future__ import annotations
+
+import abc
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from advtasks_text2image.generators.augmentation import ConditioningAugmentation
+
+
+class Synthesized(NamedTuple):
+    """What a generator makes."""
+
+    pictures: Tensor
+    """(N, 3, S, S) in [0, 1]."""
+    divergence: Tensor | None
+    """(N,) of the conditioning augmentation from the standard normal, where there is one."""
+
+
+class TextGenerator(nn.Module, abc.ABC):
+    """From noise (N, latent) and an embedding (N, embedding) to pictures (N, 3, size, size) in [0, 1].
+
+    Args:
+        embedding: width of the text encoder's embeddings.
+        latent: dimension of the noise.
+        size: side of the pictures.
+        augment: width of the conditioning augmentation; 0 for none.
+    """
+
+    def __init__(self, embedding: int, latent: int, size: int, augment: int) -> None:
+        super().__init__()
+        self.embedding, self.latent, self.size = embedding, latent, size
+        self.augmentation = ConditioningAugmentation(embedding, augment) if augment else None
+
+    @property
+    def augment(self) -> int:
+        """Width of the augmentation's noise; 0 for none."""
+        return 0 if self.augmentation is None else self.augmentation.width
+
+    @property
+    def condition_width(self) -> int:
+        """Of what :meth:`pictures` is given."""
+        return self.augment or self.embedding
+
+    def synthesize(self, noise: Tensor, embedding: Tensor, shake: Tensor | None = None) -> Synthesized:
+        """Pictures, and the divergence of the augmentation.
+
+        Args:
+            shake: (N, augment) standard normal; without it the augmentation gives its mean.
+        """
+        if self.augmentation is None:
+            return Synthesized(self.pictures(noise, embedding), None)
+        condition, divergence = self.augmentation(embedding, shake)
+        return Synthesized(self.pictures(noise, condition), divergence)
+
+    def forward(self, noise: Tensor, embedding: Tensor) -> Tensor:
+        """The pictures alone."""
+        return self.synthesize(noise, embedding).pictures
+
+    @abc.abstractmethod
+    def pictures(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Pictures of a condition (N, condition_width)."""

@@ -1,0 +1,93 @@
+"""How good pictures of captions are: the distribution, and whether they show what the captions say."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from advtasks.evaluation.kid import kernel_distance
+from advtasks.evaluation.support import nearest
+from advtasks.evaluation.text_scores import RidgeProbe, r_precision
+from advtasks.features import FeatureNetwork
+from advtasks.task import Metric
+from advtasks_text2image.data import Loaded
+from advtasks_text2image.encoders import TextEncoder
+
+SIDE = 128
+"""Pictures are enlarged to this before they are measured: the networks were trained on larger ones."""
+CANDIDATES = 100
+_BATCH = 32
+
+
+class Measure(nn.Module):
+    """Metrics on a frozen network's pooled features, and a probe from them to the text's embeddings.
+
+    Args:
+        network: of features.
+    """
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self._train: tuple[Loaded, ...] = ()
+        self._features = torch.empty(0)
+        self._probe: RidgeProbe | None = None
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Their descriptions."""
+        of = self.network.name
+        return (
+            Metric(
+                "kernel",
+                f"kernel distance ({of})",
+                False,
+                f"KID's estimator on pooled {of} features at {SIDE} pixels, of generated and real held-out pictures; "
+                "of the real ones: of as many training pictures",
+            ),
+            Metric(
+                "r_precision",
+                f"R-precision (probe on {of})",
+                True,
+                f"share of pictures whose caption is first among {CANDIDATES} by a ridge regression from {of} to the "
+                "text encoder's embeddings, fitted on the training pairs; chance 1 %",
+            ),
+        )
+
+    @torch.inference_mode()
+    def features(self, pictures: Tensor) -> Tensor:
+        """(N, 3, S, S) to (N, d), on the CPU."""
+        place = next(self.network.buffers()).device
+        parts = (
+            interpolate(part.to(place), (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+            for part in pictures.split(_BATCH)
+        )
+        return torch.cat([self.network.embedding(part).features.float().cpu() for part in parts])
+
+    def fit(self, train: tuple[Loaded, ...], encoder: TextEncoder) -> None:
+        """Compute what does not change while training: the features of real training pictures, and the probe."""
+        if train is self._train:
+            return
+        pixels = torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in train])
+        self._features = torch.cat([self.features(part.float() / 255) for part in pixels.split(256)])
+        embeddings = encoder.encode([item.captions[0] for item in train]).sentences
+        self._probe = RidgeProbe(self._features, embeddings)
+        self._captions = embeddings
+        self._train = train
+
+    def __call__(self, pictures: Tensor, embeddings: Tensor, real: Tensor, is_real: bool) -> dict[str, float]:
+        """Of pictures of captions with these embeddings, beside the real pictures of the captions."""
+        assert self._probe is not None, "fit first"
+        found, wanted = self.features(pictures), self.features(real)
+        spread = torch.linspace(0, len(self._features) - 1, len(found)).long()
+        compared = self._features[spread] if is_real else found
+        seen = self._probe(found)
+        return {
+            "kernel": kernel_distance(compared, wanted).value,
+            "r_precision": r_precision(seen, embeddings, torch.cat((embeddings, self._captions)), CANDIDATES),
+        }
+
+    def nearest(self, pictures: Tensor) -> list[int]:
+        """The training picture nearest to each, by the direction of its features."""
+        near = nearest(normalize(self.features(pictures), dim=1), normalize(self._features, dim=1))[1]
+        return [int(number) for number in near]

@@ -1,0 +1,104 @@
+"""Pictures of texts from a bundle, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from advtasks import components
+from advtasks.bundle import Manifest, find_bundle, load_bundle
+from advtasks.devices import choose_device
+from advtasks.errors import UsageError
+from advtasks_text2image.encoders import TextEncoder
+from advtasks_text2image.generators import TextGenerator
+from advtasks_text2image.task import check_encoder
+
+_BATCH = 64
+End = tuple[str, int]
+"""A text and a seed."""
+
+
+class Sampler:
+    """A generator with its text encoder.
+
+        sampler = Sampler.load("runs/RUN")
+        pictures = sampler("a red apple", seeds=range(8))  # (8, 3, S, S) in [0, 1]
+
+    Args:
+        network: of a bundle.
+        encoder: that it was trained with.
+        manifest: of the bundle.
+    """
+
+    def __init__(self, network: TextGenerator, encoder: TextEncoder, manifest: Manifest, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.network, self.encoder, self.manifest = network.to(self.device).eval(), encoder, manifest
+        self.knows_no_text = bool(manifest.task_options.get("caption_dropout"))
+
+    @classmethod
+    def load(cls, model: Path | str, device: str = "auto", encoder: str | None = None) -> Sampler:
+        """From a run folder or a bundle.
+
+        Args:
+            encoder: its description, where the model's own is elsewhere here.
+
+        Raises:
+            advtasks.errors.BundleError: no bundle, or a damaged one.
+            UsageError: it is for another command, or its text encoder is not here or another one.
+        """
+        network, manifest = load_bundle(find_bundle(Path(model)))
+        if manifest.verb != "generate":
+            raise UsageError(f"{model} was trained for {manifest.task}: use advtasks {manifest.verb}")
+        wanted = str(manifest.task_options["encoder"])
+        try:
+            found = components.build("text_encoders", encoder or wanted)
+        except UsageError as error:
+            raise UsageError(f"{model} reads texts with {wanted!r}, which is not here: {error}") from None
+        check_encoder(found, str(manifest.task_options["encoder_hash"]), str(model))
+        return cls(network, found, manifest, device)  # type: ignore[arg-type]
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Texts without a word that the encoder knows."""
+        found = self.encoder.encode(texts).sentences
+        return [text for text, row in zip(texts, found, strict=True) if not row.any()]
+
+    def cut(self, text: str) -> int:
+        """Tokens of a text beyond what the encoder takes."""
+        return self.encoder.encode([text]).cut[0]
+
+    def __call__(
+        self, text: str, seeds: Sequence[int] = (0,), truncation: float = 1.0, guidance: float = 1.0
+    ) -> Tensor:
+        """Pictures (len(seeds), 3, S, S) in [0, 1] of one text, on the CPU.
+
+        Args:
+            truncation: scales the noise (BigGAN: Brock et al. 2019, section 3.1, cuts it off instead).
+            guidance: scales the embedding, whose zero is no text.
+        """
+        embedding = self.encoder.encode([text]).sentences * guidance
+        return self._drawn(self._noise(seeds) * truncation, embedding.expand(len(seeds), -1))
+
+    def between(self, first: End, last: End, steps: int, truncation: float = 1.0, guidance: float = 1.0) -> Tensor:
+        """(steps, 3, S, S) on the straight way from one text and seed to another; noise goes along a circle, so that
+        it stays as far from its mean."""
+        embeddings = self.encoder.encode([first[0], last[0]]).sentences * guidance
+        noise = self._noise([first[1], last[1]]) * truncation
+        share = torch.linspace(0, 1, steps)[:, None]
+        angle = share * torch.pi / 2
+        way = noise[:1] * angle.cos() + noise[1:] * angle.sin() if first[1] != last[1] else noise[:1].expand(steps, -1)
+        return self._drawn(way, torch.lerp(embeddings[:1], embeddings[1:], share))
+
+    def _noise(self, seeds: Sequence[int]) -> Tensor:
+        """A row a seed, whatever the others are."""
+        return torch.stack(
+            [torch.randn(self.network.latent, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        )
+
+    @torch.inference_mode()
+    def _drawn(self, noise: Tensor, embeddings: Tensor) -> Tensor:
+        parts = zip(noise.split(_BATCH), embeddings.split(_BATCH), strict=True)
+        drawn = [self.network(z.to(self.device), e.to(self.device)).float().clamp(0, 1).cpu() for z, e in parts]
+        return torch.cat(drawn)

@@ -1,0 +1,303 @@
+"""The parts of text-conditioned synthesis: generators, critic, encoders, data, scores."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from advtasks_text2image.critic import TextDiscriminator
+from advtasks_text2image.data import CaptionedPictures, Loaded, fitted
+from advtasks_text2image.encoders import HashEncoder
+from advtasks_text2image.generators import (
+    DCGAN,
+    ConditioningAugmentation,
+    DeepFusion,
+    TextGenerator,
+    standard_normal_divergence,
+)
+from advtasks_text2image.sheet import sheet
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from advtasks import components
+from advtasks.adversary import Adversary
+from advtasks.data.loader import Position
+from advtasks.errors import UsageError
+from advtasks.evaluation.text_scores import RidgeProbe, clip_score, r_precision
+from advtasks.regularizers import mismatched_partners
+from advtasks.task import Judged, View
+from advtasks.torchvision_operators import import_torchvision
+
+E, Z = 12, 7
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- generators ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [16, 64, 128])
+@pytest.mark.parametrize("build", [DCGAN, DeepFusion])
+@pytest.mark.parametrize("augment", [0, 5])
+def test_pictures_have_their_size_and_range(build: type[TextGenerator], size: int, augment: int) -> None:
+    network = build(E, Z, size, width=4, augment=augment)  # type: ignore[call-arg]
+    found = network(normal(3, Z), normal(3, E))
+    assert found.shape == (3, 3, size, size)
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_sizes_of_the_papers_networks() -> None:
+    count = lambda network: sum(p.numel() for p in network.parameters())  # noqa: E731
+    assert count(components.build("generators", "df", embedding=256, latent=100, size=64)) <= 10_000_000
+    dcgan = DCGAN(embedding=1024, latent=100, size=64, width=64)
+    assert dcgan.first.weight.shape == (100 + 128, 512, 4, 4)
+
+
+def test_before_training_fusion_is_the_plain_network() -> None:
+    """Affine layers begin as the identity and gains at 0, so the text moves nothing yet, and everything gets gradients."""
+    network = DeepFusion(E, Z, 32, width=4)
+    noise = normal(2, Z)
+    torch.testing.assert_close(network(noise, normal(2, E)), network(noise, normal(2, E, seed=1)))
+    for block in network.blocks:
+        block.gain.data.fill_(0.5)
+    network(noise, normal(2, E)).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    for block in network.blocks:
+        for affine in block.affine:
+            affine.scale.weight.data.normal_(0, 0.1)
+    assert not torch.allclose(network(noise, normal(2, E)), network(noise, normal(2, E, seed=1)))
+
+
+def test_one_picture_alone_is_that_of_a_batch() -> None:
+    network = DeepFusion(E, Z, 32, width=4)
+    for block in network.blocks:
+        block.gain.data.fill_(0.5)
+    noise, text = normal(8, Z), normal(8, E)
+    torch.testing.assert_close(network(noise[3:4], text[3:4])[0], network(noise, text)[3], rtol=1e-5, atol=1e-5)
+
+
+def test_conditioning_augmentation() -> None:
+    """KL = ½ Σ (μ² + σ² - 1 - log σ²), 0 for the standard normal; without noise, or with σ to 0, it is μ."""
+    mean, log_variance = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, math.log(4.0)]])
+    expected = 0.5 * ((1 + 1 - 1 - 0) + (4 + 4 - 1 - math.log(4)))
+    assert standard_normal_divergence(mean, log_variance).item() == pytest.approx(expected)
+    assert standard_normal_divergence(torch.zeros(1, 3), torch.zeros(1, 3)).item() == 0
+    layer = ConditioningAugmentation(E, 4)
+    text = normal(5, E)
+    plain, divergence = layer(text, None)
+    layer.layer.bias.data[4:] = -1e4  # log σ², behind a leaky ReLU
+    still, _ = layer(text, normal(5, 4))
+    torch.testing.assert_close(still, plain)
+    assert divergence.shape == (5,)
+    assert divergence.min() >= 0
+
+
+# --- the critic ------------------------------------------------------------------------------------------------------
+
+
+def test_the_critic_sees_the_text() -> None:
+    critic = TextDiscriminator(3 + E, width=4, blocks=3)
+    pictures = torch.rand(4, 3, 32, 32)
+    found = critic.output(pictures, normal(4, E))
+    assert found.logits.shape == (4, 1)
+    assert found.features[-1].shape == (4, critic.feature_width, 4, 4)
+    assert not torch.allclose(found.logits, critic(pictures, normal(4, E, seed=1)))
+    assert critic(torch.rand(2, 3, 64, 48), normal(2, E)).shape == (2, 5 * 3), "one logit for 4x4 places"
+    plain = TextDiscriminator(3, width=4, blocks=1)
+    assert plain(torch.rand(2, 3, 8, 8)).shape == (2, 1)
+    with pytest.raises(UsageError, match="wants RGB pictures from 32 pixels a side"):
+        critic(torch.rand(2, 3, 16, 16), normal(2, E))
+    small = TextDiscriminator(3 + E, width=4, blocks=3, compressed=2)
+    assert small.joint.in_channels == critic.joint.in_channels - E + 2
+
+
+@pytest.mark.parametrize("regularizers", [["matching-aware"], ["matching-aware", "ma-gp"], ["r1"], ["gan-int"]])
+def test_an_adversary_of_text(regularizers: list[str]) -> None:
+    critic = TextDiscriminator(3 + E, width=4, blocks=2)
+    adversary = Adversary(critic, "hinge", regularizers=regularizers, view=View(embedding=E))
+    fake = torch.rand(4, 3, 16, 16, requires_grad=True)
+    weights = torch.randn(E, 3 * 16 * 16)
+    judged = Judged(torch.rand(4, 3, 16, 16), fake, normal(4, E), identity=torch.tensor([0, 1, 2, 2]),
+                    synthesize_under=lambda e: (e @ weights).view(-1, 3, 16, 16) + fake)  # fmt: skip
+    terms = adversary.generator_terms(judged)
+    assert ("gan-int" in terms) == (regularizers == ["gan-int"])
+    sum(term.value for term in terms.values()).backward()  # type: ignore[union-attr]
+    assert fake.grad is not None
+    assert not any(p.grad is not None and p.grad.any() for p in critic.parameters())
+    assert adversary.discriminator_terms(judged.detached())
+
+
+def test_interpolating_equal_texts_changes_nothing() -> None:
+    critic = TextDiscriminator(3 + E, width=4, blocks=2)
+    adversary = Adversary(critic, "non-saturating", regularizers=["gan-int:weight=0.5"], view=View(embedding=E))
+    fake = torch.rand(4, 3, 16, 16)
+    same = normal(1, E).expand(4, -1)
+    judged = Judged(torch.rand(4, 3, 16, 16), fake, same, synthesize_under=lambda e: fake)
+    terms = adversary.generator_terms(judged)
+    torch.testing.assert_close(terms["gan-int"].value, 0.5 * terms["adversarial"].value)
+    with pytest.raises(UsageError, match="generator under other conditions"):
+        adversary.generator_terms(Judged(judged.real, fake, same))
+    with pytest.raises(UsageError, match="this task shows none as condition"):
+        Adversary(TextDiscriminator(3, width=4, blocks=2), "hinge", regularizers=["gan-int"])
+
+
+# --- encoders --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hash", "hash:width=64", "wordllama"])
+def test_encoders_that_need_no_download(name: str) -> None:
+    encoder = components.build("text_encoders", name)
+    texts = ["a red apple", "a green apple", "stock market crash", "", "犬の顔", "red " * 500]
+    found = encoder.encode(texts)
+    assert found.sentences.shape == (6, encoder.width)
+    assert found.cut == [0] * 6
+    assert torch.equal(found.sentences, components.build("text_encoders", name).encode(texts).sentences)
+    torch.testing.assert_close(encoder.encode(texts[:1]).sentences, found.sentences[:1])
+    cosine = found.sentences @ found.sentences.T
+    assert cosine[0, 1] > 0.3 > cosine[0, 2]
+    assert found.sentences[3].abs().sum() == 0
+    assert found.sentences[4].norm().item() == pytest.approx(1, abs=1e-5)
+    assert len(encoder.fingerprint) == 12
+    torch.testing.assert_close(encoder.encode(["A Red APPLE"]).sentences, found.sentences[:1])
+
+
+def test_another_width_is_another_encoder() -> None:
+    assert HashEncoder(64).fingerprint != HashEncoder(128).fingerprint
+    with pytest.raises(UsageError, match="at least 8"):
+        HashEncoder(4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["bert", "clip", "t5"])
+def test_text_models_of_transformers(kind: str, tmp_path: Path) -> None:
+    import_torchvision()
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["<pad>", "<unk>", "<eos>", "a", "red", "green", "apple", "cat"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 2)])
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="<eos>", model_max_length=6
+    )
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    if kind == "bert":
+        network = transformers.BertModel(transformers.BertConfig(**small, vocab_size=8, pad_token_id=0))
+    elif kind == "t5":
+        network = transformers.T5Model(
+            transformers.T5Config(vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
+                                  decoder_start_token_id=0)
+        )  # fmt: skip
+    else:
+        network = transformers.CLIPModel(
+            transformers.CLIPConfig(text_config={**small, "vocab_size": 8, "eos_token_id": 2, "bos_token_id": 1,
+                                                 "pad_token_id": 0, "max_position_embeddings": 8},
+                                    vision_config={**small, "image_size": 16, "patch_size": 8}, projection_dim=16)
+        )  # fmt: skip
+    network.save_pretrained(tmp_path)
+    fast.save_pretrained(tmp_path)
+    encoder = components.build("text_encoders", f"transformers:model={tmp_path}")
+    texts = ["a red apple", "cat", "a red apple a green apple"]
+    found = encoder.encode(texts)
+    assert found.sentences.shape == (3, 16)
+    assert found.cut == [0, 0, 1], "six words and the end are one more than six"
+    torch.testing.assert_close(found.sentences.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(encoder.encode(texts[1:2]).sentences, found.sentences[1:2], rtol=1e-4, atol=1e-5)
+    assert encoder.fingerprint == components.build("text_encoders", f"transformers:model={tmp_path}").fingerprint
+    with pytest.raises(UsageError, match="transformers cannot load it"):
+        components.build("text_encoders", f"transformers:model={tmp_path / 'none'}")
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_mismatches_never_call_a_right_caption_wrong() -> None:
+    """Many pictures twice, many captions on several pictures, some captions nearly equal."""
+    encoder = HashEncoder()
+    captions = ["red apple", "red apple", "Red apple.", "green pear", "cat", "cat", "dog", "the red apple"] * 4
+    identities = torch.tensor([0, 0, 1, 2, 3, 3, 4, 5] * 4)
+    condition = encoder.encode(captions).sentences
+    similar = condition @ condition.T
+    for seed in range(20):
+        torch.manual_seed(seed)
+        partner, there = mismatched_partners(condition, condition, identities, identities, limit=0.9)
+        assert there.all()
+        for row, other in enumerate(partner.tolist()):
+            assert identities[row] != identities[other]
+            assert captions[row].casefold().strip(".") != captions[other].casefold().strip(".")
+            assert similar[row, other] < 0.9
+
+
+def test_items_depend_on_their_position_alone() -> None:
+    draws = np.random.default_rng(0)
+    pixels = [draws.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(2)]
+    items = [Loaded("a", "x", pixels[0], ("one", "two")), Loaded("b", "y", pixels[1], ("three",)),
+             Loaded("c", "x", pixels[0], ("four",))]  # fmt: skip
+    embeddings = [torch.eye(4)[:2], torch.eye(4)[2:3], torch.eye(4)[3:]]
+    data = CaptionedPictures(items, embeddings, flip=True)
+    found = [data[Position(0, sample)] for sample in range(40)]
+    again = [data[Position(0, sample)] for sample in range(40)]
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(found, again, strict=True) for k in a)
+    assert {int(item["embedding"].argmax()) for item in found} == {0, 1}, "each caption gets its turn"
+    mirrored = [torch.equal(item["real"], found[0]["real"].flip(2)) for item in found]
+    assert 5 < sum(mirrored) < 35
+    assert data[Position(2, 0)]["identity"] == found[0]["identity"] != data[Position(1, 0)]["identity"]
+
+
+def test_pictures_are_scaled_and_cut_in_the_middle() -> None:
+    wide = np.zeros((40, 100, 3), np.uint8)
+    wide[:, 40:60] = 255
+    found = fitted(wide, 16)
+    assert found.shape == (16, 16, 3)
+    assert found[8, 8].tolist() == [255] * 3
+    assert found[8, 0].tolist() == [0] * 3
+    assert fitted(found, 16) is found
+
+
+def test_sheets_bear_their_captions() -> None:
+    found = sheet(torch.rand(5, 3, 8, 8), ["a very long caption that does not fit " * 3] * 5, columns=2, cell=64)
+    assert found.shape == (3, 3 * (64 + 18), 2 * 68 - 4)
+    assert (found[:, 65:78, :64] < 0.5).any(), "letters"
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_clip_score_of_known_directions() -> None:
+    x = torch.eye(4)
+    assert clip_score(x, 3 * x) == pytest.approx(100)
+    assert clip_score(x, x.roll(1, 0)) == 0
+    assert clip_score(x, -x) == 0
+    assert clip_score(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]])) == pytest.approx(100 / 2**0.5)
+
+
+def test_r_precision_knows_right_from_wrong_and_from_chance() -> None:
+    texts = normalize(normal(400, 64), dim=1)
+    assert r_precision(texts, texts, texts) == 1
+    assert r_precision(-texts, texts, texts) == 0
+    chance = [r_precision(normal(400, 64, seed=s), texts, texts, candidates=10) for s in range(1, 6)]
+    assert sum(chance) / 5 == pytest.approx(0.1, abs=0.02)
+    assert r_precision(torch.ones(400, 64), texts, texts, candidates=10) == pytest.approx(0.1, abs=0.05)
+    doubled = torch.cat((texts, texts))
+    assert r_precision(texts, texts, doubled) == 1, "a caption that is there twice is no wrong candidate"
+    with pytest.raises(ValueError, match="nothing to tell it from"):
+        r_precision(texts[:1], texts[:1], texts[:1])
+
+
+def test_the_probe_finds_a_linear_relation_and_shuffling_destroys_it() -> None:
+    features = normal(600, 20)
+    texts = features @ normal(20, 32, seed=1) + 0.1 * normal(600, 32, seed=2)
+    held = slice(500, 600)
+    probe = RidgeProbe(features[:500], texts[:500], strength=1e-3)
+    assert r_precision(probe(features[held]), texts[held], texts) > 0.95
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
+    shuffled = RidgeProbe(features[:500], texts[:500][order], strength=1e-3)
+    assert r_precision(shuffled(features[held]), texts[held], texts) < 0.1

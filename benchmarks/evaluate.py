@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from metric_ladder import crops
 
+from advtasks.allocator import keep_freed_memory
 from advtasks.atomic import write_text
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures
@@ -58,6 +59,7 @@ def ours(folders: list[Path], side: str, cache: Path) -> float:
     from advtasks.evaluation.manifold import manifold
     from advtasks.evaluation.moments import Moments
 
+    keep_freed_memory()  # as the command does
     network = EfficientNetLite(0, classify="all" in side)
     fake, real = (folder_features(folder, network, PictureCache(cache)) for folder in folders)
     if "all" in side:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from advtasks import components
+from advtasks.allocator import keep_freed_memory
 from advtasks.cli.evaluate import Evaluate
 from advtasks.data.cache import PictureCache
 from advtasks.devices import choose_device
@@ -32,6 +33,7 @@ SHOWN = 8
 
 def evaluate_folders(options: Evaluate) -> int:
     """Print the cards side by side; gives the exit code."""
+    keep_freed_memory()
     with joined(options.device, timeout=600):
         first = rank() == 0
         console = Console(None if first else silent())

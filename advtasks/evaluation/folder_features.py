@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ from advtasks.features.weight_files import weights_hash
 from advtasks.pictures.decode import picture_size, read_picture
 from advtasks.process_group import gathered
 
-BATCH = 32
+BATCH = 8
+"""Pictures at a time: on a processor no slower than more, in less memory."""
 PATCH_SIDE = 224
 """Of the square that the patches of the sliced Wasserstein distance are cut from, whatever the backbone takes."""
 
@@ -76,6 +78,8 @@ class _Picture:
     patches: NDArray[np.float32] | None = None
     pixels: NDArray[np.float32] | None = None
     """Resized for the network, where `found` is not known."""
+    square: NDArray[np.float32] | None = None
+    """Resized for patches, where they are not known."""
     range: tuple[float, float] = (0.0, 1.0)
 
 
@@ -100,15 +104,24 @@ class _Folder:
                 if picture.found is None:
                     picture.pixels = resized(pixels, self.network.side)
                 if picture.patches is None:
-                    square = resized(pixels, PATCH_SIDE)
-                    seed = int(picture.content[:8], 16)
-                    patches = pyramid_patches(torch.from_numpy(square)[None], seed=seed)[0].numpy()
-                    picture.patches = self.cache.array(picture.content, self.patch_recipe, lambda: patches)
+                    same = picture.pixels is not None and self.network.side == PATCH_SIDE
+                    picture.square = picture.pixels if same else resized(pixels, PATCH_SIDE)
         except OSError as error:
             return DataError(f"{path}: cannot be read ({error.strerror})")
         except DataError as error:
             return error
         return picture
+
+    def cut(self, pictures: Sequence[_Picture]) -> None:
+        """Patches of those whose are not known."""
+        fresh = [picture for picture in pictures if picture.square is not None]
+        if not fresh:
+            return
+        squares = torch.from_numpy(np.stack([picture.square for picture in fresh if picture.square is not None]))
+        patches = pyramid_patches(squares, [int(picture.content[:8], 16) for picture in fresh]).numpy()
+        for picture, array in zip(fresh, patches, strict=True):
+            picture.patches = self.cache.array(picture.content, self.patch_recipe, lambda array=array: array)  # type: ignore[misc]
+            picture.square = None
 
     def embed(self, pictures: Sequence[_Picture]) -> None:
         """Run the network on those whose features are not known."""
@@ -138,10 +151,13 @@ def folder_features(folder: Path, network: FeatureNetwork, cache: PictureCache) 
     work = _Folder(network, cache)
     mine: list[_Picture | DataError] = []
     own = paths[rank() :: world_size()]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        ahead = pool.map(work.read, own[:BATCH])
         for start in range(0, len(own), BATCH):
-            part = list(pool.map(work.read, own[start : start + BATCH]))
-            work.embed([item for item in part if isinstance(item, _Picture)])
+            part, ahead = list(ahead), pool.map(work.read, own[start + BATCH : start + 2 * BATCH])
+            read = [item for item in part if isinstance(item, _Picture)]
+            work.cut(read)
+            work.embed(read)
             mine += [_checked(item) for item in part]
             cache.watch(f"features of {folder.name}", min((start + BATCH) * world_size(), len(paths)), len(paths))
     shares = gathered(mine)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
@@ -65,24 +68,30 @@ def _smoothed(pictures: Tensor) -> Tensor:
     return conv2d(pad(pictures, (2, 2, 2, 2), mode="reflect"), window, groups=channels)
 
 
-def pyramid_patches(pictures: Tensor, levels: int = 4, patches: int = 8, seed: int = 0) -> Tensor:
-    """Patches of 7x7 pixels at the same random places of each picture.
+def pyramid_patches(pictures: Tensor, seeds: Sequence[int], levels: int = 4, patches: int = 8) -> Tensor:
+    """Patches of 7x7 pixels at random places, which for a picture depend on its seed alone.
 
     Args:
         pictures: (N, C, H, W), sides from 7 · 2^(levels - 1) pixels.
+        seeds: one a picture.
 
     Returns:
         (N, levels, patches, C, 7, 7).
     """
-    draws = torch.Generator().manual_seed(seed)
+    pyramid = [level.unfold(2, PATCH, 1).unfold(3, PATCH, 1) for level in laplacian_pyramid(pictures, levels)]
     found = []
-    for level in laplacian_pyramid(pictures, levels):
-        height, width = (side - PATCH + 1 for side in level.shape[-2:])
-        tops = torch.randint(height, (patches,), generator=draws).tolist()
-        lefts = torch.randint(width, (patches,), generator=draws).tolist()
-        parts = [level[..., y : y + PATCH, x : x + PATCH] for y, x in zip(tops, lefts, strict=True)]
-        found.append(torch.stack(parts, 1))
-    return torch.stack(found, 1)
+    for number, seed in enumerate(seeds):
+        draws = np.random.default_rng(seed)
+        places = [draws.integers(level.shape[2:4], size=(patches, 2)) for level in pyramid]
+        found.append(
+            torch.stack(
+                [
+                    torch.stack([level[number, :, y, x] for y, x in place.tolist()])
+                    for level, place in zip(pyramid, places, strict=True)
+                ]
+            )
+        )
+    return torch.stack(found)
 
 
 def patch_distance(first: Tensor, second: Tensor, directions: int = 128, seed: int = 0) -> list[float]:

@@ -85,8 +85,11 @@ def test_pyramids_add_up_and_patches_see_the_level_that_changed() -> None:
     torch.testing.assert_close(whole, pictures, rtol=0, atol=1e-6)
     smooth = enlarged(torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(1)), (64, 64))
     grain = 0.05 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(2))
-    one, other, noisy = (pyramid_patches(x, 3, 16, seed=s) for x, s in ((smooth, 0), (smooth, 1), (smooth + grain, 1)))
+    one, other, noisy = (
+        pyramid_patches(x, range(s, s + 40), 3, 16) for x, s in ((smooth, 0), (smooth, 99), (smooth + grain, 99))
+    )
     assert one.shape == (40, 3, 16, 3, 7, 7)
+    torch.testing.assert_close(pyramid_patches(smooth[5:6], [5], 3, 16)[0], one[5], msg="whatever stands beside it")
     same, changed = patch_distance(one, other), patch_distance(one, noisy)
     assert changed[0] > 1.5 * same[0], "grain is in the finest level"
     assert changed[0] - same[0] > 3 * abs(changed[2] - same[2])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import platform
 import statistics
@@ -162,6 +163,7 @@ def sees(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, str]]:
         ladder = next((known for known in (*LADDERS, "lost modes", "copies") if name.startswith(known)), None)
         if ladder:
             ladders.setdefault(ladder, []).append(name)
+    rows = {name: row | {"support": math.log(row["support"])} for name, row in rows.items()}  # it spans magnitudes
     controls = [row for name, row in rows.items() if name.startswith("control")]
     found: dict[str, dict[str, str]] = {}
     for metric in controls[0]:

@@ -21,10 +21,13 @@ class TextDiscriminator(Discriminator):
         in_channels: of picture and embedding together: 3 and the embedding's width.
         width: of the first block; each further one is twice as wide, at most 8 times (DF-GAN: 32).
         blocks: how often the picture is halved; DF-GAN: until 4x4 are left.
+        gain: of the blocks' inner branches before training; DF-GAN: 0.
         compressed: values that the embedding is mapped to before it joins; 0 joins all of it, as DF-GAN does.
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 32, blocks: int = 4, compressed: int = 0) -> None:
+    def __init__(
+        self, in_channels: int = 3, width: int = 32, blocks: int = 4, compressed: int = 0, gain: float = 0.0
+    ) -> None:
         super().__init__()
         if blocks < 1:
             raise UsageError(f"text: blocks must be at least 1, got {blocks}")
@@ -33,7 +36,7 @@ class TextDiscriminator(Discriminator):
         self.embedding = in_channels - 3
         self.first = nn.Conv2d(3, width, 3, padding=1)
         widths = [width * min(2**number, 8) for number in range(blocks + 1)]
-        self.blocks = nn.ModuleList(_Halving(*pair) for pair in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(_Halving(*pair, gain) for pair in itertools.pairwise(widths))
         self.feature_width = inputs = widths[-1]
         self.compress = nn.Linear(self.embedding, compressed) if compressed and self.embedding else None
         joined = inputs + (compressed if self.compress is not None else self.embedding)
@@ -69,14 +72,14 @@ class TextDiscriminator(Discriminator):
 
 
 class _Halving(nn.Module):
-    """DF-GAN's block: ``shortcut(x) + γ · residual(x)``, γ 0 before training."""
+    """DF-GAN's block: ``shortcut(x) + γ · residual(x)``."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
         super().__init__()
         self.down = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
         self.conv = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        self.gain = nn.Parameter(torch.zeros(1))
+        self.gain = nn.Parameter(torch.full((1,), gain))
 
     def forward(self, x: Tensor) -> Tensor:
         residual = leaky_relu(self.conv(leaky_relu(self.down(x), 0.2)), 0.2)

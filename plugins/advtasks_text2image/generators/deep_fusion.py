@@ -36,10 +36,10 @@ class Affine(nn.Module):
 
 
 class FusionBlock(nn.Module):
-    """Doubles the side, then twice two affine layers with leaky ReLU before a convolution of 3x3, and a shortcut whose
-    partner begins at 0 (DF-GAN, figure 4)."""
+    """Doubles the side, then twice two affine layers with leaky ReLU before a convolution of 3x3, and a shortcut; the
+    other branch has a learnt gain (DF-GAN, figure 4)."""
 
-    def __init__(self, inputs: int, outputs: int, condition: int, hidden: int) -> None:
+    def __init__(self, inputs: int, outputs: int, condition: int, hidden: int, gain: float) -> None:
         super().__init__()
         self.affine = nn.ModuleList(
             Affine(condition, hidden, channels) for channels in (inputs, inputs, outputs, outputs)
@@ -48,7 +48,7 @@ class FusionBlock(nn.Module):
             (nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1))
         )
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        self.gain = nn.Parameter(torch.zeros(1))
+        self.gain = nn.Parameter(torch.full((1,), gain))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', 2H, 2W)."""
@@ -69,6 +69,8 @@ class DeepFusion(TextGenerator):
     Args:
         width: channels of the last block; twice as many a level down, at most 8 times (the paper: 32).
         hidden: of the affine layers' networks; the paper's are as wide as noise and text together.
+        gain: of the blocks' inner branches before training. 0 is the paper's code, for its hundreds of thousands of
+            steps; with 1 a short training need not wait for it to grow.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class DeepFusion(TextGenerator):
         width: int = 32,
         augment: int = 0,
         hidden: int = 128,
+        gain: float = 0.0,
     ) -> None:
         super().__init__(embedding, latent, size, augment)
         levels = int(math.log2(size)) - 1
@@ -86,7 +89,7 @@ class DeepFusion(TextGenerator):
         self.first = nn.Linear(latent, widths[0] * 16)
         condition = latent + self.condition_width
         self.blocks = nn.ModuleList(
-            FusionBlock(before, after, condition, hidden) for before, after in itertools.pairwise(widths)
+            FusionBlock(before, after, condition, hidden, gain) for before, after in itertools.pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 

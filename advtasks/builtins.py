@@ -87,6 +87,7 @@ def advtasks_regularizers() -> list[Component]:
         _regularizer("unrolled", "Unrolled", "against the critic K steps ahead (Metz et al. 2017)"),
         _regularizer("feature-matching", "FeatureMatching", "features of fakes near real ones (Wang et al. 2018)"),
         _regularizer("pulling-away", "PullingAway", "codes of fakes apart (EBGAN: Zhao et al. 2017)"),
+        _regularizer("contrastive", "Contrastive", "sample and text near each other (XMC-GAN: Zhang et al. 2021)"),
         _regularizer("ac-gan", "AuxiliaryClassifier", "class head (Odena et al. 2017)"),
         _regularizer("tac-gan", "TwinAuxiliaryClassifier", "class head and its twin (Gong et al. 2019)"),
         _regularizer("adc-gan", "DiscriminativeClassifier", "head of real and fake classes (Hou et al. 2022)"),

@@ -11,7 +11,7 @@ from advtasks.augments import Augment
 from advtasks.distributed import require_group
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
-from advtasks.regularizers import Information, MatchingAware, MatchingAwarePenalty, Regularizer
+from advtasks.regularizers import Contrastive, Information, MatchingAware, MatchingAwarePenalty, Regularizer
 from advtasks.regularizers.auxiliary_classifier import ClassHead
 from advtasks.task import View
 
@@ -95,7 +95,7 @@ def _check_packing(regularizers: Sequence[Regularizer], conditioning: str, view:
     if (view.classes and conditioning != "none") or conditioning == "projection":
         raise UsageError("pack: samples of different conditions cannot share one; use conditioning none")
     for regularizer in regularizers:
-        if isinstance(regularizer, (ClassHead, Information, MatchingAware)):
+        if isinstance(regularizer, (ClassHead, Information, MatchingAware, Contrastive)):
             raise UsageError(f"{regularizer.name} reads each sample by itself, and pack joins several; use one of both")
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 from advtasks_text2image.config import TextConfig
-from advtasks_text2image.data import Loaded, load
+from advtasks_text2image.data import load, pixels_of
 from advtasks_text2image.measure import CANDIDATES, Measure
 from advtasks_text2image.sampler import Sampler
 from tables import spread
@@ -139,7 +139,7 @@ class Judge:
         )
         self.measure = Measure(components.build("features", config.metric_network))
         self.encoder = components.build("text_encoders", encoder)
-        self.seen, self.real = (self.measure.features(_pixels(items)) for items in (self.train, self.held))
+        self.seen, self.real = (self.measure.features(pixels_of(items)) for items in (self.train, self.held))
         self.known, self.texts = (
             self.encoder.encode([item.captions[0] for item in items]).sentences for items in (self.train, self.held)
         )
@@ -168,10 +168,6 @@ class Judge:
         pairs = torch.stack([sampler(caption, (number, number + 10_000)) for number, caption in enumerate(captions)])
         pairs = (pairs * 255).round() / 255
         return self(pairs[:, 0], pairs)
-
-
-def _pixels(items: list[Loaded]) -> Tensor:
-    return torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in items]).float() / 255
 
 
 def main() -> None:
@@ -208,7 +204,7 @@ def main() -> None:
         folders = split(options.data, place / "data")
         judge = Judge(*folders, PictureCache(place / "cache"), options.encoder)
         rows.pop(REAL, None)
-        note(REAL, judge(_pixels(judge.held), None))
+        note(REAL, judge(pixels_of(judge.held), None))
         for seed in range(options.seeds):
             for number, (name, (preset, *flags)) in enumerate(RECIPES.items()):
                 if (options.only and name not in options.only) or len(rows.get(name, ())) > seed:

@@ -6,6 +6,7 @@ from advtasks.discriminators.discriminator import (
     Discriminator,
     at_least_float32,
     criticize,
+    criticize_again,
     judges_alone,
     pooled,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "WaveletDiscriminator",
     "at_least_float32",
     "criticize",
+    "criticize_again",
     "judges_alone",
     "pooled",
 ]

@@ -40,6 +40,11 @@ class Discriminator(nn.Module, abc.ABC):
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """Logits and features in one pass, for pictures (N, C, H, W) in [0, 1]."""
 
+    def rejudge(self, seen: CriticOutput, condition: Tensor) -> Tensor | None:
+        """The logits that the samples of `seen` get under another condition, out of its features, for critics that a
+        condition joins late; None for those that must look again."""
+        return None
+
     def forward(self, picture: Tensor, condition: Tensor | None = None) -> Tensor:
         """The logits alone."""
         return self.output(picture, condition).logits
@@ -52,6 +57,13 @@ def criticize(critic: nn.Module, picture: Tensor, condition: Tensor | None = Non
     else:
         output = CriticOutput(critic(picture) if condition is None else critic(picture, condition), [])
     return CriticOutput(at_least_float32(output.logits), output.features)
+
+
+def criticize_again(critic: nn.Module, picture: Tensor, seen: CriticOutput, condition: Tensor) -> Tensor:
+    """The logits of `picture`, of which the critic said `seen`, under another condition; float32 (float64 stays)."""
+    if isinstance(critic, Discriminator) and (found := critic.rejudge(seen, condition)) is not None:
+        return at_least_float32(found)
+    return criticize(critic, picture, condition).logits
 
 
 _MIXING = (nn.modules.batchnorm._BatchNorm, MinibatchStandardDeviation, MinibatchDiscrimination, VirtualBatchNorm)

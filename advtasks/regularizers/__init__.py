@@ -13,6 +13,7 @@ from advtasks.regularizers.consistency import (
     consistency,
     flip_and_shift,
 )
+from advtasks.regularizers.contrastive import Contrastive, contrastive_loss
 from advtasks.regularizers.feature_matching import FeatureMatching, feature_matching
 from advtasks.regularizers.input_gradient import input_gradient, input_gradients
 from advtasks.regularizers.interpolation import ConditionInterpolation
@@ -32,6 +33,7 @@ from advtasks.regularizers.matching import (
     MatchingAwarePenalty,
     matching_aware_penalty,
     mismatched_partners,
+    surely_wrong,
 )
 from advtasks.regularizers.path_length import PathLength, path_lengths
 from advtasks.regularizers.pieces import critic_term
@@ -68,6 +70,7 @@ __all__ = [
     "BalancedConsistencyRegularization",
     "ConditionInterpolation",
     "ConsistencyRegularization",
+    "Contrastive",
     "DiscriminativeClassifier",
     "Dragan",
     "EqualizedLearningRate",
@@ -98,6 +101,7 @@ __all__ = [
     "apply_spectral_norm",
     "clip_weights",
     "consistency",
+    "contrastive_loss",
     "critic_term",
     "dragan_penalty",
     "feature_matching",
@@ -117,6 +121,7 @@ __all__ = [
     "r1_penalty",
     "r2_penalty",
     "spectral_penalty",
+    "surely_wrong",
     "top_k",
     "unrolled_parameters",
     "wasserstein_gradient_penalty",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from advtasks.discriminators import criticize
+from advtasks.discriminators import at_least_float32, criticize_again
 from advtasks.distributed import draw_rows, gather
 from advtasks.errors import UsageError
 from advtasks.regularizers.input_gradient import Critic, input_gradients, squared_norm
@@ -16,14 +16,25 @@ from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
 
 
+def surely_wrong(
+    condition: Tensor, pool: Tensor, identity: Tensor | None, pool_identity: Tensor | None, limit: float = 0.9
+) -> Tensor:
+    """Where a condition of `pool` cannot be right for a row (N, M): it belongs to another sample, and is of another
+    class, or its embedding has a cosine similarity below `limit`. Arguments as for :func:`mismatched_partners`."""
+    if condition.is_floating_point():
+        wrong = normalize(at_least_float32(condition), dim=1) @ normalize(at_least_float32(pool), dim=1).T < limit
+    else:
+        wrong = condition[:, None] != pool[None]
+    if identity is not None and pool_identity is not None:
+        wrong = wrong & (identity[:, None] != pool_identity[None])
+    return wrong
+
+
 def mismatched_partners(
     condition: Tensor, pool: Tensor, identity: Tensor | None, pool_identity: Tensor | None, limit: float = 0.9
 ) -> tuple[Tensor, Tensor]:
-    """For each row a partner in `pool` whose condition is surely wrong for it, at random.
-
-    A partner is admissible if it belongs to another sample (`identity`), and is of another class, or its embedding has
-    a cosine similarity below `limit`. So neither the same picture nor an equal or nearly equal caption is ever called
-    wrong, which rolling the batch by one does.
+    """For each row a partner in `pool` whose condition is :func:`surely_wrong` for it, at random. So neither the same
+    picture nor an equal or nearly equal caption is ever called wrong, which rolling the batch by one does.
 
     Args:
         condition: (N,) int64 or (N, E) floats.
@@ -34,12 +45,7 @@ def mismatched_partners(
     Returns:
         Indices into the pool (N,), and whether there was an admissible partner (N,); where not, they mean nothing.
     """
-    if condition.is_floating_point():
-        admissible = normalize(condition.float(), dim=1) @ normalize(pool.float(), dim=1).T < limit
-    else:
-        admissible = condition[:, None] != pool[None]
-    if identity is not None and pool_identity is not None:
-        admissible = admissible & (identity[:, None] != pool_identity[None])
+    admissible = surely_wrong(condition, pool, identity, pool_identity, limit)
     chance = draw_rows(torch.rand, *admissible.shape, device=condition.device)
     return torch.where(admissible, chance, -1.0).argmax(1), admissible.any(1)
 
@@ -84,7 +90,7 @@ class MatchingAware(Regularizer):
         identity = None if judged.identity is None else gather(judged.identity)
         pool = gather(condition)
         partner, found = mismatched_partners(condition, pool, judged.identity, identity, self.limit)
-        wrong = criticize(scored.critic, judged.real, pool[partner]).logits
+        wrong = criticize_again(scored.critic, judged.real, scored.real, pool[partner])
         self.without_partner = (~found).float().mean()
         # one value for each row, so that rows can be left out without asking the device how many they are
         each = torch.vmap(scored.loss.discriminator)(scored.real.logits, wrong)

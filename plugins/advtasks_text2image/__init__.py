@@ -72,6 +72,11 @@ def advtasks_text_encoders() -> list[Component]:
             summary="a table of word pieces whose weights pip installs, 256 values",
             build=f"{package}:WordLlama",
         ),
+        Component(
+            name="characters",
+            summary="reads letters, learns from the data set first; bundles carry it (Reed et al. 2016)",
+            build=f"{package}:CharacterEncoder",
+        ),
         Component(name="hash", summary="words as random directions; needs nothing", build=f"{package}:HashEncoder"),
         Component(
             name="minilm",

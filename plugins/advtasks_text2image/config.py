@@ -20,7 +20,8 @@ class TextConfig(RunConfig):
     captions: Literal["auto", "names"] = "auto"
     """auto: what lies beside the pictures (tables, text files, COCO); names: red_apple.png is a red apple."""
     encoder: str = "wordllama"
-    """Frozen text encoder, with options: wordllama, hash:width=256, minilm, transformers:model=FOLDER."""
+    """Frozen text encoder, with options: wordllama, hash:width=256, minilm, transformers:model=FOLDER;
+    characters learns from the captions and pictures first."""
     flip: bool = False
     """Mirror half of the training pictures; not where captions say left and right."""
     latent: int = 100
@@ -32,6 +33,8 @@ class TextConfig(RunConfig):
     """Frozen network that pictures are measured with; not one that is trained against."""
     metric_pictures: int = 200
     """At most so many pictures are generated for a validation, of as many held-out captions."""
+    words: int = 16
+    """At most so many tokens of a caption are shown to generators that attend to them (df:attention=16)."""
     encoder_hash: str = ""
     """Of the encoder's weights. Found; bundles state it."""
 
@@ -41,6 +44,8 @@ class TextConfig(RunConfig):
             raise UsageError(f"size must be a power of two from 16, got {self.size}")
         if self.latent < 1:
             raise UsageError(f"latent must be at least 1, got {self.latent}")
+        if self.words < 1:
+            raise UsageError(f"words must be at least 1, got {self.words}")
         if not 0 <= self.caption_dropout < 1:
             raise UsageError(f"caption_dropout must lie from 0 to below 1, got {self.caption_dropout}")
         if self.metric_pictures < 16:

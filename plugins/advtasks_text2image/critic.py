@@ -60,6 +60,13 @@ class TextDiscriminator(Discriminator):
         for block in self.blocks:
             x = block(x)
             features.append(x)
+        return CriticOutput(self._judge(x, condition), features)
+
+    def rejudge(self, seen: CriticOutput, condition: Tensor) -> Tensor:
+        """The picture's features are computed once for all texts, as in DF-GAN's code."""
+        return self._judge(seen.features[-1].to(self.head.weight.dtype), condition)
+
+    def _judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
         if self.embedding:
             if condition is None:
                 raise ValueError("this critic was made for a condition")
@@ -67,12 +74,13 @@ class TextDiscriminator(Discriminator):
             if self.compress is not None:
                 embedding = leaky_relu(self.compress(embedding), 0.2)
             x = torch.cat((x, embedding[..., None, None].expand(-1, -1, *x.shape[2:])), 1)
-        logits = self.head(leaky_relu(self.joint(x), 0.2)).flatten(1)
-        return CriticOutput(logits, features)
+        logits: Tensor = self.head(leaky_relu(self.joint(x), 0.2))
+        return logits.flatten(1)
 
 
 class _Halving(nn.Module):
-    """DF-GAN's block: ``shortcut(x) + γ · residual(x)``."""
+    """DF-GAN's block: ``shortcut(x) + γ · residual(x)``; the shortcut halves before its 1x1 convolution, which gives
+    the same for a quarter of the work."""
 
     def __init__(self, inputs: int, outputs: int, gain: float) -> None:
         super().__init__()
@@ -83,5 +91,5 @@ class _Halving(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         residual = leaky_relu(self.conv(leaky_relu(self.down(x), 0.2)), 0.2)
-        result: Tensor = avg_pool2d(self.shortcut(x), 2) + self.gain * residual
+        result: Tensor = self.shortcut(avg_pool2d(x, 2)) + self.gain * residual
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +13,27 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
+from advtasks import components
 from advtasks.data.cache import PictureCache
 from advtasks.data.captions import Captioned, Captions, find_captions
 from advtasks.data.folder import fingerprint, hold_out
 from advtasks.data.loader import Position
 from advtasks.errors import DataError
+from advtasks.features import FeatureNetwork
 from advtasks.pictures.decode import read_picture
 from advtasks.task import Batch, Splits
 from advtasks_text2image.config import TextConfig
-from advtasks_text2image.encoders import TextEncoder
+from advtasks_text2image.encoders import CharacterEncoder, TextEncoder
 
+TEACHER = "efficientnet-lite0"
+"""Whose features an encoder learns to name; never those that pictures are measured with."""
+SIDE = 128
+"""Pictures are enlarged to this before a feature network sees them: it was trained on larger ones."""
 _MOST_NAMED = 5
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -62,10 +71,17 @@ class CaptionedPictures(Dataset[Batch]):
         items: pictures of one size.
         embeddings: one (K, E) for each picture, of its K captions.
         flip: mirror half of them.
+        words: one (K, T, W) for each picture, the states of the tokens of its captions, where they are wanted.
     """
 
-    def __init__(self, items: Sequence[Loaded], embeddings: Sequence[Tensor], flip: bool) -> None:
-        self.items, self.embeddings, self.flip = items, embeddings, flip
+    def __init__(
+        self,
+        items: Sequence[Loaded],
+        embeddings: Sequence[Tensor],
+        flip: bool,
+        words: Sequence[Tensor] | None = None,
+    ) -> None:
+        self.items, self.embeddings, self.flip, self.words = items, embeddings, flip, words
         same: dict[str, int] = {}
         self.identities = [same.setdefault(item.content, len(same)) for item in items]
 
@@ -78,15 +94,20 @@ class CaptionedPictures(Dataset[Batch]):
         pixels = self.items[position.index].pixels
         if self.flip and draws.random() < 0.5:
             pixels = pixels[:, ::-1]
-        return {
+        caption = int(draws.integers(len(embeddings)))
+        found = {
             "real": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
-            "embedding": embeddings[int(draws.integers(len(embeddings)))],
+            "embedding": embeddings[caption],
             "identity": torch.tensor(self.identities[position.index]),
         }
+        return found if self.words is None else {**found, "words": self.words[position.index][caption]}
 
 
-def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache) -> Splits:
-    """Pictures to train on, and what validation measures.
+def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, attends: bool = False) -> Splits:
+    """Pictures to train on, and what validation measures. An encoder that learns does so here.
+
+    Args:
+        attends: the generator wants the states of the words, too.
 
     Raises:
         DataError: nothing to train on.
@@ -109,11 +130,14 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache) -
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
     notes.append(f"{found.name}: {found.summary()}")
     notes.append(f"{len(train)} pictures to train on, {len(validation)} to validate on; text encoder {encoder.name}")
+    if isinstance(encoder, CharacterEncoder):
+        teach(encoder, train, cache)
     embeddings = embed(train, encoder, cache, notes)
+    words = states(train, encoder, config.words, cache) if attends else None
     contents = [item.content + repr(item.captions) for item in train]
-    recipe = f"{config.size} {encoder.fingerprint}"
+    recipe = f"{config.size} {encoder.fingerprint}" + f" {config.words} words" * attends
     digest = hashlib.sha256("\n".join([*contents, recipe]).encode()).hexdigest()
-    data = CaptionedPictures(train, embeddings, config.flip)
+    data = CaptionedPictures(train, embeddings, config.flip, words)
     held = Held("held out", tuple(validation), tuple(train))
     return Splits(data, [held], tuple(notes), digest)
 
@@ -151,11 +175,55 @@ def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, no
     return found
 
 
+def pixels_of(items: Sequence[Loaded]) -> Tensor:
+    """(N, 3, S, S) in [0, 1]."""
+    return torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in items]).float() / 255
+
+
+@torch.inference_mode()
+def pooled_features(network: FeatureNetwork, pictures: Tensor) -> Tensor:
+    """(N, 3, S, S) to (N, d) of a frozen network, on the CPU, of the pictures enlarged to :data:`SIDE`."""
+    place = next(network.buffers()).device
+    parts = (
+        interpolate(part.to(place), (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+        for part in pictures.split(_BATCH)
+    )
+    return torch.cat([network.embedding(part).features.float().cpu() for part in parts])
+
+
+def teach(encoder: CharacterEncoder, items: Sequence[Loaded], cache: PictureCache) -> None:
+    """Let the encoder learn from pictures and captions; computed once for a set of them and kept."""
+    content = hashlib.blake2b(digest_size=16)
+    for item in items:
+        content.update(f"{item.content} {item.captions!r}".encode())
+
+    def learn() -> NDArray[np.float32]:
+        network = components.build("features", TEACHER)
+        features = pooled_features(network, pixels_of(items)).clone()
+        numbers = {content: number for number, content in enumerate({item.content: 0 for item in items})}
+        identities = torch.tensor([numbers[item.content] for item in items])
+        watch = functools.partial(cache.watch, "teaching the encoder")
+        encoder.learn([item.captions for item in items], features, identities, watch)
+        return torch.nn.utils.parameters_to_vector(encoder.reader.parameters()).numpy()
+
+    vector = cache.array(content.hexdigest(), f"reader-{encoder.name}", learn)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(vector.copy()), encoder.reader.parameters())
+
+
+def states(items: Sequence[Loaded], encoder: TextEncoder, count: int, cache: PictureCache) -> list[Tensor]:
+    """The states (K, count, W) of the tokens of each picture's captions; kept as embeddings are."""
+    texts = [caption for item in items for caption in item.captions]
+    content = hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+    recipe = f"states-{count}-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
+    found = cache.array(content, recipe, lambda: encoder.states(texts, count).numpy())
+    return list(torch.from_numpy(found.copy()).split([len(item.captions) for item in items]))
+
+
 def embed(items: Sequence[Loaded], encoder: TextEncoder, cache: PictureCache, notes: list[str]) -> list[Tensor]:
     """The embeddings (K, E) of each picture's captions; computed once for a set of captions and an encoder."""
     texts = [caption for item in items for caption in item.captions]
     content = hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
-    recipe = f"text-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
+    recipe = f"sentence-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
     cut: list[int] = []
 
     def encode() -> NDArray[np.float32]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
 from advtasks.evaluation.kid import kernel_distance
 from advtasks.evaluation.support import nearest
 from advtasks.evaluation.text_scores import RidgeProbe, r_precision
 from advtasks.features import FeatureNetwork
 from advtasks.task import Metric
-from advtasks_text2image.data import Loaded
+from advtasks_text2image.data import SIDE, Loaded, pixels_of, pooled_features
 from advtasks_text2image.encoders import TextEncoder
 
-SIDE = 128
-"""Pictures are enlarged to this before they are measured: the networks were trained on larger ones."""
 CANDIDATES = 100
-_BATCH = 32
 
 
 class Measure(nn.Module):
@@ -54,22 +51,15 @@ class Measure(nn.Module):
             ),
         )
 
-    @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
         """(N, 3, S, S) to (N, d), on the CPU."""
-        place = next(self.network.buffers()).device
-        parts = (
-            interpolate(part.to(place), (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-            for part in pictures.split(_BATCH)
-        )
-        return torch.cat([self.network.embedding(part).features.float().cpu() for part in parts])
+        return pooled_features(self.network, pictures)
 
     def fit(self, train: tuple[Loaded, ...], encoder: TextEncoder) -> None:
         """Compute what does not change while training: the features of real training pictures, and the probe."""
         if train is self._train:
             return
-        pixels = torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in train])
-        self._features = torch.cat([self.features(part.float() / 255) for part in pixels.split(256)])
+        self._features = self.features(pixels_of(train))
         embeddings = encoder.encode([item.captions[0] for item in train]).sentences
         self._probe = RidgeProbe(self._features, embeddings)
         self._captions = embeddings

@@ -36,6 +36,9 @@ class Sampler:
     def __init__(self, network: TextGenerator, encoder: TextEncoder, manifest: Manifest, device: str = "auto") -> None:
         self.device = choose_device(device)
         self.network, self.encoder, self.manifest = network.to(self.device).eval(), encoder, manifest
+        if encoder.reader is not None and network.reader is not None:  # it was learnt with the generator
+            encoder.reader.load_state_dict(network.reader.state_dict())
+        self.words = int(manifest.task_options.get("words", 1)) if network.attends else 0
         self.knows_no_text = bool(manifest.task_options.get("caption_dropout"))
 
     @classmethod
@@ -76,10 +79,11 @@ class Sampler:
 
         Args:
             truncation: scales the noise (BigGAN: Brock et al. 2019, section 3.1, cuts it off instead).
-            guidance: scales the embedding, whose zero is no text.
+            guidance: scales the embedding, whose zero is no text; the words that are attended to stay.
         """
         embedding = self.encoder.encode([text]).sentences * guidance
-        return self._drawn(self._noise(seeds) * truncation, embedding.expand(len(seeds), -1))
+        words = self.encoder.states([text], self.words).expand(len(seeds), -1, -1) if self.words else None
+        return self._drawn(self._noise(seeds) * truncation, embedding.expand(len(seeds), -1), words)
 
     def between(self, first: End, last: End, steps: int, truncation: float = 1.0, guidance: float = 1.0) -> Tensor:
         """(steps, 3, S, S) on the straight way from one text and seed to another; noise goes along a circle, so that
@@ -89,7 +93,11 @@ class Sampler:
         share = torch.linspace(0, 1, steps)[:, None]
         angle = share * torch.pi / 2
         way = noise[:1] * angle.cos() + noise[1:] * angle.sin() if first[1] != last[1] else noise[:1].expand(steps, -1)
-        return self._drawn(way, torch.lerp(embeddings[:1], embeddings[1:], share))
+        words = None
+        if self.words:
+            states = self.encoder.states([first[0], last[0]], self.words)
+            words = torch.lerp(states[:1], states[1:], share[..., None])
+        return self._drawn(way, torch.lerp(embeddings[:1], embeddings[1:], share), words)
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """A row a seed, whatever the others are."""
@@ -98,7 +106,8 @@ class Sampler:
         )
 
     @torch.inference_mode()
-    def _drawn(self, noise: Tensor, embeddings: Tensor) -> Tensor:
-        parts = zip(noise.split(_BATCH), embeddings.split(_BATCH), strict=True)
-        drawn = [self.network(z.to(self.device), e.to(self.device)).float().clamp(0, 1).cpu() for z, e in parts]
+    def _drawn(self, noise: Tensor, embeddings: Tensor, words: Tensor | None = None) -> Tensor:
+        given = [noise, embeddings, *([] if words is None else [words])]
+        parts = zip(*(rows.to(self.device).split(_BATCH) for rows in given), strict=True)
+        drawn = [self.network(*part).float().clamp(0, 1).cpu() for part in parts]
         return torch.cat(drawn)

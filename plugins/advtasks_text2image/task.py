@@ -16,7 +16,7 @@ from advtasks.distributed import draw_rows
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Batch, Evaluated, Judged, Splits, Task, Term, Terms, View
 from advtasks_text2image.config import TextConfig
-from advtasks_text2image.data import Held, Loaded, find, load, make_splits
+from advtasks_text2image.data import Held, find, load, make_splits, pixels_of
 from advtasks_text2image.encoders import TextEncoder
 from advtasks_text2image.generators import TextGenerator
 from advtasks_text2image.measure import Measure
@@ -41,14 +41,27 @@ class TextToImage(Task):
         assert isinstance(config, TextConfig), "the plugin's own configuration"
         self.options = config
         self.encoder: TextEncoder = components.build("text_encoders", config.encoder)
+        self.learns = self.encoder.reader is not None
+        self.attends = bool(components.parse(config.generator).options.get("attention", "0").strip("0"))
+        if self.learns and config.initial_weights is not None:
+            raise UsageError(
+                f"initial_weights: the encoder {config.encoder} learns from each data set anew, and another run's "
+                "generator does not know its embeddings; take an encoder that is the same everywhere"
+            )
         check_encoder(self.encoder, config.encoder_hash, "the configuration")
         self.measure = Measure(components.build("features", config.metric_network))
         self.metrics = self.measure.metrics()  # type: ignore[misc]
         self._divergences: list[Tensor] = []
         self._augment = 0
 
-    def _hyper_parameters(self) -> dict[str, int]:
-        return {"embedding": self.encoder.width, "latent": self.options.latent, "size": self.options.size}
+    def _hyper_parameters(self) -> dict[str, Any]:
+        return {
+            "embedding": self.encoder.width,
+            "latent": self.options.latent,
+            "size": self.options.size,
+            "states": self.encoder.state_width,
+            "reader": self.options.encoder if self.learns else "",
+        }
 
     def generator(self) -> nn.Module:
         """The network that ``--generator`` names.
@@ -63,11 +76,13 @@ class TextToImage(Task):
                 f"{components.parse(self.options.generator).name}:augment=128"
             )
         self._augment = network.augment
+        if network.reader is not None and self.encoder.reader is not None:
+            network.reader.load_state_dict(self.encoder.reader.state_dict())
         return network
 
     def splits(self, cache: PictureCache) -> Splits:
         """Captioned pictures, and what validation measures against."""
-        return make_splits(self.options, self.encoder, cache)
+        return make_splits(self.options, self.encoder, cache, self.attends)
 
     def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
         """All captioned pictures of a folder, as one example."""
@@ -85,6 +100,8 @@ class TextToImage(Task):
         if self.options.caption_dropout:
             kept = draw_rows(torch.rand, rows, 1, device=device) >= self.options.caption_dropout
             embedding = embedding * kept
+            if self.attends:
+                batch = {**batch, "words": batch["words"] * kept[..., None]}
         noise = draw_rows(torch.randn, rows, self.options.latent, device=device)
         prepared = {**batch, "real": real, "embedding": embedding, "noise": noise}
         if self._augment:
@@ -94,9 +111,9 @@ class TextToImage(Task):
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Pictures (N, 3, S, S)."""
         if not self._augment:
-            pictures: Tensor = generator(batch["noise"], batch["embedding"])
+            pictures: Tensor = generator(batch["noise"], batch["embedding"], batch.get("words"))
             return pictures.float()
-        found = _plain(generator).synthesize(batch["noise"], batch["embedding"], batch["shake"])
+        found = _plain(generator).synthesize(batch["noise"], batch["embedding"], batch.get("words"), batch["shake"])
         if found.divergence is not None and torch.is_grad_enabled():
             self._divergences.append(found.divergence.float())
         return found.pictures.float()
@@ -125,21 +142,25 @@ class TextToImage(Task):
         """Generate a picture for each held-out caption; for None measure the real pictures themselves."""
         items = example.validation[: self.options.metric_pictures]
         captions = [item.captions[0] for item in items]
+        reader = None if generator is None else _plain(generator).reader
+        if reader is not None and self.encoder.reader is not None:
+            self.encoder.reader.load_state_dict(reader.state_dict())
         embeddings = self.encoder.encode(captions).sentences
-        real = _pixels(items)
-        pictures = real if generator is None else self._drawn(generator, embeddings)
+        real = pixels_of(items)
+        pictures = real if generator is None else self._drawn(generator, captions, embeddings)
         self.measure.fit(example.train, self.encoder)
         found = self.measure(pictures, embeddings, real, is_real=generator is None)
         nearest = self.measure.nearest(pictures[:_SHOWN])
-        shown = (pictures[:_SHOWN], _pixels([example.train[number] for number in nearest]), real[:_SHOWN])
+        shown = (pictures[:_SHOWN], pixels_of([example.train[number] for number in nearest]), real[:_SHOWN])
         labels = captions[:_SHOWN]
         return Evaluated(found, {name: sheet(one, labels) for name, one in zip(self.picture_names, shown, strict=True)})
 
-    def _drawn(self, generator: nn.Module, embeddings: Tensor) -> Tensor:
+    def _drawn(self, generator: nn.Module, captions: Sequence[str], embeddings: Tensor) -> Tensor:
         draws = torch.Generator().manual_seed(0)
         noise = torch.randn(len(embeddings), self.options.latent, generator=draws)
         place = next(generator.parameters())
-        parts = zip(noise.to(place.device).split(64), embeddings.to(place.device).split(64), strict=True)
+        given = [noise, embeddings, *([self.encoder.states(captions, self.options.words)] if self.attends else [])]
+        parts = zip(*(rows.to(place.device).split(64) for rows in given), strict=True)
         found = torch.cat([generator(*part).float() for part in parts])
         return (found.clamp(0, 1) * 255).round().cpu() / 255
 
@@ -154,7 +175,8 @@ class TextToImage(Task):
             "hyper_parameters": components.arguments("generators", options.generator, **self._hyper_parameters()),
             "task_options": {
                 "encoder": options.encoder,
-                "encoder_hash": self.encoder.fingerprint,
+                "encoder_hash": "" if self.learns else self.encoder.fingerprint,
+                "words": options.words,
                 "captions": options.captions,
                 "size": options.size,
                 "latent": options.latent,
@@ -188,8 +210,3 @@ def _plain(generator: nn.Module) -> TextGenerator:
     """Without what compiling put around it."""
     network: Any = getattr(generator, "_orig_mod", generator)
     return cast(TextGenerator, network)
-
-
-def _pixels(items: Sequence[Loaded]) -> Tensor:
-    """(N, 3, S, S) in [0, 1]."""
-    return torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in items]).float() / 255

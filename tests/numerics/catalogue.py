@@ -64,7 +64,7 @@ class Normed(Smooth):
         return CriticOutput(self.head(second), [first, second])
 
 
-EMBEDDED = {"ma-gp", "gan-int"}
+EMBEDDED = {"ma-gp", "gan-int", "contrastive"}
 """Regularizers that want an embedding as condition."""
 
 

@@ -20,6 +20,7 @@ from advtasks.regularizers import (
     Unrolled,
     clip_weights,
     consistency,
+    contrastive_loss,
     dragan_penalty,
     feature_matching,
     flip_and_shift,
@@ -32,6 +33,7 @@ from advtasks.regularizers import (
     path_lengths,
     r1_first_order,
     spectral_penalty,
+    surely_wrong,
     unrolled_parameters,
     zero_centred_penalty,
 )
@@ -102,6 +104,36 @@ def test_matching_aware_penalty_of_a_linear_critic() -> None:
     critic = lambda x, e: x.flatten(1) @ w[:, None] + e @ u[:, None]  # noqa: E731
     value = matching_aware_penalty(critic, pictures(5), torch.randn(5, 4, dtype=torch.float64))
     assert value.item() == pytest.approx(2 * (w.square().sum() + u.square().sum()).item() ** 3)
+
+
+def test_the_contrastive_loss_by_hand() -> None:
+    """log N where nothing is told apart, 0 where all is, and the sum over what is surely wrong elsewhere."""
+    eye, anything = torch.eye(5, dtype=torch.float64), ~torch.eye(5, dtype=torch.bool)
+    assert contrastive_loss(torch.ones_like(eye), torch.ones_like(eye), anything).item() == pytest.approx(math.log(5))
+    assert contrastive_loss(eye, 3 * eye, anything, temperature=0.01).item() == pytest.approx(0, abs=1e-12)
+    assert contrastive_loss(eye, eye, torch.zeros_like(anything)).item() == 0, "nothing is surely wrong"
+    wrong = anything.clone()
+    wrong[0, 1] = wrong[1, 0] = False
+    x, e = (torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    similarity = (x / x.norm(dim=1, keepdim=True)) @ (e / e.norm(dim=1, keepdim=True)).T / 0.5
+    expected = 0.0
+    for matrix in (similarity, similarity.T):
+        for row in range(5):
+            seen = [column for column in range(5) if column == row or wrong[row, column]]
+            expected += (matrix[row, seen].logsumexp(0) - matrix[row, row]).item() / 10
+    assert contrastive_loss(x, e, wrong, temperature=0.5).item() == pytest.approx(expected)
+
+
+def test_what_is_surely_wrong() -> None:
+    embeddings = torch.tensor([[1.0, 0], [0.99, 0.1], [0, 1], [0, 2]])
+    identity = torch.tensor([0, 1, 2, 3])
+    expected = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]], dtype=torch.bool)
+    assert torch.equal(surely_wrong(embeddings, embeddings, identity, identity), expected)
+    same = torch.tensor([0, 0, 0, 1])
+    expected[:2, 2] = expected[2, :2] = False
+    assert torch.equal(surely_wrong(embeddings, embeddings, same, same), expected)
+    classes = torch.tensor([0, 0, 1])
+    assert torch.equal(surely_wrong(classes, classes, None, None), classes[:, None] != classes)
 
 
 def test_path_lengths_of_a_linear_generator() -> None:

@@ -20,11 +20,12 @@ from advtasks_text2image.generators import (
 )
 from advtasks_text2image.sheet import sheet
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, normalize
 
 from advtasks import components
 from advtasks.adversary import Adversary
 from advtasks.data.loader import Position
+from advtasks.discriminators import CriticOutput, criticize_again
 from advtasks.errors import UsageError
 from advtasks.evaluation.text_scores import RidgeProbe, clip_score, r_precision
 from advtasks.regularizers import mismatched_partners
@@ -147,6 +148,49 @@ def test_interpolating_equal_texts_changes_nothing() -> None:
         Adversary(TextDiscriminator(3, width=4, blocks=2), "hinge", regularizers=["gan-int"])
 
 
+def test_a_mismatch_costs_no_second_look_at_the_picture() -> None:
+    """The text joins late: logits and gradients under another text are those of a whole pass."""
+    torch.manual_seed(0)
+    critic = TextDiscriminator(3 + E, width=4, blocks=2, compressed=3, gain=0.5).double()
+    pictures, first, second = torch.rand(3, 3, 16, 16).double(), normal(3, E).double(), normal(3, E, seed=1).double()
+    found = []
+    for again in (False, True):
+        critic.zero_grad()
+        seen = critic.output(pictures, first)
+        logits = criticize_again(critic, pictures, seen, second) if again else critic(pictures, second)
+        (logits.square().sum() + seen.logits.sum()).backward()
+        found.append([logits, *(p.grad.clone() for p in critic.parameters() if p.grad is not None)])
+    for plain, reused in zip(*found, strict=True):
+        torch.testing.assert_close(plain, reused)
+    looks = []
+    critic.blocks[0].register_forward_hook(lambda *_: looks.append(1))
+    criticize_again(critic, pictures, critic.output(pictures, first), second)
+    assert len(looks) == 1
+    halves = critic.output(pictures, first)
+    halves = CriticOutput(halves.logits, [feature.float() for feature in halves.features])
+    assert criticize_again(critic.float(), pictures.float(), halves, second.float()).dtype == torch.float32
+
+
+def test_what_is_done_to_single_places_may_be_done_before_the_side_doubles() -> None:
+    """The blocks equal their definitions in the paper."""
+    torch.manual_seed(0)
+    block = DeepFusion(E, Z, 16, width=4, gain=0.7).double().blocks[0]
+    for affine in block.affine:
+        affine.scale.weight.data.normal_(0, 0.3)
+    x, text = normal(2, 32, 4, 4).double()[:, : block.affine[0].scale.out_features], normal(2, Z + E).double()
+    up = interpolate(x, scale_factor=2, mode="nearest")
+    residual = up
+    for number in range(2):
+        for affine in block.affine[2 * number : 2 * number + 2]:
+            residual = leaky_relu(affine(residual, text), 0.2)
+        residual = block.convolutions[number](residual)
+    torch.testing.assert_close(block(x, text), block.shortcut(up) + 0.7 * residual)
+    halving = TextDiscriminator(3, width=4, blocks=1, gain=0.7).double().blocks[0]
+    x = normal(2, 4, 8, 8).double()
+    residual = leaky_relu(halving.conv(leaky_relu(halving.down(x), 0.2)), 0.2)
+    torch.testing.assert_close(halving(x), avg_pool2d(halving.shortcut(x), 2) + 0.7 * residual)
+
+
 # --- encoders --------------------------------------------------------------------------------------------------------
 
 
@@ -159,10 +203,10 @@ def test_encoders_that_need_no_download(name: str) -> None:
     assert found.cut == [0] * 6
     assert torch.equal(found.sentences, components.build("text_encoders", name).encode(texts).sentences)
     torch.testing.assert_close(encoder.encode(texts[:1]).sentences, found.sentences[:1])
-    cosine = found.sentences @ found.sentences.T
+    cosine = found.sentences @ found.sentences.T / encoder.width
     assert cosine[0, 1] > 0.3 > cosine[0, 2]
     assert found.sentences[3].abs().sum() == 0
-    assert found.sentences[4].norm().item() == pytest.approx(1, abs=1e-5)
+    assert found.sentences[4].norm().item() == pytest.approx(encoder.width**0.5)
     assert len(encoder.fingerprint) == 12
     torch.testing.assert_close(encoder.encode(["A Red APPLE"]).sentences, found.sentences[:1])
 
@@ -209,7 +253,7 @@ def test_text_models_of_transformers(kind: str, tmp_path: Path) -> None:
     found = encoder.encode(texts)
     assert found.sentences.shape == (3, 16)
     assert found.cut == [0, 0, 1], "six words and the end are one more than six"
-    torch.testing.assert_close(found.sentences.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(found.sentences.norm(dim=1), torch.full((3,), 4.0))
     torch.testing.assert_close(encoder.encode(texts[1:2]).sentences, found.sentences[1:2], rtol=1e-4, atol=1e-5)
     assert encoder.fingerprint == components.build("text_encoders", f"transformers:model={tmp_path}").fingerprint
     with pytest.raises(UsageError, match="transformers cannot load it"):
@@ -225,7 +269,7 @@ def test_mismatches_never_call_a_right_caption_wrong() -> None:
     captions = ["red apple", "red apple", "Red apple.", "green pear", "cat", "cat", "dog", "the red apple"] * 4
     identities = torch.tensor([0, 0, 1, 2, 3, 3, 4, 5] * 4)
     condition = encoder.encode(captions).sentences
-    similar = condition @ condition.T
+    similar = condition @ condition.T / encoder.width
     for seed in range(20):
         torch.manual_seed(seed)
         partner, there = mismatched_partners(condition, condition, identities, identities, limit=0.9)

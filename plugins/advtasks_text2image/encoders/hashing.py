@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from advtasks.errors import UsageError
-from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder, padded, scaled
 
 VERSION = 1
 _PARTS = 3
@@ -21,9 +21,9 @@ _OF_PARTS = 0.5
 
 
 class HashEncoder(TextEncoder):
-    """The sum of fixed random directions of a text's words and of their parts of three letters, scaled to unit length
-    (feature hashing: Weinberger et al. 2009): texts are alike that share words, or words that share letters. It knows
-    no meaning, every language equally little, and no order of words.
+    """The sum of fixed random directions of a text's words and of their parts of three letters (feature hashing:
+    Weinberger et al. 2009): texts are alike that share words, or words that share letters. It knows no meaning, every
+    language equally little, and no order of words.
 
     Args:
         width: of the embedding.
@@ -32,7 +32,7 @@ class HashEncoder(TextEncoder):
     def __init__(self, width: int = 256) -> None:
         if width < 8:
             raise UsageError(f"hash: width must be at least 8, got {width}")
-        self.width = width
+        self.width = self.state_width = width
         self.name = f"hash-{width}"
 
     @property
@@ -43,16 +43,25 @@ class HashEncoder(TextEncoder):
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Nothing is ever cut."""
         found = torch.stack([self._sentence(text) for text in texts])
-        return Encoded(torch.nn.functional.normalize(found, dim=1), [0] * len(texts))
+        return Encoded(scaled(found), [0] * len(texts))
+
+    def states(self, texts: Sequence[str], count: int) -> Tensor:
+        """A state a word."""
+        found = torch.zeros(len(texts), count, self.width)
+        for row, text in enumerate(texts):
+            for place, word in enumerate(words(text)[:count]):
+                found[row, place] = self._word(word)
+        return padded(found, count)
 
     def _sentence(self, text: str) -> Tensor:
-        total = torch.zeros(self.width)
-        for word in words(text):
-            total += _direction(word, self.width)
-            framed = f"<{word}>"
-            parts = [framed[i : i + _PARTS] for i in range(len(framed) - _PARTS + 1)]
-            for part in parts:
-                total += _OF_PARTS / len(parts) ** 0.5 * _direction(f"part {part}", self.width)
+        return sum((self._word(word) for word in words(text)), torch.zeros(self.width))
+
+    def _word(self, word: str) -> Tensor:
+        total = _direction(word, self.width)
+        framed = f"<{word}>"
+        parts = [framed[i : i + _PARTS] for i in range(len(framed) - _PARTS + 1)]
+        for part in parts:
+            total = total + _OF_PARTS / len(parts) ** 0.5 * _direction(f"part {part}", self.width)
         return total
 
 

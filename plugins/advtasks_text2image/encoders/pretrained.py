@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from advtasks.errors import UsageError
 from advtasks.features.transformers_network import load_pretrained
 from advtasks.features.weight_files import weights_hash
-from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder, padded, scaled
 
 _LONGEST = 512
 """Tokens, where a tokenizer states no limit."""
@@ -22,7 +21,7 @@ _BATCH = 64
 
 
 class TransformersEncoder(TextEncoder):
-    """The text embedding of a dual encoder (CLIP), or the mean of the last states of all tokens, scaled to unit length.
+    """The text embedding of a dual encoder (CLIP), or the mean of the last states of all tokens.
     Frozen. Longer texts are cut to what the model takes.
 
     Args:
@@ -45,6 +44,7 @@ class TransformersEncoder(TextEncoder):
         stated = min(getattr(config, "max_position_embeddings", _LONGEST), self.tokenizer.model_max_length)
         self.limit = int(min(stated, _LONGEST))
         self.width = self.encode(["width"]).sentences.shape[1]
+        self.state_width = self.states(["width"], 1).shape[2]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -54,24 +54,35 @@ class TransformersEncoder(TextEncoder):
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Encoded:
         """In batches of texts of any length."""
-        rows, cut = [], []
+        whole = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        cut = [max(len(ids) - self.limit, 0) for ids in whole]
+        rows = [self._sentences(given) for given in self._tokens(texts)]
+        return Encoded(scaled(torch.cat(rows)).clone(), cut)
+
+    @torch.inference_mode()
+    def states(self, texts: Sequence[str], count: int) -> Tensor:
+        """The last states of the tokens, those of the tokenizer's own among them."""
+        return torch.cat([padded(self._last_states(given), count) for given in self._tokens(texts)]).clone()
+
+    def _tokens(self, texts: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Batch by batch."""
         for start in range(0, len(texts), _BATCH):
             part = list(texts[start : start + _BATCH])
-            whole = self.tokenizer(part, verbose=False)["input_ids"]
-            cut += [max(len(ids) - self.limit, 0) for ids in whole]
             tokens = self.tokenizer(part, return_tensors="pt", padding=True, truncation=True, max_length=self.limit)
-            rows.append(self._sentences(tokens))
-        return Encoded(torch.nn.functional.normalize(torch.cat(rows), dim=1).clone(), cut)
+            yield {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
-    def _sentences(self, tokens: Any) -> Tensor:
-        given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    def _sentences(self, given: dict[str, Tensor]) -> Tensor:
         if self.dual:
             found = self.network.get_text_features(**given)
             return found if isinstance(found, Tensor) else found.pooler_output
-        states = self.network(**given).last_hidden_state
-        mask = given["attention_mask"][..., None].to(states)
-        summed: Tensor = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
-        return summed
+        mean: Tensor = self._last_states(given).sum(1) / given["attention_mask"].sum(1, keepdim=True).clamp_min(1)
+        return mean
+
+    def _last_states(self, given: dict[str, Tensor]) -> Tensor:
+        """(N, T, W), zeros behind the end of a text."""
+        network = self.network.text_model if self.dual else self.network
+        states: Tensor = network(**given).last_hidden_state
+        return states * given["attention_mask"][..., None].to(states)
 
 
 class MiniLM(TransformersEncoder):

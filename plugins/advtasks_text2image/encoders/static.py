@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from advtasks.errors import UsageError
-from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder
+from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder, padded, scaled
 
 
 class WordLlama(TextEncoder):
-    """The mean of 256 values for each word piece, scaled to unit length: the table of the package ``wordllama``, made
+    """The mean of 256 values for each word piece: the table of the package ``wordllama``, made
     from the input embeddings of large language models. It knows which words mean alike; order does not count.
 
     Raises:
@@ -39,7 +40,7 @@ class WordLlama(TextEncoder):
         self.tokenizer = Tokenizer.from_file(str(tokenizers[0]))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.width = self.table.shape[1]
+        self.width = self.state_width = self.table.shape[1]
         self.name = "wordllama"
 
     @cached_property
@@ -50,7 +51,17 @@ class WordLlama(TextEncoder):
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Texts of any length."""
-        rows = []
-        for found in self.tokenizer.encode_batch([text.lower() for text in texts], add_special_tokens=False):
-            rows.append(self.table[found.ids].mean(0) if found.ids else torch.zeros(self.width))
-        return Encoded(torch.nn.functional.normalize(torch.stack(rows), dim=1), [0] * len(texts))
+        rows = [self.table[found].mean(0) if found else torch.zeros(self.width) for found in self._pieces(texts)]
+        return Encoded(scaled(torch.stack(rows)), [0] * len(texts))
+
+    def states(self, texts: Sequence[str], count: int) -> Tensor:
+        """A state a word piece."""
+        found = torch.zeros(len(texts), count, self.width)
+        for row, pieces in enumerate(self._pieces(texts)):
+            kept = pieces[:count]
+            found[row, : len(kept)] = self.table[kept]
+        return padded(found, count)
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        lowered = [text.lower() for text in texts]
+        return [found.ids for found in self.tokenizer.encode_batch(lowered, add_special_tokens=False)]

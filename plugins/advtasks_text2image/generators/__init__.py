@@ -4,5 +4,13 @@ from advtasks_text2image.generators.augmentation import ConditioningAugmentation
 from advtasks_text2image.generators.dcgan import DCGAN
 from advtasks_text2image.generators.deep_fusion import DeepFusion
 from advtasks_text2image.generators.text_generator import TextGenerator
+from advtasks_text2image.generators.word_attention import WordAttention
 
-__all__ = ["DCGAN", "ConditioningAugmentation", "DeepFusion", "TextGenerator", "standard_normal_divergence"]
+__all__ = [
+    "DCGAN",
+    "ConditioningAugmentation",
+    "DeepFusion",
+    "TextGenerator",
+    "WordAttention",
+    "standard_normal_divergence",
+]

@@ -28,8 +28,9 @@ class DCGAN(TextGenerator):
         width: int = 64,
         augment: int = 0,
         compressed: int = 128,
+        reader: str = "",
     ) -> None:
-        super().__init__(embedding, latent, size, augment)
+        super().__init__(embedding, latent, size, augment, reader)
         self.compress = None if augment else nn.Linear(embedding, compressed)
         levels = int(math.log2(size)) - 2
         widths = [width * min(2**level, 8) for level in reversed(range(levels))]
@@ -47,7 +48,7 @@ class DCGAN(TextGenerator):
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1, 0.02)
 
-    def pictures(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def pictures(self, noise: Tensor, condition: Tensor, words: Tensor | None = None) -> Tensor:
         """In [0, 1] by tanh."""
         if self.compress is not None:
             condition = leaky_relu(self.compress(condition), 0.2)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from advtasks.errors import UsageError
 from advtasks_text2image.generators.text_generator import TextGenerator
+from advtasks_text2image.generators.word_attention import WordAttention
 
 
 class Affine(nn.Module):
@@ -37,7 +39,8 @@ class Affine(nn.Module):
 
 class FusionBlock(nn.Module):
     """Doubles the side, then twice two affine layers with leaky ReLU before a convolution of 3x3, and a shortcut; the
-    other branch has a learnt gain (DF-GAN, figure 4)."""
+    other branch has a learnt gain (DF-GAN, figure 4). What is done to each place alone is done before the side doubles,
+    which gives the same for a quarter of the work."""
 
     def __init__(self, inputs: int, outputs: int, condition: int, hidden: int, gain: float) -> None:
         super().__init__()
@@ -52,14 +55,16 @@ class FusionBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', 2H, 2W)."""
-        x = interpolate(x, scale_factor=2, mode="nearest")
         residual = x
         for number, convolution in enumerate(self.convolutions):
             for affine in self.affine[2 * number : 2 * number + 2]:
                 residual = leaky_relu(affine(residual, condition), 0.2)
-            residual = convolution(residual)
-        result: Tensor = self.shortcut(x) + self.gain * residual
-        return result
+            residual = convolution(residual if number else _doubled(residual))
+        return _doubled(self.shortcut(x)) + self.gain * residual
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="nearest")
 
 
 class DeepFusion(TextGenerator):
@@ -71,6 +76,8 @@ class DeepFusion(TextGenerator):
         hidden: of the affine layers' networks; the paper's are as wide as noise and text together.
         gain: of the blocks' inner branches before training. 0 is the paper's code, for its hundreds of thousands of
             steps; with 1 a short training need not wait for it to grow.
+        attention: side of the features whose places look at the words (a power of two from 8 to size); 0 for none.
+        states: width of the words' states.
     """
 
     def __init__(
@@ -82,8 +89,11 @@ class DeepFusion(TextGenerator):
         augment: int = 0,
         hidden: int = 128,
         gain: float = 0.0,
+        attention: int = 0,
+        states: int = 256,
+        reader: str = "",
     ) -> None:
-        super().__init__(embedding, latent, size, augment)
+        super().__init__(embedding, latent, size, augment, reader)
         levels = int(math.log2(size)) - 1
         widths = [width * min(2**level, 8) for level in reversed(range(levels))]
         self.first = nn.Linear(latent, widths[0] * 16)
@@ -91,12 +101,22 @@ class DeepFusion(TextGenerator):
         self.blocks = nn.ModuleList(
             FusionBlock(before, after, condition, hidden, gain) for before, after in itertools.pairwise(widths)
         )
+        sides = [8 * 2**level for level in range(levels - 1)]
+        if attention and attention not in sides:
+            raise UsageError(f"df: attention must be a side of the network's features, one of {sides}, got {attention}")
+        self.attends = bool(attention)
+        self.attended = sides.index(attention) if attention else -1
+        self.attention = WordAttention(widths[self.attended + 1], states) if attention else None
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def pictures(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def pictures(self, noise: Tensor, condition: Tensor, words: Tensor | None = None) -> Tensor:
         """In [0, 1] by tanh."""
         both = torch.cat((noise, condition), 1)
         x = self.first(noise).unflatten(1, (-1, 4, 4))
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
             x = block(x, both)
+            if self.attention is not None and number == self.attended:
+                if words is None:
+                    raise ValueError("a generator that attends to words needs their states")
+                x = self.attention(x, words)
         return (self.last(leaky_relu(x, 0.2)).tanh() + 1) / 2

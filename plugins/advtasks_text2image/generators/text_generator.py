@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from advtasks import components
 from advtasks_text2image.generators.augmentation import ConditioningAugmentation
 
 
@@ -27,10 +28,15 @@ class TextGenerator(nn.Module, abc.ABC):
         latent: dimension of the noise.
         size: side of the pictures.
         augment: width of the conditioning augmentation; 0 for none.
+        reader: text encoder whose network is kept here, for those that learn from the data set; empty for others.
     """
 
-    def __init__(self, embedding: int, latent: int, size: int, augment: int) -> None:
+    attends: bool = False
+    """Whether it is shown the states of the words, too."""
+
+    def __init__(self, embedding: int, latent: int, size: int, augment: int, reader: str = "") -> None:
         super().__init__()
+        self.reader: nn.Module | None = components.build("text_encoders", reader).reader if reader else None
         self.embedding, self.latent, self.size = embedding, latent, size
         self.augmentation = ConditioningAugmentation(embedding, augment) if augment else None
 
@@ -44,21 +50,24 @@ class TextGenerator(nn.Module, abc.ABC):
         """Of what :meth:`pictures` is given."""
         return self.augment or self.embedding
 
-    def synthesize(self, noise: Tensor, embedding: Tensor, shake: Tensor | None = None) -> Synthesized:
+    def synthesize(
+        self, noise: Tensor, embedding: Tensor, words: Tensor | None = None, shake: Tensor | None = None
+    ) -> Synthesized:
         """Pictures, and the divergence of the augmentation.
 
         Args:
+            words: (N, T, states) of the tokens, for generators that attend to them.
             shake: (N, augment) standard normal; without it the augmentation gives its mean.
         """
         if self.augmentation is None:
-            return Synthesized(self.pictures(noise, embedding), None)
+            return Synthesized(self.pictures(noise, embedding, words), None)
         condition, divergence = self.augmentation(embedding, shake)
-        return Synthesized(self.pictures(noise, condition), divergence)
+        return Synthesized(self.pictures(noise, condition, words), divergence)
 
-    def forward(self, noise: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, embedding: Tensor, words: Tensor | None = None) -> Tensor:
         """The pictures alone."""
-        return self.synthesize(noise, embedding).pictures
+        return self.synthesize(noise, embedding, words).pictures
 
     @abc.abstractmethod
-    def pictures(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def pictures(self, noise: Tensor, condition: Tensor, words: Tensor | None) -> Tensor:
         """Pictures of a condition (N, condition_width)."""

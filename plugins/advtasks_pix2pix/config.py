@@ -31,7 +31,9 @@ class TranslationConfig(PictureConfig):
     target_kind: SideKind = "auto"
     """The same for targets."""
     classes: int = 0
-    """Of label maps; 0: one more than the largest number found."""
+    """Of label maps, at most 256; 0: one more than the largest number found."""
+    ignore_label: int | None = None
+    """Number of pixels that are of no class (often 255): they are left out of input, losses and scores."""
     load: int = 286
     """Shorter side that pictures are resized to before a crop is cut; 0 leaves them."""
     crop: int = 256
@@ -60,5 +62,19 @@ class TranslationConfig(PictureConfig):
         for name in ("classes", "noise"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.classes > 256:
+            raise UsageError(f"classes are at most 256, the numbers of a label map of 8 bits; got {self.classes}")
+        if self.ignore_label is not None and not 0 <= self.ignore_label <= 255:
+            raise UsageError(f"ignore_label is a number in a label map, 0 to 255, got {self.ignore_label}")
+        if self.make_input != "none" and self.layout == "ab":
+            raise UsageError(
+                "make_input makes the input from whole pictures, and layout ab says that each file holds both sides: "
+                "leave one of them out"
+            )
+        if self.make_input == "none" and self.layout == "pictures":
+            raise UsageError(
+                "layout pictures: every file is a target, so its input must be made: give --make-input edges (or grey, "
+                "lowres, mask, sketch, blur)"
+            )
         if self.make_input != "none" and self.input_kind == "labels":
             raise UsageError("make_input makes pictures, and input_kind says labels: leave one of them out")

@@ -46,6 +46,14 @@ def fitted(values: Values, side: int, labels: bool, only_enlarge: bool = False) 
     return found if found.ndim == values.ndim else found[..., None]
 
 
+def padded(values: Values, least: int) -> Values:
+    """With sides of at least `least` pixels, mirrored at the right and the lower edge."""
+    missing = [(0, max(least - side, 0)) for side in values.shape[:2]]
+    if not any(more for _, more in missing):
+        return values
+    return np.pad(values, [*missing, *[(0, 0)] * (values.ndim - 2)], mode="reflect")
+
+
 class Crops(Dataset[Batch]):
     """Crops of `crop` x `crop` pixels, half of them mirrored. What is drawn depends on the position alone.
 

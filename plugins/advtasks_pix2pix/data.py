@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,12 +16,13 @@ from advtasks.data.folder import fingerprint, hold_out
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
 from advtasks_pix2pix.config import TranslationConfig
-from advtasks_pix2pix.crops import Crops, Loaded, Values, fitted
+from advtasks_pix2pix.crops import Crops, Loaded, Values, fitted, padded
+from advtasks_pix2pix.label_maps import LabelError
 from advtasks_pix2pix.layouts import find_pairs
 from advtasks_pix2pix.makers import made_pixels
 from advtasks_pix2pix.pairing import Pair, Pairs, Side
 from advtasks_pix2pix.pixels import Pixels
-from advtasks_pix2pix.reading import LabelError, read_side, survey
+from advtasks_pix2pix.reading import read_side, survey
 
 T = TypeVar("T")
 _MOST_NAMED = 8
@@ -50,13 +51,14 @@ def find_sides(config: TranslationConfig) -> Sides:
         raise UsageError("--data is missing: the folder of pictures to train on")
     pairs = pairs_of(config.data, config)
     every, folder = pairs.every(), config.data
-    target = survey([p.target for p in every], config.target_kind, folder, config.classes, config.keep_alpha)
+    how = (folder, config.classes, config.keep_alpha, config.ignore_label)
+    target = survey([p.target for p in every], config.target_kind, *how)
     if config.make_input != "none":
         if target.kind == "labels" or target.planes != 3:
             target = Pixels()  # grey pictures are repeated
         return Sides(made_pixels(config.make_input), target)
     inputs = [p.input for p in every if p.input is not None]
-    return Sides(survey(inputs, config.input_kind, folder, config.classes, config.keep_alpha), target)
+    return Sides(survey(inputs, config.input_kind, *how), target)
 
 
 def pairs_of(folder: Path, config: TranslationConfig) -> Pairs:
@@ -100,9 +102,10 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
         validation = [reader.whole(pair) for _, pair in kept]
     if not train:
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
-    validation = [pair for pair in validation if min(pair.target.shape[:2]) >= _LEAST]
+    validation = _with_classes(validation, sides, notes)
     if not validation:
-        raise DataError(f"{config.data}: no picture is large enough to validate on (at least {_LEAST} pixels a side)")
+        raise DataError("\n  ".join([f"{config.data}: nothing is left to validate on", *notes]))
+    notes += reader.padded_note()
     names = [Path(pair.name) for pair in validation]
     notes.append(f"{pairs.name}: {len(train)} pairs to train on, {len(validation)} to validate on ({_named(names)})")
     notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
@@ -125,7 +128,8 @@ def load_folder(
     notes: list[str] = []
     reader = _Reader(config, sides, cache)
     found = _read(reader.whole, chosen, reader, cache, notes)
-    usable = [pair for pair in found if min(pair.target.shape[:2]) >= _LEAST]
+    usable = _with_classes(found, sides, notes)
+    notes += reader.padded_note()
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no pair can be measured", *notes]))
     return usable, notes
@@ -137,6 +141,7 @@ class _Reader:
     def __init__(self, config: TranslationConfig, sides: Sides, cache: PictureCache | None) -> None:
         self.config, self.sides, self.cache = config, sides, cache
         self.misfits: list[str] = []
+        self.small: list[str] = []
         what = repr((asdict(sides.input), asdict(sides.target), config.load))
         self.recipe = hashlib.sha256(what.encode()).hexdigest()
 
@@ -150,8 +155,20 @@ class _Reader:
         return self._loaded(pair, self.config.load or self.config.crop, only_enlarge=not self.config.load)
 
     def whole(self, pair: Pair) -> Loaded:
-        """At the size that is measured."""
-        return self._loaded(pair, self.config.crop if self.config.load else 0, only_enlarge=False)
+        """At the size that is measured; mirrored at its edges where it is too small for that."""
+        loaded = self._loaded(pair, self.config.crop if self.config.load else 0, only_enlarge=False)
+        if min(loaded.target.shape[:2]) >= _LEAST:
+            return loaded
+        self.small.append(pair.target.path.name)
+        values = None if loaded.input is None else padded(loaded.input, _LEAST)
+        return replace(loaded, input=values, target=padded(loaded.target, _LEAST))
+
+    def padded_note(self) -> list[str]:
+        """What was done to pictures that are too small to be measured."""
+        if not self.small:
+            return []
+        names = _named([Path(name) for name in sorted(self.small)])
+        return [f"padded   {len(self.small)} smaller than {_LEAST} pixels, by reflection, to measure them: {names}"]
 
     def _loaded(self, pair: Pair, size: int, only_enlarge: bool) -> Loaded:
         target, content = self._values(pair.target, self.sides.target, size, only_enlarge)
@@ -179,7 +196,9 @@ class _Reader:
             raise DataError(f"{side.path}: cannot be read ({error.strerror})") from error
         if self.cache is None:
             return read(), content
-        kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}"
+        kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}{'p' * pixels.paged}"
+        if pixels.ignored is not None:
+            kind += f"i{pixels.ignored}"
         recipe = f"{kind}{side.half or ''}s{size}{'up' if only_enlarge else ''}"
         return self.cache.array(content, recipe, lambda: np.ascontiguousarray(read())), content
 
@@ -189,8 +208,18 @@ def _read(
 ) -> list[T]:
     """What can be read; broken files are noted and passed over, label maps that are wrong are not."""
     found, errors = cache.load("decoding pictures", pairs, how)
-    _refuse(sorted(reader.misfits), "label maps cannot be used", "")
+    _refuse(sorted(reader.misfits), "label maps cannot be used (correct them, or see --classes and --ignore-label)", "")
     notes += [f"skipped  {error}" for error in errors]
+    return found
+
+
+def _with_classes(pairs: Sequence[Loaded], sides: Sides, notes: list[str]) -> list[Loaded]:
+    """Without targets of which no pixel is of a class: there is nothing to measure."""
+    if sides.target.ignored is None:
+        return list(pairs)
+    found = [pair for pair in pairs if (pair.target != sides.target.ignored).any()]
+    if empty := [Path(pair.name) for pair in pairs if not (pair.target != sides.target.ignored).any()]:
+        notes.append(f"skipped  {len(empty)} without a pixel of any class: {_named(empty)}")
     return found
 
 

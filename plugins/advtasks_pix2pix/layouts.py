@@ -10,14 +10,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from advtasks.data.folder import EXTENSIONS, find_pictures
+from advtasks.data.folder import find_pictures
 from advtasks.data.layout import Layout
 from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.pairing import (
@@ -31,9 +29,17 @@ from advtasks_pix2pix.pairing import (
     is_spare,
     key_of,
     side_of,
+    side_of_folders,
     split_of,
     words_of,
 )
+from advtasks_pix2pix.tables import find_table
+
+_MOST_NAMED = 8
+
+
+class NoPairs(DataError):
+    """No pictures, or none that are pairs of a known layout."""
 
 
 def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction: str = "AtoB") -> Pairs:
@@ -45,12 +51,14 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
         direction: ``BtoA`` takes B for the input.
 
     Raises:
-        DataError: it does not exist, holds no pictures, or its layout is not known.
+        DataError: it does not exist, or a table in it cannot be read.
+        NoPairs: there are no pictures, or their layout is not known.
     """
     found = find_pictures(folder, inside=False)
-    if not found.pictures:
-        raise DataError(f"{folder}: no pictures found; sub-folders were searched, too")
-    pairs = _recognized(folder, found.pictures, found.others, layout, made)
+    pairs = find_table(folder, found.pictures, found.others) if layout == "auto" and not made else None
+    if pairs is None and not found.pictures:
+        raise NoPairs(f"{folder}: no pictures found; sub-folders were searched, too")
+    pairs = pairs or _recognized(folder, found.pictures, found.others, layout, made)
     if direction == "BtoA":
         train, validation, test = map(_turned, (pairs.train, pairs.validation, pairs.test))
         return replace(pairs, train=train, validation=validation, test=test)
@@ -65,12 +73,10 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
     if layout == "ab":
         return _side_by_side(folder, pictures, others)
     if layout == "auto" and not made:
-        for recognizer in (_table, _named_folders, _endings):
+        for recognizer in (_named_folders, _endings, _doubles):
             if (pairs := recognizer(folder, pictures, others)) is not None:
                 return pairs
-        if _all_double(pictures):
-            return _side_by_side(folder, pictures, others)
-        raise DataError(
+        raise NoPairs(
             f"{folder}: no pairs recognised. Known are folders A and B (or trainA and trainB, train_label and "
             "train_img, ...), files NAME_A and NAME_B, a metadata.jsonl or CSV with two columns of paths, and pictures "
             "with both sides beside each other (--layout ab). To make the input from each picture: --make-input edges "
@@ -85,66 +91,89 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
 
 def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
     """Sides by the names of folders; what is said twice must agree."""
-    found = Found(ignored=list(others))
+    found, strays = Found(), []
     for path in pictures:
         parts = path.relative_to(folder).parts[:-1]
-        words = [word for part in parts for word in words_of(part)]
-        side = side_of(word for word in words if word not in SPLITS)
+        side = side_of_folders(parts)
         if side is None:
-            return None
+            strays.append(path)
+            continue
         if side == "unused" or is_spare(path):
             found.ignored.append(path)
             continue
         kept = [part for part in parts if side_of(words_of(part)) is None and not set(words_of(part)) & SPLITS.keys()]
         found.add(split_of(path.relative_to(folder)), side, "/".join((*kept, bare(path.stem))), path)
-    if not {"A", "B"} <= {side for (_, side), files in found.sides.items() if files}:
+    if not {"A", "B"} <= {side for (_, side), files in found.sides.items() if files} or 2 * len(strays) > len(pictures):
         return None
+    found.ignored = [*strays, *found.ignored, *others]
     examples: dict[str, str] = {}
     for (_, side), files in sorted(found.sides.items(), key=lambda item: item[0][0] != "train"):
         for path in files.values():
             examples.setdefault(side, path.parent.name)
     return found.result(
         "folders of both sides",
-        f"pairs of equal name: A is {examples['A']}, B is {examples['B']}; A is the input (--direction BtoA turns it)",
+        f"pairs of equal name: A is {examples['A']}, B is {examples['B']}; A is the input (--direction BtoA turns it)"
+        + _left_out(strays, "its folder says no side"),
     )
 
 
+def _few(strays: Sequence[Path], pictures: Sequence[Path]) -> bool:
+    """Whether what does not fit is a minority that says nothing of the others."""
+    return 4 * len(strays) <= len(pictures)
+
+
+def _left_out(strays: Sequence[Path], why: str) -> str:
+    """For the user."""
+    if not strays:
+        return ""
+    named = ", ".join(path.name for path in strays[:_MOST_NAMED]) + (", ..." if len(strays) > _MOST_NAMED else "")
+    return f"; not used, since {why}: {named}"
+
+
 def _endings(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
-    """Every name has one of two endings, and all pair."""
+    """Names have one of two endings, and pair."""
     endings: dict[str, list[Path]] = defaultdict(list)
     for path in pictures:
         match = ENDING.search(path.stem)
-        if match is None:
-            return None
-        endings[match[1]].append(path)
-    if len(endings) != 2:
+        endings[match[1] if match is not None else ""].append(path)
+    common = sorted((ending for ending in endings if ending), key=lambda ending: (-len(endings[ending]), ending))[:2]
+    strays = [path for ending, paths in endings.items() if ending not in common for path in paths]
+    if len(common) != 2 or not _few(strays, pictures):
         return None
-    first, second = sorted(endings)
+    first, second = sorted(common)
     a, b = (second, first) if side_of([first.lower()]) == "B" or side_of([second.lower()]) == "A" else (first, second)
-    found = Found(ignored=list(others))
+    found = Found(ignored=[*strays, *others])
     for side, ending in (("A", a), ("B", b)):
         for path in endings[ending]:
             key = key_of(path, folder).removesuffix(ending)[:-1]
             found.add(split_of(path.relative_to(folder)), side, key, path)
     if not any(found.sides[split, "A"].keys() & found.sides[split, "B"].keys() for split in SPLITS.values()):
         return None
-    return found.result("pairs by ending", f"A ends in {a!r}, B in {b!r}; A is the input (--direction BtoA turns it)")
+    return found.result(
+        "pairs by ending",
+        f"A ends in {a!r}, B in {b!r}; A is the input (--direction BtoA turns it)"
+        + _left_out(strays, "the name has neither ending"),
+    )
 
 
-def _all_double(pictures: Sequence[Path]) -> bool:
-    """Whether every picture (that can be read) is twice as wide as high."""
+def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
+    """Pictures (that can be read) are twice as wide as high."""
     from advtasks.pictures.decode import picture_size
 
-    known = 0
+    strays, known = [], 0
     for path in pictures:
         try:
             width, height = picture_size(path)
         except DataError:
             continue
-        if width != 2 * height:
-            return False
         known += 1
-    return known > 0
+        if width != 2 * height:
+            strays.append(path)
+    if not known or len(strays) == known or not _few(strays, pictures):
+        return None
+    pairs = _side_by_side(folder, [path for path in pictures if path not in set(strays)], [*strays, *others])
+    explanation = pairs.explanation + _left_out(strays, "it is not twice as wide as high")
+    return replace(pairs, explanation=explanation)
 
 
 def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs:
@@ -166,42 +195,13 @@ def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
     return Pairs.of("side by side", explanation, splits, others, problems)
 
 
-def _table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
-    """A table of paths, the first two columns that hold some."""
-    tables = [path for path in others if path.suffix.lower() in (".jsonl", ".csv")]
-    named = [path for path in tables if path.stem == "metadata"] or (tables if len(tables) == 1 else [])
-    if not named:
-        return None
-    found = Found(ignored=[path for path in others if path not in named])
-    columns: list[str] = []
-    for table in named:
-        rows = _rows(table)
-        columns = [name for name in (rows[0] if rows else {}) if str(rows[0][name]).lower().endswith(tuple(EXTENSIONS))]
-        if len(columns) != 2:
-            return None
-        a, b = columns if side_of(["".join(words_of(columns[0]))]) != "B" else columns[::-1]
-        for number, row in enumerate(rows, 1):
-            paths = [table.parent / str(row.get(name) or "") for name in (a, b)]
-            missing = [path for path in paths if not path.is_file()]
-            if missing:
-                found.problems.append(f"{table}, row {number}: {missing[0]} does not exist")
-                continue
-            split = SPLITS.get(str(row.get("split", "")).lower()) or split_of(paths[1].relative_to(folder))
-            for side, path in zip("AB", paths, strict=True):
-                found.add(split, side, f"{table.parent.name} {number:06d}", path)
-    used = {path for files in found.sides.values() for path in files.values()}
-    found.ignored += [path for path in pictures if path not in used]
-    return found.result("table", f"{named[0].name}: A is the column {a!r} and the input, B is {b!r} (--direction BtoA)")
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
+def _pairs_or_targets(folder: Path) -> Pairs:
     try:
-        text = table.read_text(encoding="utf-8-sig")
-        if table.suffix.lower() == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        return list(csv.DictReader(text.splitlines()))
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a table ({error})") from None
+        return find_pairs(folder)
+    except NoPairs:
+        every = find_pairs(folder, made=True)
+        explanation = f"no pairs were recognised, so training needs --make-input: {every.explanation}"
+        return replace(every, explanation=explanation)
 
 
 def recognize(folder: Path) -> Layout | None:
@@ -209,12 +209,11 @@ def recognize(folder: Path) -> Layout | None:
     from advtasks_pix2pix.reading import survey
 
     try:
-        pairs = find_pairs(folder)
-    except DataError:
-        try:
-            pairs = find_pairs(folder, made=True)
-        except DataError:
-            return None
+        pairs = _pairs_or_targets(folder)
+    except NoPairs:
+        return None
+    except DataError as error:
+        return Layout(name="unreadable", explanation="training stops", roles={}, problems=(str(error),))
     explanation, problems = pairs.explanation, list(pairs.problems)
     for side in ("input", "target"):
         found = [one for pair in pairs.every() if (one := getattr(pair, side)) is not None]

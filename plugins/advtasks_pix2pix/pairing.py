@@ -128,10 +128,25 @@ def split_of(relative: Path) -> str:
     return "train"
 
 
+def within(path: Path, folder: Path) -> Path:
+    """Relative to a folder; of what a table names elsewhere, the file and the folder it is in."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else Path(*path.parts[-2:])
+
+
 def side_of(words: Iterable[str]) -> str | None:
-    """A, B, ``unused``, or None where the words do not say or contradict each other."""
+    """A, B, ``unused``, or None where the words do not say or contradict each other. A letter says more than a word:
+    ``images_A`` is A."""
+    words = list(words)
+    if len(letters := {"a", "b"} & set(words)) == 1 and not _UNUSED & set(words):
+        return letters.pop().upper()
     sides = {"A" if word in _A else "B" if word in _B else "unused" for word in words if word in _A | _B | _UNUSED}
     return sides.pop() if len(sides) == 1 else "unused" if "unused" in sides else None
+
+
+def side_of_folders(parts: Iterable[str]) -> str | None:
+    """The side that the folders of a path say, which must agree."""
+    found = {side for part in parts if (side := side_of(w for w in words_of(part) if w not in SPLITS)) is not None}
+    return found.pop() if len(found) == 1 else "unused" if "unused" in found else None
 
 
 def key_of(path: Path, folder: Path) -> str:

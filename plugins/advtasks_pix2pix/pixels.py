@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+_MOST_NAMED = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
@@ -27,12 +29,19 @@ class Pixels:
     """Of the classes, as far as known."""
     colors: tuple[tuple[int, int, int], ...] = ()
     """To show the classes in."""
+    ignored: int | None = None
+    """Number of pixels that are of no class: they are in no channel, and in no loss and score of targets."""
+    unused: tuple[int, ...] = ()
+    """Classes that no label map of the training data had."""
+    paged: bool = False
+    """Each channel is a page of a TIFF."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Pixels:
         """From JSON."""
         known = dict(values)
         known["names"] = tuple(known.get("names", ()))
+        known["unused"] = tuple(known.get("unused", ()))
         known["colors"] = tuple(tuple(color) for color in known.get("colors", ()))
         return cls(**known)
 
@@ -46,9 +55,22 @@ class Pixels:
         """For the user: ``label maps of 12 classes``, ``pictures of 3 channels, 8 bit``."""
         if self.kind == "labels":
             named = f" ({', '.join(self.names)})" if self.names else ""
-            return f"label maps of {self.classes} classes{named}"
+            gaps = ", ".join(map(str, self.unused[:_MOST_NAMED])) + (", ..." if len(self.unused) > _MOST_NAMED else "")
+            empty = f", {len(self.unused)} of them without a pixel: {gaps}" if self.unused else ""
+            left_out = f"; {self.ignored} is no class" if self.ignored is not None else ""
+            return f"label maps of {self.classes} classes{named}{empty}{left_out}"
         depth = "floating point" if self.depth == 32 else f"{self.depth} bit"
         return f"pictures of {self.channels} channel{'s' if self.channels > 1 else ''}, {depth}"
+
+    @property
+    def void(self) -> int:
+        """The number of no class; -1, which no pixel has, where there is none."""
+        return -1 if self.ignored is None else self.ignored
+
+    @property
+    def measured(self) -> bool:
+        """Whether these are more than pictures of grey or RGB, perhaps with opacity, of 8 or 16 bit."""
+        return self.kind == "picture" and (self.depth == 32 or self.paged or self.channels not in (1, 3, 4))
 
     def shown(self, pictures: Tensor) -> Tensor:
         """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures; classes mix their
@@ -75,9 +97,13 @@ class Pixels:
 
 def to_network(values: Tensor, pixels: Pixels) -> Tensor:
     """Stored values (N, H, W, C), or class numbers (N, H, W), to (N, planes, H, W) float32 in [0, 1]; classes become
-    one channel each, here on the device."""
+    one channel each, here on the device; pixels of no class are 0 in all of them."""
     if pixels.kind == "labels":
-        return one_hot(values.long(), pixels.classes).permute(0, 3, 1, 2).float()
+        numbers = values.long()
+        if pixels.ignored is None:
+            return one_hot(numbers, pixels.classes).permute(0, 3, 1, 2).float()
+        known = numbers != pixels.ignored
+        return (one_hot(numbers * known, pixels.classes) * known[..., None]).permute(0, 3, 1, 2).float()
     planes = values.permute(0, 3, 1, 2).float()
     if pixels.depth == 32:
         return (planes - pixels.low) / (pixels.high - pixels.low)

@@ -116,9 +116,11 @@ class Translation(Task):
         return {"input": MAKERS[self.options.make_input](wanted, draws), "target": wanted}
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
-        """The translated crops."""
+        """The translated crops; where targets are of no class they are 0 there, too: no loss and no critic sees it."""
         noise = batch.get("noise")
         output: Tensor = generator(batch["input"]) if noise is None else generator(batch["input"], noise)
+        if self.sides.target.ignored is not None:
+            output = output * batch["target"].sum(1, keepdim=True)
         return output.float()
 
     def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
@@ -129,12 +131,19 @@ class Translation(Task):
             if not weight:
                 continue
             if name == "cross-entropy":
-                terms[name] = Term(cross_entropy(output * _SHARPNESS, target.argmax(1)), weight)
+                terms[name] = Term(self._cross_entropy(output, target), weight)
             elif name in _OF_VALUES:
                 terms[name] = Term(_OF_VALUES[name](output, target), weight)
             else:
                 terms |= self.terms(pixels.shown(output), pixels.shown(target), {name: weight})
         return terms
+
+    def _cross_entropy(self, output: Tensor, target: Tensor) -> Tensor:
+        """Over all pixels, those of no class with 0: a mean over the others would weigh samples by their pixels."""
+        if self.sides.target.ignored is None:
+            return cross_entropy(output * _SHARPNESS, target.argmax(1))
+        each = cross_entropy(output * _SHARPNESS, target.argmax(1), reduction="none")
+        return (each * target.sum(1)).mean()
 
     def views(self) -> dict[str, View]:
         """The pair at each scale."""
@@ -174,8 +183,10 @@ class Translation(Task):
     def _measured_labels(self, output: Tensor, target: Tensor, is_input: bool) -> tuple[list[float], Tensor, Tensor]:
         """Values of the metrics, and what to show."""
         classes, shown = self.sides.target.classes, self.sides.target.shown
-        numbers, wanted = output.argmax(1), target.argmax(1)
-        values = [measure(numbers, wanted, classes) for measure in (pixel_accuracy, class_accuracy, mean_iou)]
+        numbers, wanted, known = output.argmax(1), target.argmax(1), target.any(1)
+        values = [
+            measure(numbers[known], wanted[known], classes) for measure in (pixel_accuracy, class_accuracy, mean_iou)
+        ]
         return values, shown(one_hot(numbers, classes).permute(0, 3, 1, 2).float()), shown(target)
 
     def _measured_pictures(self, output: Tensor, target: Tensor, is_input: bool) -> tuple[list[float], Tensor, Tensor]:

@@ -197,3 +197,65 @@ def test_data_check_knows_label_maps_and_what_is_wrong_with_them(advtasks, tmp_p
     assert code == 1
     assert "problem:" in out
     assert "label/2.jpg: a label map as JPEG" in out
+
+
+def test_a_stray_picture_is_named_and_does_not_hide_the_pairs(tmp_path: Path) -> None:
+    folders = made(tmp_path / "folders", "A/1.png", "A/2.png", "B/1.png", "B/2.png", "preview.png")
+    endings = made(tmp_path / "endings", *(f"{name}_{side}.png" for name in "xyz" for side in "AB"), "preview.png")
+    double = made(tmp_path / "double", "1.png", "2.png", "3.png", "4.png", size=(24, 12))
+    made(double, "preview.png", size=(30, 12))
+    for folder, pairs in ((folders, 2), (endings, 3), (double, 4)):
+        found = find_pairs(folder)
+        assert len(found.train) == pairs, folder.name
+        assert not found.problems
+        assert [path.name for path in found.ignored] == ["preview.png"]
+        assert "; not used, since" in found.explanation
+        assert found.explanation.endswith("preview.png")
+    with pytest.raises(DataError, match="no pairs recognised"):
+        find_pairs(made(tmp_path / "many", "x_A.png", "x_B.png", "y.png", "z.png"))
+
+
+def test_data_check_says_that_pictures_alone_need_a_maker(tmp_path: Path) -> None:
+    layout = recognize(made(tmp_path, "one.png", "two.png"))
+    assert layout is not None
+    assert "no pairs were recognised, so training needs --make-input" in layout.explanation
+
+
+def test_a_letter_says_more_than_a_word(tmp_path: Path) -> None:
+    pairs = find_pairs(made(tmp_path, "images_A/1.png", "images_B/1.png"))
+    assert told(pairs, tmp_path) == {"train": [("images_A/1.png", "1.png")]}
+
+
+def test_a_table_may_name_pictures_elsewhere(tmp_path: Path) -> None:
+    photos = made(tmp_path / "elsewhere", "photo/1.png", "label/1.png")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "pairs.csv").write_text(f"input,target\n{photos}/label/1.png,{photos}/photo/1.png\n")
+    pairs = find_pairs(folder)
+    assert [pair.target.path for pair in pairs.train] == [photos / "photo/1.png"]
+    layout = recognize(folder)
+    assert layout is not None
+    assert "A: label maps" in layout.explanation, "words of the folder that is named count"
+
+
+def test_of_several_tables_those_of_pairs_are_taken(tmp_path: Path) -> None:
+    made(tmp_path, *(f"{number}.png" for number in range(4)))
+    (tmp_path / "labels.csv").write_text("0,sky\n1,road\n")
+    (tmp_path / "notes.csv").write_text("name,text\nx,y\n")
+    (tmp_path / "pairs.csv").write_text("input,target\n0.png,1.png\n")
+    pairs = find_pairs(tmp_path)
+    assert told(pairs, tmp_path) == {"train": [("0.png", "1.png")]}
+    (tmp_path / "pairs.csv").rename(tmp_path / "train.csv")
+    (tmp_path / "val.csv").write_text("input,target\n2.png,3.png\n")
+    assert told(find_pairs(tmp_path), tmp_path) == {"train": [("0.png", "1.png")], "validation": [("2.png", "3.png")]}
+
+
+@pytest.mark.parametrize("row", ['["1.png", "2.png"]', "3", "{"])
+def test_rows_that_are_no_objects_are_named(tmp_path: Path, row: str) -> None:
+    made(tmp_path, "1.png", "2.png")
+    (tmp_path / "metadata.jsonl").write_text('{"input": "1.png", "target": "2.png"}\n' + row + "\n")
+    with pytest.raises(DataError, match=r"metadata.jsonl, row 2"):
+        find_pairs(tmp_path)
+    layout = recognize(tmp_path)
+    assert layout is not None
+    assert "metadata.jsonl, row 2" in layout.problems[0], "data check says what train says"

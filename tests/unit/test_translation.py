@@ -122,6 +122,29 @@ def test_terms_of_label_maps() -> None:
     torch.autograd.grad(terms["perceptual"].value, output)
 
 
+def test_pixels_of_no_class_are_in_no_loss_and_no_score() -> None:
+    void = dataclasses.replace(LABELS, ignored=255)
+    weights = {"l1": 1.0, "mse": 1.0, "cross-entropy": 1.0, "perceptual": 1.0}
+    made = task(wanted=void, stages=(StageConfig(name="all", steps=1, weights=weights),))
+    given, target = torch.rand(1, 3, 32, 32), torch.randint(0, 3, (1, 32, 32), dtype=torch.uint8)
+    target[:, :9] = 255
+    batch = made.prepare({"input": (given * 255).permute(0, 2, 3, 1).byte(), "target": target})
+    other = {**batch, "input": batch["input"].clone()}
+    other["input"][:, :, :9] = torch.rand(1, 3, 9, 32)
+    one, two = (made.objective(b, made.generate(Same(), b), weights) for b in (batch, other))
+    for name in weights:
+        assert torch.equal(one[name].value, two[name].value), name
+        assert one[name].value > 0
+    views = [made.judged(b, made.generate(Same(), b))["image"] for b in (batch, other)]
+    assert torch.equal(views[0].fake, views[1].fake)
+    numbers = target[0].numpy()
+    shown = np.where(numbers == 255, 1, numbers).astype(np.uint8)
+    pictures = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)[shown]
+    assert made.evaluate(Same(), Loaded("a", "0", pictures, numbers)).metrics == {
+        "pixel_accuracy": 1, "class_accuracy": 1, "mean_iou": 1,
+    }  # fmt: skip
+
+
 def test_noise_and_made_inputs_differ_from_sample_to_sample() -> None:
     made = task(Pixels(channels=4), make_input="mask", noise=5)
     target = torch.from_numpy(natural(32, 32, 0))[None].expand(3, -1, -1, -1)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from advtasks_pix2pix.class_names import read_names
 from advtasks_pix2pix.config import TranslationConfig
 from advtasks_pix2pix.crops import Crops, Loaded, fitted
 from advtasks_pix2pix.data import Sides, find_sides, make_splits
@@ -176,6 +177,123 @@ def test_halves_of_a_picture(tmp_path: Path) -> None:
     assert np.array_equal(np.hstack((left, right)), values)
 
 
+def test_label_maps_that_were_jpeg_or_resized_once_are_known_by_stray_values(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:96, :128]
+    disc = (rows - 50) ** 2 + (columns - 60) ** 2 < 900
+    values = np.where(disc, 140, np.where(columns > 100, 60, 0)).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "once.jpg", quality=75)
+    once = np.asarray(Image.open(tmp_path / "once.jpg"))
+    small = np.asarray(Image.fromarray(values).resize((50, 40), Image.Resampling.BILINEAR))
+    for name, damaged in (("was-jpeg.png", once), ("resized.png", small), ("photo.png", photo((64, 64))[..., 0])):
+        side = saved(tmp_path / name, damaged)
+        with pytest.raises(
+            DataError, match=rf"{name}: \d+ stray values \(.*PNG from their source.*--input-kind picture"
+        ):
+            survey([side], "labels", tmp_path)
+    Image.fromarray(values).convert("RGB").save(tmp_path / "exact.webp", lossless=True)
+    assert np.array_equal(read_side(Side(tmp_path / "exact.webp"), survey_of(tmp_path / "exact.webp")), values)
+    Image.fromarray(once).convert("RGB").save(tmp_path / "lossy.webp")
+    with pytest.raises(DataError, match=r"lossy.webp: (\d+ stray values|a label map is grey)"):
+        survey([Side(tmp_path / "lossy.webp")], "labels", tmp_path)
+    many = saved(tmp_path / "many.png", (rows // 8 * 16 + columns // 8).astype(np.uint8))
+    assert survey([many], "labels", tmp_path).classes == 192, "small areas are no strays"
+
+
+def survey_of(path: Path) -> Pixels:
+    return survey([Side(path)], "labels", path.parent, classes=256)
+
+
+def test_numbers_of_label_maps_with_gaps(tmp_path: Path) -> None:
+    few = saved(tmp_path / "few.png", np.array([[0, 1], [4, 4]], np.uint8).repeat(8, 0))
+    pixels = survey([few], "labels", tmp_path)
+    assert (pixels.classes, pixels.unused) == (5, (2, 3))
+    assert "5 classes, 2 of them without a pixel: 2, 3" in pixels.described
+    void = saved(tmp_path / "void.png", np.array([[0, 1], [2, 255]], np.uint8).repeat(8, 0))
+    with pytest.raises(UsageError, match=r"numbers 0, 1, 2, 255, so 252 of 256 .*--ignore-label 255.*--classes 256"):
+        survey([void], "labels", tmp_path)
+    assert survey([void], "labels", tmp_path, classes=256).classes == 256
+    pixels = survey([void], "labels", tmp_path, ignored=255)
+    assert (pixels.classes, pixels.unused, pixels.ignored) == (3, (), 255)
+    assert Pixels.of(json.loads(json.dumps(dataclasses.asdict(pixels)))) == pixels
+    values = read_side(void, pixels)
+    planes = to_network(torch.from_numpy(values)[None], pixels)
+    assert planes.shape[1] == 3
+    assert torch.equal(planes.sum(1)[0] == 0, torch.from_numpy(values == 255)), "of no class: 0 everywhere"
+    inner = survey([void], "labels", tmp_path, ignored=0, classes=4)
+    with pytest.raises(DataError, match="holds the class 255, and there are 4"):
+        read_side(void, inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "name,id\nb,1\na,0\nd,3\n"),
+        ("labels.csv", "id;,name\n3,d\n0,a\n1,b\n"),
+        ("labels.json", '{"3": "d", "0": "a", "1": "b"}'),
+        ("classes.txt", "\ufeffa\nb\n2\nd\n"),
+        ("labels.csv", "name\na\nb\n2x\nd\n"),
+    ],
+)
+def test_names_go_by_their_numbers(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_names(tmp_path) == ("a", "b", "2x" if "2x" in text else "2", "d")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("labels.json", b"{"), ("labels.json", b'{"sky": 0}'), ("labels.json", b"3"), ("classes.txt", b"\xff\xfe\x41")],
+)
+def test_names_that_cannot_be_read_name_the_file(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=name):
+        read_names(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_values_that_are_not_finite_stop_before_training(tmp_path: Path, wrong: float) -> None:
+    values = RNG.normal(size=(9, 7)).astype(np.float32)
+    values[3, 4] = wrong
+    side = saved(tmp_path / "a.tif", values)
+    with pytest.raises(DataError, match=r"a.tif: 1 of 63 values are infinite or not a number"):
+        survey([saved(tmp_path / "b.tif", np.nan_to_num(values)), side], "auto", tmp_path)
+    with pytest.raises(DataError, match=r"a.tif: 1 of 63"):
+        read_side(side, Pixels(channels=1, depth=32))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32, np.float64])
+def test_measured_values_have_a_range_of_their_own(tmp_path: Path, dtype: Any) -> None:
+    values = np.arange(63).reshape(9, 7).astype(dtype) - dtype(0 if dtype is np.uint32 else 30)
+    side = saved(tmp_path / "a.tif", values)
+    pixels = survey([side], "auto", tmp_path)
+    assert (pixels.depth, pixels.low, pixels.high) == (32, float(values.min()), float(values.max()))
+    assert np.array_equal(read_side(side, pixels)[..., 0], values.astype(np.float32))
+
+
+def test_pages_of_one_size_are_channels(tmp_path: Path) -> None:
+    values = RNG.integers(0, 256, (3, 9, 7), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack")
+    pixels = survey([Side(tmp_path / "a.tif")], "auto", tmp_path)
+    assert (pixels.channels, pixels.depth, pixels.paged) == (3, 8, True)
+    assert np.array_equal(read_side(Side(tmp_path / "a.tif"), pixels), np.moveaxis(values, 0, -1))
+    with tifffile.TiffWriter(tmp_path / "b.tif") as file:
+        for size in ((9, 7), (8, 7)):
+            file.write(np.zeros(size, np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match=r"b.tif: 2 pages that are no channels of one picture"):
+        read_side(Side(tmp_path / "b.tif"), pixels)
+
+
+def test_a_truncated_tiff_is_passed_over(tmp_path: Path, splits: Any) -> None:
+    for i in range(5):
+        saved(tmp_path / f"data/trainA/{i}.tif", RNG.normal(size=(32, 40)).astype(np.float32))
+        saved(tmp_path / f"data/trainB/{i}.png", photo(seed=i))
+    whole = (tmp_path / "data/trainA/2.tif").read_bytes()
+    (tmp_path / "data/trainA/2.tif").write_bytes(whole[: len(whole) // 2])
+    found, sides = splits(tmp_path / "data")
+    assert sides.input.depth == 32
+    assert any(note.startswith("skipped") and "trainA/2.tif" in note for note in found.notes)
+    assert len(found.train) + len(found.validation) == 4
+
+
 # --- crops -------------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +434,17 @@ def test_small_pictures_are_enlarged_to_the_crop(tmp_path: Path, splits: Any) ->
     assert min(found.validation[0].target.shape[:2]) == 64
 
 
+def test_tiny_pictures_are_mirrored_to_be_measured(tmp_path: Path, splits: Any) -> None:
+    for i in range(5):
+        for side in "AB":
+            saved(tmp_path / f"data/train{side}/{i}.png", photo((8, 20), seed=i))
+    found, _ = splits(tmp_path / "data")
+    pair = found.validation[0]
+    assert pair.target.shape == pair.input.shape == (20, 12, 3)
+    assert np.array_equal(pair.target[:, 8:], pair.target[:, 6:2:-1])
+    assert any(note.startswith("padded   1 smaller than 12 pixels") for note in found.notes)
+
+
 def test_made_inputs_need_targets_alone(tmp_path: Path, splits: Any) -> None:
     for i in range(20):
         saved(tmp_path / f"data/{i}.png", photo(seed=i)[..., i % 2])
@@ -331,6 +460,11 @@ def test_the_configuration_is_checked() -> None:
         ({"scales": 5}, "scales must be 1 to 4"),
         ({"noise": -1}, "noise must be at least 0"),
         ({"make_input": "grey", "input_kind": "labels"}, "leave one of them out"),
+        ({"make_input": "grey", "layout": "ab"}, "layout ab says that each file holds both sides"),
+        ({"layout": "pictures"}, "give --make-input edges"),
+        ({"layout": "pictures", "input_kind": "labels"}, "give --make-input edges"),
+        ({"classes": 257}, "classes are at most 256"),
+        ({"ignore_label": 256}, "ignore_label is a number in a label map, 0 to 255"),
     ):
         with pytest.raises(UsageError, match=message):
             TranslationConfig(**options)

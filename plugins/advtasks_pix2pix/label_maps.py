@@ -1,0 +1,144 @@
+"""Label maps: pictures whose values are numbers of classes, and what shows that some are none."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from advtasks.errors import DataError, UsageError
+from advtasks.pictures.decode import opened
+from advtasks_pix2pix.class_names import read_names
+from advtasks_pix2pix.pairing import Side
+from advtasks_pix2pix.pixels import Pixels
+
+MOST_CLASSES = 256
+_MOST_UNUSED = 64
+"""Channels that stay empty, beyond which the numbers are taken for something else than a count of classes."""
+_STRAYS = 5
+_WAY_OUT = "--input-kind picture (or --target-kind picture) takes them as pictures"
+
+
+class LabelError(DataError):
+    """A label map that is there, but is none, or of other classes: never passed over as a broken file is."""
+
+
+def read_labels(path: Path) -> NDArray[Any]:
+    """Class numbers (H, W): indices of a palette, or grey values.
+
+    Raises:
+        DataError: unreadable.
+        LabelError: not a label map; the message names the file.
+    """
+    with opened(path) as image:
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise LabelError(f"{path}: {pages} pages or frames; a label map is one")
+        if image.format == "JPEG":
+            found = len(np.unique(np.asarray(image.convert("L"))))
+            raise LabelError(
+                f"{path}: a label map as JPEG, which does not keep values exactly: {found} different ones are in it. "
+                f"Save label maps as PNG from their source; {_WAY_OUT}"
+            )
+        image.load()
+        values = _values(path, image)
+        has_palette = image.mode == "P"
+    if values.min(initial=0) < 0:
+        raise LabelError(f"{path}: holds the class {values.min()}; numbers of classes begin with 0")
+    if values.max(initial=0) >= MOST_CLASSES:
+        raise LabelError(f"{path}: holds the class {values.max()}; at most {MOST_CLASSES} classes are supported")
+    if not has_palette and (strays := stray_values(values)):
+        named = ", ".join(map(str, strays[:6])) + (", ..." if len(strays) > 6 else "")
+        raise LabelError(
+            f"{path}: {len(strays)} stray values ({named}) of scattered pixels, as JPEG and resizing leave them "
+            f"between classes: save label maps as PNG from their source, and resize them by nearest value; {_WAY_OUT}"
+        )
+    return values
+
+
+def _values(path: Path, image: Image.Image) -> NDArray[Any]:
+    if image.mode in ("L", "P", "1", "I;16", "I"):
+        return np.asarray(image).astype(np.int64)
+    if image.mode in ("RGB", "RGBA"):  # WebP has no grey
+        red, green, blue = np.moveaxis(np.asarray(image)[..., :3], 2, 0)
+        if (red == green).all() and (red == blue).all():
+            return red.astype(np.int64)
+    raise LabelError(f"{path}: a label map is grey or has a palette; this one is {image.mode} in colour. {_WAY_OUT}")
+
+
+def stray_values(numbers: NDArray[Any]) -> list[int]:
+    """Values that lossy storage has made, or none. A class has areas. What compression and interpolation leave between
+    classes hardly has: of the values of such a file most have next to no pixel whose eight neighbours are like it."""
+    every = np.bincount(numbers.ravel(), minlength=MOST_CLASSES)
+    if np.count_nonzero(every) <= _STRAYS:
+        return []
+    middle = numbers[1:-1, 1:-1]
+    inside = np.ones(middle.shape, bool)
+    height, width = numbers.shape
+    for top in range(3):
+        for left in range(3):
+            inside &= numbers[top : height - 2 + top, left : width - 2 + left] == middle
+    areas = np.bincount(middle[inside], minlength=MOST_CLASSES)
+    strays = np.flatnonzero((every > 0) & (20 * areas < every))
+    many = len(strays) >= _STRAYS and 2 * len(strays) > np.count_nonzero(every)
+    return [int(value) for value in strays] if many else []
+
+
+def survey_labels(sides: Sequence[Side], folder: Path, classes: int = 0, ignored: int | None = None) -> Pixels:
+    """What label maps are: their classes, with names and colours as far as known.
+
+    Args:
+        classes: how many; 0 finds the largest number, for which every label map is read.
+        ignored: number of pixels that are of no class.
+
+    Raises:
+        DataError: names that cannot be read.
+        LabelError: label maps that are none.
+        UsageError: numbers that would make many channels of nothing.
+    """
+    unused: tuple[int, ...] = ()
+    if not classes:
+        used = _numbers(sides) - {ignored}
+        classes = max(used, default=0) + 1
+        unused = tuple(sorted(set(range(classes)) - used - {ignored})) if used else ()
+        if len(unused) > _MOST_UNUSED:
+            shown = sorted(used)
+            named = ", ".join(map(str, shown if len(shown) < 12 else [*shown[:6], "...", *shown[-4:]]))
+            raise UsageError(
+                f"{folder}: label maps hold the numbers {named}, so {len(unused)} of {classes} channels would be "
+                f"empty. If {shown[-1]} means no class, give --ignore-label {shown[-1]}; else renumber the classes "
+                f"from 0, or give --classes {classes} if that many are meant"
+            )
+    return Pixels(
+        kind="labels",
+        channels=1,
+        classes=classes,
+        names=read_names(folder)[:classes],
+        colors=_colors(sides)[:classes],
+        ignored=ignored,
+        unused=unused,
+    )
+
+
+def _numbers(sides: Sequence[Side]) -> set[int]:
+    found: set[int] = set()
+    for path in dict.fromkeys(side.path for side in sides):
+        try:
+            found |= set(np.unique(read_labels(path)).tolist())
+        except LabelError:
+            raise
+        except DataError:
+            continue  # broken files are named and passed over when they are decoded
+    return found
+
+
+def _colors(sides: Sequence[Side]) -> tuple[tuple[int, int, int], ...]:
+    for side in sides[:1]:
+        with contextlib.suppress(DataError), opened(side.path) as image:
+            palette = (image.getpalette() if image.mode == "P" else None) or []
+            return tuple((palette[i], palette[i + 1], palette[i + 2]) for i in range(0, len(palette), 3))
+    return ()

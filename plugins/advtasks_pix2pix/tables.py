@@ -1,0 +1,96 @@
+"""Tables of pairs: a column of paths for each side. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from advtasks.data.folder import EXTENSIONS
+from advtasks.errors import DataError
+from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, side_of, split_of, within, words_of
+
+_NAMES_OF_CLASSES = {"labels", "classes"}
+
+Row = dict[str, Any]
+
+
+def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
+    """The pairs of all tables with two columns of paths; those named ``metadata`` go before others. None where there is
+    no such table.
+
+    Raises:
+        DataError: a table that cannot be read.
+    """
+    candidates = [p for p in others if p.suffix.lower() in (".jsonl", ".csv") and p.stem not in _NAMES_OF_CLASSES]
+    candidates = [path for path in candidates if path.stem == "metadata"] or candidates
+    tables = {}
+    for path in candidates:
+        try:
+            rows = _rows(path)
+        except DataError:
+            if path.stem == "metadata" or len(candidates) == 1:
+                raise
+            continue  # one of several, which may be about anything
+        if columns := _columns(rows):
+            tables[path] = (rows, columns)
+    if not tables:
+        return None
+    found = Found(ignored=[path for path in others if path not in tables])
+    for path, (rows, columns) in tables.items():
+        _add(found, folder, path, rows, columns)
+    used = {path for files in found.sides.values() for path in files.values()}
+    found.ignored += [path for path in pictures if path not in used]
+    names = ", ".join(path.name for path in tables)
+    a, b = next(iter(tables.values()))[1]
+    return found.result("table", f"{names}: A is the column {a!r} and the input, B is {b!r} (--direction BtoA)")
+
+
+def _add(found: Found, folder: Path, table: Path, rows: Sequence[Row], columns: tuple[str, str]) -> None:
+    said = next((SPLITS[word] for word in words_of(table.stem) if word in SPLITS), None)  # train.csv, val.csv
+    for number, row in enumerate(rows, 1):
+        paths = [table.parent / str(row.get(name) or "") for name in columns]
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            found.problems.append(f"{table}, row {number}: {missing[0]} does not exist")
+            continue
+        split = SPLITS.get(str(row.get("split", "")).lower()) or said or split_of(within(paths[1], folder))
+        for side, path in zip("AB", paths, strict=True):
+            found.add(split, side, f"{table.parent.name} {table.stem} {number:06d}", path)
+
+
+def _columns(rows: Sequence[Row]) -> tuple[str, str] | None:
+    """Of paths, that of A first."""
+    columns = [name for name in (rows[0] if rows else {}) if str(rows[0][name]).lower().endswith(tuple(EXTENSIONS))]
+    if len(columns) != 2:
+        return None
+    a, b = columns if side_of(["".join(words_of(columns[0]))]) != "B" else columns[::-1]
+    return a, b
+
+
+def _rows(table: Path) -> list[Row]:
+    try:
+        lines = table.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: cannot be read as a table ({error})") from None
+    if table.suffix.lower() == ".jsonl":
+        return [_object(table, number, line) for number, line in enumerate(filter(str.strip, lines), 1)]
+    try:
+        return list(csv.DictReader(lines))
+    except csv.Error as error:
+        raise DataError(f"{table}: cannot be read as a table ({error})") from None
+
+
+def _object(table: Path, number: int, line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{table}, row {number}: cannot be read as a table ({error})") from None
+    if not isinstance(row, dict):
+        raise DataError(
+            f'{table}, row {number}: a row is an object such as {{"input": "a.png", "target": "b.png"}}, this one is a '
+            f"{type(row).__name__}"
+        )
+    return row

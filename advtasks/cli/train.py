@@ -37,12 +37,15 @@ def main(argv: list[str]) -> int:
     known, rest = _own_flags().parse_known_args(argv)
     if known.resume is not None:
         devices = _devices(rest)
-        if (rest and devices is None) or known.config:
+        refused = [*(rest if devices is None else []), *["--config"] * bool(known.config), *["--tune"] * known.tune]
+        if refused:
             raise UsageError(
-                "--resume goes on exactly as the run began; it takes only --devices N, not "
-                f"{(rest or ['--config'])[0]!r}"
+                f"--resume goes on exactly as the run began; it takes only --devices N, not {refused[0]!r}"
             )
-        return _resume(Path(known.resume), devices)
+        task, preset, config = _configuration_of(Path(known.resume), devices)
+        if known.print_config or known.dry_run:
+            return _look(task, preset, config, dry_run=known.dry_run)
+        return _resume(Path(known.resume), task, preset, config)
     if rest and not rest[0].startswith("-"):
         target, flags = rest[0], rest[1:]
     elif known.config is not None:
@@ -52,11 +55,8 @@ def main(argv: list[str]) -> int:
     if known.tune and (given := [flag for flag in flags if flag.partition("=")[0] in _TUNED]):
         raise UsageError(f"--tune chooses what {given[0]} says: leave one of the two away")
     task, preset, config = configure(target, flags, known.config)
-    if known.print_config:
-        print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")
-        return 0
-    if known.dry_run:
-        return _dry_run(task, preset, config)
+    if known.print_config or known.dry_run:
+        return _look(task, preset, config, dry_run=known.dry_run)
 
     # a run is found again from wherever it is resumed
     places = {
@@ -128,6 +128,14 @@ def _tasks() -> str:
     return "\n".join([*lines, *plugins().report_broken()])
 
 
+def _look(task: str, preset: str, config: RunConfig, *, dry_run: bool) -> int:
+    """``--print-config`` and ``--dry-run``, which prints it, too."""
+    if dry_run:
+        return _dry_run(task, preset, config)
+    print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")
+    return 0
+
+
 def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     """Everything up to the first step, without writing a run folder."""
     from advtasks.data.cache import PictureCache
@@ -185,7 +193,8 @@ def _devices(flags: list[str]) -> int | None:
     return int(text[1]) if len(text) == 2 and text[0] == "--devices" and text[1].isdigit() else None
 
 
-def _resume(folder: Path, devices: int | None = None) -> int:
+def _configuration_of(folder: Path, devices: int | None = None) -> tuple[str, str, RunConfig]:
+    """Task, preset and configuration of a run; with another number of processes."""
     from advtasks.training import run_folder
 
     task, preset, values = run_folder.read(folder)
@@ -193,6 +202,10 @@ def _resume(folder: Path, devices: int | None = None) -> int:
     config = from_plain(type(next(iter(presets.values()))), values, str(folder / "run.yaml"))
     if devices is not None:
         config = dataclasses.replace(config, devices=devices)
+    return task, preset, config
+
+
+def _resume(folder: Path, task: str, preset: str, config: RunConfig) -> int:
     if (folder / "bundle.safetensors").exists():
         print(f"{folder} is finished: {folder / 'bundle.safetensors'}")
         return 0
@@ -207,10 +220,13 @@ def _train(
 
     from advtasks.allocator import keep_freed_memory
     from advtasks.process_group import from_first, joined, place
+    from advtasks.training.launcher_lost import end_with_launcher
     from advtasks.training.run import Interrupted, train
     from advtasks.training.run_folder import reserve, restarted
 
     keep_freed_memory()
+    if place(os.environ) is not None:
+        end_with_launcher()
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):
@@ -249,6 +265,7 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
         print(_GO_ON.format(folder), file=sys.stderr)  # which begins anew where there is no checkpoint yet
-    if code == 2 and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml"}:
-        (folder / "run.yaml").unlink()  # a mistake that only the processes could find: the run did not begin
+    if code == 2 and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml", ".lock"}:
+        for path in folder.iterdir():  # a mistake that only the processes could find: the run did not begin
+            path.unlink()
     return code

@@ -12,6 +12,8 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from advtasks.training.launcher_lost import LAUNCHER
+
 
 def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
@@ -19,6 +21,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ[LAUNCHER] = str(os.getpid())
     logging.disable(logging.CRITICAL)  # what the launcher says in twenty lines is said in one below
     config = LaunchConfig(
         min_nodes=1,
@@ -43,4 +46,6 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
         return 1
     except SignalException as error:
         return 128 + int(error.sigval)
+    finally:
+        del os.environ[LAUNCHER]
     return 0

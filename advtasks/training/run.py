@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from advtasks.discriminators import Discriminator
 from advtasks.distributed import rank, world_size
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
-from advtasks.process_group import first_alone_then_all
+from advtasks.process_group import first_alone_then_all, from_first
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.table import result_table, worse_than_best
@@ -36,6 +37,7 @@ from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
+from advtasks.training.run_lock import RunLock
 
 
 def train(
@@ -51,14 +53,17 @@ def train(
         Interrupted: the run was stopped and can be resumed.
     """
     console = Console() if rank() == 0 else Console(silent())
-    run = _Run(task_name, config, folder, console)
-    if not resume and rank() == 0:
-        run_folder.create(folder, task_name, preset, config, tuned)
-    try:
+    with contextlib.ExitStack() as held:
+        from_first(lambda: held.enter_context(RunLock(folder)) and None)
+        run = _Run(task_name, config, folder, console)
+        held.callback(run.close)
+        if not (resume and run.trainer.resume()) and config.initial_weights is not None:
+            begin_with(run.trainer.networks, config.initial_weights)
+            console.say(f"beginning with the weights of {config.initial_weights}")
+        run.rehearse()
+        if not resume and rank() == 0:  # what is refused above leaves no run behind
+            run_folder.create(folder, task_name, preset, config, tuned)
         return run.train(resume)
-    finally:
-        for tracker in run.trackers:
-            tracker.close()
 
 
 class _Run:
@@ -76,17 +81,6 @@ class _Run:
         self.adversaries = make_adversaries(self.task, config)
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         self.trackers: list[Tracker] = []
-
-    def train(self, resume: bool) -> Path:
-        if rank() == 0:
-            self.trackers.append(JsonLines(self.folder))
-        for name in components.provided("trackers") if rank() == 0 else ():
-            try:
-                self.trackers.append(components.build("trackers", name, folder=self.folder))
-            except Exception as error:  # a tracker of some package must not stop the training
-                self.console.say(f"note: tracker {name} is off: {error}")
-        for note in self.splits.notes:
-            self.console.say(note)
         self.trainer = Trainer(
             self.task,
             self.config,
@@ -98,18 +92,41 @@ class _Run:
             on_validation=self._validated,
             on_stage_end=self._stage_end,
         )
-        if resume and self.trainer.resume():
-            self.console.say(f"going on at step {self.trainer.step}")
-        elif self.config.initial_weights is not None:
-            begin_with(self.trainer.networks, self.config.initial_weights)
-            self.console.say(f"beginning with the weights of {self.config.initial_weights}")
+
+    def rehearse(self) -> None:
+        """Find what does not fit, before anything is written."""
         rehearse(self.task, self.trainer.networks.fresh_generator(), self.adversaries, self.splits.train)
+
+    def train(self, resume: bool) -> Path:
+        self._open_trackers()
+        for note in self.splits.notes:
+            self.console.say(note)
+        if resume:
+            self.trainer.recorder.rewind(self.trainer.step)
+        if self.trainer.step:
+            self.console.say(f"going on at step {self.trainer.step}")
         self._introduce()
         self.baseline = self._measure_baseline()
+        if rank() == 0:
+            self._write_results()
         self.trainer.train()
         bundle = self.folder / "bundle.safetensors"
         self._finish(bundle)
         return bundle
+
+    def _open_trackers(self) -> None:
+        if rank() > 0:
+            return
+        self.trackers.append(JsonLines(self.folder))
+        for name in components.provided("trackers"):
+            try:
+                self.trackers.append(components.build("trackers", name, folder=self.folder))
+            except Exception as error:  # a tracker of some package must not stop the training
+                self.console.say(f"note: tracker {name} is off: {error}")
+
+    def close(self) -> None:
+        for tracker in self.trackers:
+            tracker.close()
 
     def _introduce(self) -> None:
         networks = self.trainer.networks

@@ -36,7 +36,7 @@ def reserve(folder: Path | None, task: str, preset: str) -> Path:
         raise UsageError(
             f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out"
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

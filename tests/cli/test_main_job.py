@@ -219,6 +219,7 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
         (("train", "sr:srgan", "--data", photos, "--patch", "4", *small), 2, "cannot judge image pictures of 3x16x16"),
         (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
         (("train", "--resume", run, "--batch", "3"), 2, "only --devices N, not '--batch'"),
+        (("train", "--resume", run, "--tune"), 2, "only --devices N, not '--tune'"),
         (("train", "--data", photos), 2, "name the task first"),
         (("trane",), 2, "did you mean 'train'"),
     ):
@@ -240,6 +241,27 @@ def test_dry_run_and_print_config(
     assert "# critic of image:" in out
     assert "5 pictures to train on, 1 to validate on" in out
     assert not (tmp_path / "runs").exists()
+
+
+def test_looking_at_a_run_that_could_be_resumed_trains_nothing(advtasks, run: Path) -> None:
+    (run / "bundle.safetensors").unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    code, out, _ = advtasks("train", "--resume", run, "--print-config", "--devices", "2")
+    assert code == 0
+    assert out.startswith("task: sr\n")
+    assert "\ndevices: 2\n" in out
+    code, out, _ = advtasks("train", "--resume", run, "--dry-run")
+    assert code == 0
+    assert "# critic of image:" in out
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_rehearsal_refuses_leaves_no_run(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    flags = ("--adversary.discriminator", "vgg-style:width=2", "--patch", "2")
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *tiny, *flags)
+    assert code == 2
+    assert "cannot judge image pictures of 3x8x8" in err
+    assert not (tmp_path / "run").exists()
 
 
 def start(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:

@@ -13,7 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+
+from advtasks.config_files import read_yaml
+from advtasks.errors import TrainingError
+from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
 
 Run = Callable[..., tuple[int, str, str]]
 STATEFUL = (
@@ -96,6 +101,41 @@ def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path
     assert bundles[0] == bundles[1]
 
 
+def alive(process: int) -> bool:
+    """Whether it runs; a dead child that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_launcher_takes_its_ranks_along_and_the_run_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(run, "--steps", "4000", "--checkpoint-every", "2000", "--log-every", "2")
+    deadline = time.monotonic() + 90
+    while not (run / "metrics.jsonl").exists() or '"step": 10' not in (run / "metrics.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ranks = ranks_of(process)
+    assert len(ranks) == 2
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(map(alive, ranks)):
+        assert time.monotonic() < deadline, "ranks train on without their launcher"
+        time.sleep(0.05)
+    assert len(list(run.glob("checkpoints/step-*.json"))) == 1, "they stopped as when they are asked to"
+    config = read_yaml(run / "run.yaml")
+    assert config["devices"] == 2
+
+
+def test_a_rank_whose_launcher_is_gone_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LAUNCHER, "1" if os.getppid() != 1 else "2")
+    monkeypatch.setattr("sys.platform", "other")  # this process is to outlive its own parent
+    with pytest.raises(TrainingError, match="the launcher .* is gone"):
+        end_with_launcher()
+
+
 def test_a_restart_resumes_by_itself(tmp_path: Path) -> None:
     process = start(tmp_path / "run", "--steps", "160", "--restarts", "1")
     wait_for_checkpoint(tmp_path / "run", process, 8)
@@ -142,6 +182,7 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     for flags, message in (
+        (("--devices", "2", "--adversary.discriminator", "patch"), "cannot judge points pictures of"),
         (("--devices", "3", "--batch", "64"), "cannot be shared equally by 3 processes"),
         (("--shard-generator", "--optimizer", "lion"), "not known to work on shares"),
     ):

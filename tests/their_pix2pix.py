@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 def theirs(norm: str, features: int) -> nn.Module:
     """Their normalisation."""
-    return nn.BatchNorm2d(features) if norm == "batch" else nn.InstanceNorm2d(features)
+    return {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}[norm](features)
 
 
 class Level(nn.Module):
@@ -17,7 +17,7 @@ class Level(nn.Module):
     def __init__(self, outer: int, features: int, inputs: int, norm: str, inside: nn.Module | None, top: bool) -> None:
         super().__init__()
         self.top = top
-        bias = norm != "batch"
+        bias = norm == "instance"
         down = nn.Conv2d(inputs, features, 4, 2, 1, bias=bias)
         given = features if inside is None else 2 * features
         up = nn.ConvTranspose2d(given, outer, 4, 2, 1, bias=bias or top)
@@ -54,7 +54,7 @@ class TheirBlock(nn.Module):
 
     def __init__(self, features: int, norm: str, dropout: bool) -> None:
         super().__init__()
-        conv = lambda: nn.Conv2d(features, features, 3, bias=norm != "batch")  # noqa: E731
+        conv = lambda: nn.Conv2d(features, features, 3, bias=norm == "instance")  # noqa: E731
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1), conv(), theirs(norm, features), nn.ReLU(), *([nn.Dropout(0.5)] if dropout else []),
             nn.ReflectionPad2d(1), conv(), theirs(norm, features),
@@ -69,7 +69,7 @@ class TheirResNet(nn.Module):
 
     def __init__(self, blocks: int, width: int, norm: str, dropout: bool) -> None:
         super().__init__()
-        bias, layers = norm != "batch", [nn.ReflectionPad2d(3)]
+        bias, layers = norm == "instance", [nn.ReflectionPad2d(3)]
         layers += [nn.Conv2d(1, width, 7, bias=bias), theirs(norm, width), nn.ReLU()]
         for inputs in (width, 2 * width):
             layers += [nn.Conv2d(inputs, 2 * inputs, 3, 2, 1, bias=bias), theirs(norm, 2 * inputs), nn.ReLU()]

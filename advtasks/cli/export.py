@@ -35,10 +35,14 @@ def main(argv: list[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists; --overwrite replaces it, --out names another one")
 
-    from advtasks.inference.export import export_onnx, export_weights
+    from advtasks.inference.export import deterministic, export_onnx, export_weights
     from advtasks.inference.models import open_model
 
     network, manifest = open_model(options.model)
+    settled = deterministic(network)
+    if settled is not network:
+        print("note: dropout is random in use of this model; it is left out of the file, which gives one output")
+    network = settled
     write = export_onnx if options.format == "onnx" else export_weights
     found = write(network, manifest, out, options.precision)
     for size, difference in found.items():

@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.errors import DataError
 from advtasks.pictures.decode import read_picture
+from advtasks.pictures.values import SUFFIXES, read_values
 
 _SHEET = 60
 _CELL = 160
@@ -72,7 +75,7 @@ class FolderCheck:
         rows = max(1, math.ceil(len(shown) / columns))
         sheet = Image.new("RGB", (columns * _CELL, rows * _CELL), "white")
         for number, picture in enumerate(shown):
-            image = Image.fromarray(read_picture(picture.path).rgb8())
+            image = Image.fromarray(_shown(picture.path))
             image.thumbnail((_CELL - 4, _CELL - 4))
             sheet.paste(image, (number % columns * _CELL + 2, number // columns * _CELL + 2))
         with atomic_path(target) as temporary:
@@ -108,8 +111,26 @@ def check_folder(folder: Path, min_side: int, watch: Callable[[str, int, int], N
     )
 
 
+def _shown(path: Path) -> NDArray[np.uint8]:
+    """RGB; the first channel of measurements, from its lowest to its highest value."""
+    try:
+        return read_picture(path).rgb8()
+    except DataError:
+        values = np.nan_to_num(read_values(path)[..., 0].astype(np.float64), posinf=0, neginf=0)
+        grey = (values - values.min()) / (np.ptp(values) or 1)
+        return np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def _check(path: Path) -> Checked:
-    picture = read_picture(path)
+    try:
+        picture = read_picture(path)
+    except DataError:
+        if path.suffix.lower() not in SUFFIXES:
+            raise
+        values = read_values(path)  # of more channels or another type than pictures have
+        height, width, channels = values.shape
+        kind = f"of {channels} channel{'s' if channels > 1 else ''} ({values.dtype})"
+        return Checked(path, width, height, kind, fingerprint(path))
     kind = "grey" if picture.pixels.shape[2] == 1 else "colour"
     kind += f" {picture.pixels.dtype.itemsize * 8} bit" + (" with transparency" if picture.alpha is not None else "")
     return Checked(path, *picture.size, kind, fingerprint(path))

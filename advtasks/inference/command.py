@@ -9,37 +9,83 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from advtasks.atomic import write_text
 from advtasks.errors import AdvtasksError
-from advtasks.inference.jobs import known_format, plan
+from advtasks.inference.jobs import known_format, plans
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
 
+Variant: TypeAlias = tuple[Callable[..., Any], OutputSize]
+"""Makes a model, and the size and name of its outputs."""
 
-def run_command(options: PictureOptions, make_model: Callable[..., Any], size: OutputSize) -> int:
+
+def run_command(options: PictureOptions, make_model: Callable[..., Any], size: OutputSize, *more: Variant) -> int:
     """Do what the options say; gives the exit code.
 
     Args:
         make_model: given device, tile, and the options of an image model by name, makes the
             :class:`~advtasks.inference.engine.ImageModel`.
-        size: of the outputs.
+        size: of the outputs, and what they are called.
+        more: the same for more results of each picture, which go into the same summary and report.
 
     Raises:
         AdvtasksError: nothing could be begun.
     """
     options.check()
     suffix = None if options.format is None else known_format(options.format)
-    jobs = plan(options.pictures, options.out, size.label, sys.stdin)
+    variants = ((make_model, size), *more)
+    planned = plans(options.pictures, options.out, [size.label for _, size in variants], sys.stdin)
 
     from advtasks.allocator import keep_freed_memory
-    from advtasks.devices import choose_device
-    from advtasks.inference.batch import Settings, run
+    from advtasks.inference.batch import run
     from advtasks.inference.console import BatchConsole
     from advtasks.inference.prediction import predicted
+    from advtasks.inference.results import Summary
 
-    settings = Settings(
+    keep_freed_memory()
+    _lift_pillows_limit()
+    if not options.dry_run:
+        _check_writable(options.out, "--out")
+    if options.report is not None:
+        _check_writable(options.report.parent, "--report")
+    console, start, summary = BatchConsole(sum(map(len, planned))), time.monotonic(), Summary()
+    say = console.say if not more else _once(console.say)
+    for (make, named), jobs in zip(variants, planned, strict=True):
+        model, settings = _model(options, make, say), _settings(options, suffix, named)
+        if options.dry_run:
+            summary.add(predicted(jobs, model, settings, console.say))
+            continue
+        with console:
+            summary.add(run(jobs, model, settings, finished=console.finished, watch=console.watch))
+        if summary.stopped:
+            break
+    if not options.dry_run:
+        console.summary(summary, time.monotonic() - start)
+    if options.report is not None:
+        write_text(options.report, json.dumps(_report(options, model, summary, time.monotonic() - start), indent=2))
+    return summary.exit_code
+
+
+def _model(options: PictureOptions, make: Callable[..., Any], say: Callable[[str], None]) -> Any:
+    from advtasks.devices import choose_device
+
+    return make(
+        choose_device(options.device),
+        options.tile,
+        precision=options.precision,
+        max_memory=options.memory_limit(),
+        ensemble=options.ensemble,
+        compile=options.compile,
+        say=say,
+    )
+
+
+def _settings(options: PictureOptions, suffix: str | None, size: OutputSize) -> Any:
+    from advtasks.inference.batch import Settings
+
+    return Settings(
         size=size,
         suffix=suffix,
         quality=options.quality,
@@ -48,31 +94,18 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
         jobs=options.jobs,
         limit=int(options.max_megapixels * 1e6),
     )
-    keep_freed_memory()
-    _lift_pillows_limit()
-    if not options.dry_run:
-        _check_writable(options.out, "--out")
-    if options.report is not None:
-        _check_writable(options.report.parent, "--report")
-    console, start = BatchConsole(len(jobs)), time.monotonic()
-    model = make_model(
-        choose_device(options.device),
-        options.tile,
-        precision=options.precision,
-        max_memory=options.memory_limit(),
-        ensemble=options.ensemble,
-        compile=options.compile,
-        say=console.say,
-    )
-    if options.dry_run:
-        summary = predicted(jobs, model, settings, console.say)
-    else:
-        with console:
-            summary = run(jobs, model, settings, finished=console.finished, watch=console.watch)
-        console.summary(summary, time.monotonic() - start)
-    if options.report is not None:
-        write_text(options.report, json.dumps(_report(options, model, summary, time.monotonic() - start), indent=2))
-    return summary.exit_code
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """What several models have to say is said by the first of them."""
+    said: set[str] = set()
+
+    def told(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return told
 
 
 def _lift_pillows_limit() -> None:

@@ -80,6 +80,7 @@ class ImageModel:
         self.runner = Runner(network, self.device, _supported(precision, manifest), say, compile)
         self._geometry: Geometry | None = None
         self._cost: int | None = None
+        self._warned = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -211,8 +212,17 @@ class ImageModel:
                 a_row = source.width * geometry.scale**2 * self._channels_out * layers * 4
                 rows = max(int(self.memory() * _BANDS) // a_row, 1)
                 return self._frugal(source, geometry, area, rows)
-        kind = Blender if geometry.radius is None else Tiler
-        return kind(self._network, source, geometry, shape)
+        if geometry.radius is not None:
+            return Tiler(self._network, source, geometry, shape)
+        blender = Blender(self._network, source, geometry, shape)
+        if blender.tiles > 1 and not self._warned:
+            self._warned = True
+            self.say(
+                "this network has global operations (norms over the picture, attention): tiles are blended where they "
+                "overlap, but may differ in tone. A picture that is computed as a whole does not: give a --tile of its "
+                "longer side, or more memory (--max-memory)"
+            )
+        return blender
 
     def _frugal(self, source: Source, geometry: Geometry, most: int, rows: int) -> Tiler:
         """Tiles that take little memory, of those that need little more work than the largest would."""
@@ -249,8 +259,6 @@ class ImageModel:
                 return declared
             self.say("measuring how far this network looks")
             found = effective_radius(self.runner.network, manifest.scale, manifest.channels, manifest.multiple_of)
-            if found is None and declared.radius is None:
-                self.say("this network has global operations: tiles are blended where they overlap")
             radius = min((r for r in (found, declared.radius) if r is not None), default=None)
             self._geometry = Geometry(manifest.scale, radius, manifest.multiple_of)
         return self._geometry
@@ -268,6 +276,8 @@ class ImageModel:
         if pictures.ndim not in (3, 4) or not pictures.numel():
             raise ValueError(f"a tensor is (N, C, H, W) or (C, H, W), with pixels, not {tuple(pictures.shape)}")
         batch = pictures[None] if pictures.ndim == 3 else pictures
+        if batch.shape[1] != self.manifest.channels:
+            raise ValueError(f"this model takes {self.manifest.channels} channels, and this has {batch.shape[1]}")
         output = torch.cat(list(self.bands(Whole(batch.float()), len(batch), watch)), dim=2).clamp_(0, 1)
         return output[0] if pictures.ndim == 3 else output
 

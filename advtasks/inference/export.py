@@ -23,6 +23,8 @@ from advtasks.inference.onnx_model import KEY
 
 SIZES = ((24, 36), (13, 17), (1, 1), (7, 64))
 """Heights and widths on which a file is compared with the network, times what sides must be multiples of."""
+_LARGE_MULTIPLE, _FEW = 16, ((1, 2), (2, 1), (1, 1), (1, 3))
+"""For networks that want large multiples, whose pictures would be of many megapixels."""
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference of a value in [0, 1]."""
 
@@ -43,7 +45,7 @@ def export_onnx(network: nn.Module, manifest: Manifest, path: Path, precision: s
         raise BundleError("exporting to ONNX needs more packages: pip install 'advtasks[onnx]'") from None
     dtype = torch.float16 if precision == "fp16" else torch.float32
     double = deployed(network).to(dtype)
-    example = torch.rand(2, manifest.channels, *(side * manifest.multiple_of for side in SIZES[0])).to(dtype)
+    example = torch.rand(2, manifest.channels, *_sizes(manifest)[0]).to(dtype)
     free = torch.export.Dim.DYNAMIC
     with atomic_path(path) as temporary:
         try:
@@ -116,6 +118,13 @@ def export_weights(network: nn.Module, manifest: Manifest, path: Path, precision
     return found
 
 
+def deterministic(network: nn.Module) -> nn.Module:
+    """The network without what is random in use (dropout that stays on): files have no random numbers, and two draws
+    cannot be compared. Itself where nothing is."""
+    settled = getattr(network, "deterministic", None)
+    return network if settled is None else settled()
+
+
 def deployed(network: nn.Module) -> nn.Module:
     """A copy for inference: networks that are trained with more branches than they need fold them."""
     fold = getattr(network, "deployed", None)
@@ -127,12 +136,16 @@ def compare(network: nn.Module, other: nn.Module, manifest: Manifest) -> dict[st
     """The largest difference between the outputs of two networks, clamped to [0, 1], for each of `SIZES`."""
     draws = torch.Generator().manual_seed(0)
     found = {}
-    for batch, (height, width) in enumerate(SIZES, 1):
-        sides = (height * manifest.multiple_of, width * manifest.multiple_of)
+    for batch, sides in enumerate(_sizes(manifest), 1):
         given = torch.rand(batch, manifest.channels, *sides, generator=draws)
         outputs: list[Tensor] = [net.eval()(given).float().clamp(0, 1) for net in (network, other)]
         found[f"{batch}x{sides[1]}x{sides[0]}"] = (outputs[0] - outputs[1]).abs().max().item()
     return found
+
+
+def _sizes(manifest: Manifest) -> list[tuple[int, int]]:
+    multiple = manifest.multiple_of
+    return [(height * multiple, width * multiple) for height, width in (_FEW if multiple > _LARGE_MULTIPLE else SIZES)]
 
 
 def _accept(found: dict[str, float], precision: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from advtasks.errors import DataError
 from advtasks.pictures.picture import Picture
 
 
@@ -35,8 +36,17 @@ def to_array(picture: Picture, dimensions: int) -> NDArray[Any]:
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """With profile, EXIF, density and palette; colours in 8 bit, since Pillow has no more."""
+    """With profile, EXIF, density and palette; colours in 8 bit, since Pillow has no more.
+
+    Raises:
+        DataError: values or channels that Pillow has no images for.
+    """
     rows = picture.rows()
+    if picture.kind.real or picture.kind.channels not in (1, 3):
+        raise DataError(
+            f"{picture.kind.channels} channels of {rows.dtype} are no Pillow image: give an array or a tensor, or "
+            "model.apply(model.read(path)), whose result has them as an array (.pixels)"
+        )
     if rows.dtype == np.uint16 and rows.shape[2] > 1:
         rows = np.rint(rows / 257.0).astype(np.uint8)
     image = Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -55,18 +56,33 @@ def plan(inputs: Sequence[str | Path], out: Path, label: str, listed: TextIO | N
     Raises:
         UsageError: an input does not exist, or nothing was found.
     """
-    jobs: dict[Path, Job] = {}
-    for given in inputs:
-        for job in _jobs(str(given), out, label, listed):
-            jobs.setdefault(job.source.absolute(), job)
-    if not jobs:
+    return plans(inputs, out, [label], listed)[0]
+
+
+def plans(
+    inputs: Sequence[str | Path], out: Path, labels: Sequence[str], listed: TextIO | None = None
+) -> list[list[Job]]:
+    """A plan for each of several results of every picture, by the labels of their names; see :func:`plan`.
+
+    Raises:
+        UsageError: an input does not exist, or nothing was found.
+    """
+    lines = listed.read() if listed is not None and "-" in map(str, inputs) else ""  # a stream is read once
+    every = []
+    for label in labels:
+        jobs: dict[Path, Job] = {}
+        for given in inputs:
+            for job in _jobs(str(given), out, label, None if listed is None else io.StringIO(lines)):
+                jobs.setdefault(job.source.absolute(), job)
+        every.append(list(jobs.values()))
+    if not any(every):
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
-    return _named(_without_results(list(jobs.values())))
+    targets = {job.target.absolute(): job.source.absolute() for jobs in every for job in jobs}
+    return [_named(_without_results(jobs, targets)) for jobs in every]
 
 
-def _without_results(jobs: list[Job]) -> list[Job]:
+def _without_results(jobs: list[Job], targets: dict[Path, Path]) -> list[Job]:
     """Without what running the same command before has written, where results lie among the sources."""
-    targets = {job.target.absolute(): job.source.absolute() for job in jobs}
 
     def is_result(job: Job) -> bool:
         path = job.source.absolute().with_suffix("")

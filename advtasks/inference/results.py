@@ -62,6 +62,11 @@ class Summary:
     stopped: str = ""
     """Why the rest was not tried."""
 
+    def add(self, other: Summary) -> None:
+        """What another batch did, after this one."""
+        self.results += other.results
+        self.stopped = self.stopped or other.stopped
+
     def having(self, status: str) -> list[Result]:
         """The results with a status."""
         return [result for result in self.results if result.status == status]

@@ -34,8 +34,11 @@ _MOVING = ".webp"
 
 def output_suffix(suffix: str, kind: Kind, animation: Animation | None = None) -> str:
     """The suffix, or another one where that format cannot hold the picture's depth, transparency, size or frames:
-    ``.png`` for a picture, ``.webp`` for an animation (``.png`` where it is too large for that)."""
+    ``.png`` for a picture, ``.webp`` for an animation (``.png`` where it is too large for that), ``.tif`` for
+    floating-point values and channels that are no colours."""
     suffix = suffix.lower()
+    if kind.real or kind.channels not in (1, 3):
+        return suffix if suffix in (".tif", ".tiff") else ".tif"
     longest = max(kind.width, kind.height)
     fits = suffix in FORMATS and longest <= _LONGEST.get(suffix, longest)
     fits &= not kind.deep or suffix in _DEEP

@@ -32,7 +32,7 @@ class Picture:
     """A decoded picture, upright.
 
     Attributes:
-        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB).
+        pixels: (H, W, C) uint8 or uint16, C = 1 (grey) or 3 (RGB); of measurements float32, and any C.
         alpha: (H, W) of the same type, or None.
     """
 
@@ -55,6 +55,7 @@ class Picture:
             channels=self.pixels.shape[2],
             alpha=self.alpha is not None,
             deep=self.pixels.dtype == np.uint16,
+            real=self.pixels.dtype == np.float32,
         )
 
     def rows(self) -> NDArray[Any]:
@@ -88,10 +89,12 @@ class Kind:
     width: int
     height: int
     channels: int = 3
-    """1 (grey) or 3 (RGB), opacity not counted."""
+    """1 (grey) or 3 (RGB), opacity not counted; other numbers, of measurements, are held by TIFF alone."""
     alpha: bool = False
     deep: bool = False
     """16 bit."""
+    real: bool = False
+    """Floating-point values with a range of their own, held by TIFF alone."""
 
     @property
     def bands(self) -> int:
@@ -99,14 +102,16 @@ class Kind:
         return self.channels + self.alpha
 
     @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+    def dtype(self) -> type[np.uint8] | type[np.uint16] | type[np.float32]:
         """Of a value."""
+        if self.real:
+            return np.float32
         return np.uint16 if self.deep else np.uint8
 
     @property
     def nbytes(self) -> int:
         """Of all pixels."""
-        return self.width * self.height * self.bands * (1 + self.deep)
+        return self.width * self.height * self.bands * np.dtype(self.dtype).itemsize
 
     @property
     def top(self) -> int:

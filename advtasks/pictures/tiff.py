@@ -1,4 +1,4 @@
-"""TIFF strip by strip at 8 and 16 bit, one page or several, with profile, EXIF, XMP and density."""
+"""TIFF strip by strip of 8, 16 or floating-point 32 bit, one page or several, with profile, EXIF, XMP and density."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_tiff(
                 extrasamples=["unassalpha"] if kind.alpha else None,
                 rowsperstrip=_STRIP,
                 compression="zlib",
-                predictor=True,
+                predictor=not kind.real,
                 iccprofile=metadata.icc,
                 resolution=metadata.dpi or (1, 1),
                 resolutionunit="INCH" if metadata.dpi else "NONE",
@@ -90,7 +90,8 @@ def _strips(blocks: Iterable[NDArray[Any]]) -> Iterator[bytes]:
 
 def _packed(strip: NDArray[Any]) -> bytes:
     differences = strip.copy()
-    differences[:, 1:] -= strip[:, :-1]  # wraps around, as it must
+    if strip.dtype.kind != "f":
+        differences[:, 1:] -= strip[:, :-1]  # wraps around, as it must
     return zlib.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes(), _LEVEL)
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros_like
 
 from advtasks.bundle import Manifest
 from advtasks.errors import BundleError
@@ -39,6 +39,8 @@ def open_generator(path: Path) -> tuple[nn.Module, Manifest]:
     try:
         name, options, found = _unet(weights) if f"{_NESTED}0.weight" in weights else _resnet(weights)
         network: nn.Module = {"unet": UNet, "resnet": ResNet}[name](**options)
+        if options["norm"] == "none":  # ours have biases there
+            found = {k: zeros_like(v) for k, v in network.state_dict().items() if k.endswith(".bias")} | found
         network.load_state_dict(found)
     except (KeyError, IndexError, RuntimeError) as error:
         raise BundleError(
@@ -74,9 +76,16 @@ def _common(norm: str, first: Tensor, outputs: int) -> dict[str, Any]:
     }
 
 
-def _norm(weights: Weights, place: str) -> str:
-    """Batch norm has weights; what instance norm stored in old versions is not used."""
-    return "batch" if f"{place}.weight" in weights else "instance"
+def _norm(weights: Weights, place: str, before: str) -> str:
+    """Batch norm has weights; what instance norm stored in old versions is not used. That program's convolutions have
+    biases before an instance norm alone.
+
+    Args:
+        place, before: of a norm, and of the convolution in front of it.
+    """
+    if f"{place}.weight" in weights:
+        return "batch"
+    return "instance" if f"{before}.bias" in weights else "none"
 
 
 def _unet(weights: Weights) -> tuple[str, dict[str, Any], Weights]:
@@ -95,7 +104,7 @@ def _unet(weights: Weights) -> tuple[str, dict[str, Any], Weights]:
             down, up, norms = "1", "5", {"down_norm": "2", "up_norm": "6"}
         for own, theirs in {"down": down, "up": up, **norms}.items():
             places[f"{own}.{level}"] = prefix + theirs
-    norm = _norm(weights, places[f"up_norm.{levels - 1}"])
+    norm = _norm(weights, places[f"up_norm.{levels - 1}"], places[f"up.{levels - 1}"])
     first, last = weights[f"{_NESTED}0.weight"], weights[f"{_NESTED}3.weight"]
     options = _common(norm, first, last.shape[1]) | {"levels": levels}
     return "unet", options, _moved(weights, places)
@@ -120,7 +129,9 @@ def _resnet(weights: Weights) -> tuple[str, dict[str, Any], Weights]:
             places[f"body.{number - 1}.body.{own}"] = f"model.{number}.conv_block.{theirs}"
     head = max(int(key.split(".")[1]) for key in weights)
     places["head"] = places.pop(f"body.{head - 1}")
-    options = _common(_norm(weights, "model.2"), weights["model.1.weight"], weights[f"model.{head}.weight"].shape[0])
+    options = _common(
+        _norm(weights, "model.2", "model.1"), weights["model.1.weight"], weights[f"model.{head}.weight"].shape[0]
+    )
     return "resnet", options | {"blocks": len(blocks), "downs": (blocks[0] - 4) // 3}, _moved(weights, places)
 
 

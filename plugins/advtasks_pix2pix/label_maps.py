@@ -21,7 +21,7 @@ MOST_CLASSES = 256
 _MOST_UNUSED = 64
 """Channels that stay empty, beyond which the numbers are taken for something else than a count of classes."""
 _STRAYS = 5
-_WAY_OUT = "--input-kind picture (or --target-kind picture) takes them as pictures"
+_WAY_OUT = "training with --input-kind picture (or --target-kind picture) takes them as pictures"
 
 
 class LabelError(DataError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from advtasks.inference.sizes import OutputSize
 if TYPE_CHECKING:
     from torch import nn
 
-    from advtasks.bundle import Manifest
+    from advtasks_pix2pix.translator import Translator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +46,26 @@ def main(argv: list[str]) -> int:
     network, manifest = open_model(options.model)
     if manifest.verb not in ("translate", "restore"):
         raise UsageError(f"{options.model} is a model for `advtasks {manifest.verb}`, not for translate")
-    several = _gives_several(network, manifest)
+    several = _gives_several(network)
     if options.samples > 1 and not several:
         raise UsageError(
             f"--samples {options.samples}: {options.model} gives one output for an input. Train with --noise 8, or "
-            "with the preset paper"
+            "with dropout that stays on (the preset paper; a U-Net has dropout from six levels on)"
         )
 
-    def run(label: str, seed: int | None) -> int:
+    def variant(label: str, seed: int | None) -> tuple[Callable[..., Translator], OutputSize]:
         def make(device: Any, tile: int | None, **settings: Any) -> Translator:
             return Translator(network, manifest, device, tile, make_input=options.make_input, seed=seed, **settings)
 
-        return run_command(options, make, OutputSize(1, name=label))
+        return make, OutputSize(1, name=label)
 
     if options.samples == 1:
-        return run("translated", options.seed if several else None)
+        return run_command(options, *variant("translated", options.seed if several else None))
     seeds = range(options.seed, options.seed + options.samples)
-    return max(run(f"translated-{seed}", seed) for seed in seeds)
+    first, *others = (variant(f"translated-{seed}", seed) for seed in seeds)
+    return run_command(options, *first, *others)
 
 
-def _gives_several(network: nn.Module, manifest: Manifest) -> bool:
-    """Whether an input has several outputs: by noise, or by dropout that stays on."""
-    options = manifest.hyper_parameters
-    dropout = options.get("test_time") == "paper" and options.get("dropout", 0) > 0
-    return bool(getattr(network, "noise_channels", 0)) or dropout
+def _gives_several(network: nn.Module) -> bool:
+    """Whether an input has several outputs: by noise, or by dropout that stays on, in layers that are there."""
+    return bool(getattr(network, "noise_channels", 0)) or bool(getattr(network, "is_random", False))

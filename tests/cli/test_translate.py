@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -150,6 +151,48 @@ def test_any_folder_of_pictures_is_a_task(advtasks, tmp_path: Path, photos: Path
     assert not np.array_equal(one, other)
     assert advtasks(*translate, tmp_path / "again", "--make-input", "--seed", "5")[0] == 0
     assert np.array_equal(one, np.asarray(Image.open(tmp_path / "again/picture-0_translated.png")))
+
+
+def test_several_outputs_are_one_batch(advtasks, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = advtasks("train", "pix2pix", "--data", photos, "--make-input", "grey", "--noise", "3", "--out",
+                            tmp_path / "run", *TINY)  # fmt: skip
+    assert code == 0, err
+    for number in range(2):
+        Image.fromarray(natural(24, 20, number)).save(tmp_path / f"{number}.png")
+    command = ("translate", "-", "-o", tmp_path, "--model", tmp_path / "run", "--make-input", "--samples", "2")
+    listed = f"{tmp_path / '0.png'}\n{tmp_path / '1.png'}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(listed))
+    code, out, err = advtasks(*command, "--report", tmp_path / "report.json")
+    assert code == 0, err
+    assert "4 written, 0 skipped, 0 failed" in out
+    report = json.loads((tmp_path / "report.json").read_text())
+    names = {f"{number}_translated-{seed}.png" for number in range(2) for seed in range(2)}
+    assert {Path(entry["target"]).name for entry in report["files"]} == names
+    for _ in range(2):  # results among the inputs are none
+        code, out, _ = advtasks("translate", f"{tmp_path}/*.png", *command[2:])
+        assert code == 0
+        assert "0 written, 4 skipped" in out
+    assert {path.name for path in tmp_path.glob("*_translated*")} == names
+
+
+def test_dropout_that_stays_on_is_left_out_of_other_programs_files(advtasks, tmp_path: Path) -> None:
+    data, picture = pairs(tmp_path / "data"), tmp_path / "data/trainA/0.png"
+    for levels in (6, 3):
+        generator = f"unet:levels={levels}:width=4:norm=batch:upsample=transposed:dropout=0.5:test_time=paper"
+        small = ("--crop", "64", "--steps", "2", "--generator", generator)
+        code, _, err = advtasks("train", "pix2pix", "--data", data, "--out", tmp_path / f"run{levels}", *TINY, *small)
+        assert code == 0, err
+    two = ("translate", picture, "-o", tmp_path / "out", "--samples", "2", "--model")
+    assert advtasks(*two, tmp_path / "run6")[0] == 0
+    one, other = (np.asarray(Image.open(tmp_path / f"out/0_translated-{seed}.png")) for seed in range(2))
+    assert not np.array_equal(one, other)
+    code, _, err = advtasks(*two, tmp_path / "run3")
+    assert code == 2, "a U-Net of three levels has no layer of dropout"
+    assert "gives one output for an input" in err
+    code, out, err = advtasks("export", tmp_path / "run6", "--out", tmp_path / "x.onnx")
+    assert code == 0, err
+    assert "dropout is random in use of this model; it is left out" in out
+    assert advtasks("translate", picture, "-o", tmp_path / "onnx", "--model", tmp_path / "x.onnx")[0] == 0
 
 
 def test_a_resumed_run_is_bit_identical(run: Path, advtasks, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from advtasks_pix2pix.layouts import find_pairs, recognize
 from advtasks_pix2pix.pairing import Pairs
 from PIL import Image
@@ -259,3 +260,20 @@ def test_rows_that_are_no_objects_are_named(tmp_path: Path, row: str) -> None:
     layout = recognize(tmp_path)
     assert layout is not None
     assert "metadata.jsonl, row 2" in layout.problems[0], "data check says what train says"
+
+
+def test_data_check_reads_what_only_tiff_holds(advtasks, tmp_path: Path) -> None:
+    for number in range(2):
+        values = np.random.default_rng(number).normal(size=(20, 30, 5)).astype(np.float32)
+        for side, dtype in (("A", np.float32), ("B", np.uint8)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / f"{side}/{number}.tif", values.astype(dtype), planarconfig="contig")
+    code, out, err = advtasks("data", "check", tmp_path, "--task", "pix2pix", "--sheet", tmp_path / "sheet.jpg")
+    assert code == 0, out + err
+    assert "2 of 5 channels (float32), 2 of 5 channels (uint8)" in out
+    assert "A: pictures of 5 channels, floating point; B: pictures of 5 channels, 8 bit" in out
+    assert (tmp_path / "sheet.jpg").stat().st_size > 0
+    (tmp_path / "A/0.tif").write_bytes((tmp_path / "A/0.tif").read_bytes()[:900])
+    code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
+    assert code == 1
+    assert "A/0.tif: cannot be decoded" in out

@@ -195,7 +195,7 @@ def test_resize_convolutions_leave_no_checkerboard(name: str, steps: int) -> Non
 # --- weights of pytorch-CycleGAN-and-pix2pix -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize(
     "make",
     [lambda n: TheirUNet(8, 4, n), lambda n: TheirUNet(7, 4, n), lambda n: TheirResNet(6, 4, n, False),

@@ -154,13 +154,67 @@ def test_floating_point_tiff_and_many_channels_in(tmp_path: Path) -> None:
     assert found.dtype == np.uint16
     assert np.abs(found / 65535 - (values[..., 2] - low) / (high - low)).max() < 2 / 65535
     tifffile.imwrite(tmp_path / "a.tif", values[..., :4], photometric="minisblack", planarconfig="contig")
-    with pytest.raises(DataError, match=r"a.tif: 4 channels, and the others have 5"):
+    with pytest.raises(DataError, match=r"a.tif: this model takes 5 channels, and this has 4 of float32"):
         model(tmp_path / "a.tif")
 
 
-def test_more_channels_than_files_hold_are_refused() -> None:
-    with pytest.raises(UsageError, match="7 channels, which no picture file holds"):
-        translator(lambda tile: tile, wanted=Pixels(channels=7))
+@pytest.mark.parametrize("channels", [2, 7])
+@pytest.mark.parametrize("depth", [8, 16, 32])
+def test_channels_and_values_that_only_tiff_holds(tmp_path: Path, channels: int, depth: Any) -> None:
+    picture = natural(40, 150, 2)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    wanted = Pixels(channels=channels, depth=depth, low=-10.0, high=30.0)
+    model = translator(lambda tile: tile[:, :1].expand(-1, channels, -1, -1) * 0.5, wanted=wanted)
+    (written,) = files(model, tmp_path / "a.png", tmp_path / "out")
+    assert written.suffix == ".tif"
+    found = tifffile.imread(written)
+    assert found.shape == (150, 40, channels)
+    red = picture[..., :1] / 255 * 0.5
+    expected = {8: red * 255, 16: red * 65535, 32: red * 40 - 10}[depth]
+    assert found.dtype == {8: np.uint8, 16: np.uint16, 32: np.float32}[depth]
+    assert np.abs(found - expected).max() <= (1e-4 if depth == 32 else 0.51)
+    assert np.array_equal(model(picture), found)
+    with pytest.raises(DataError, match="no Pillow image"):
+        model(tmp_path / "a.png")
+
+
+def test_floating_point_targets_of_one_channel_get_their_range_back(tmp_path: Path) -> None:
+    Image.fromarray(natural(40, 30, 2)).save(tmp_path / "a.jpg")
+    wanted = Pixels(channels=1, depth=32, low=2.0, high=80.0)
+    model = translator(lambda tile: tile.mean(1, keepdim=True) * 0 + 0.25, wanted=wanted)
+    (written,) = files(model, tmp_path / "a.jpg", tmp_path / "out")
+    found = tifffile.imread(written)
+    assert found.shape == (30, 40)
+    assert np.allclose(found, 21.5)
+
+
+def test_other_kinds_of_files_say_what_is_wanted_and_what_is_there(tmp_path: Path) -> None:
+    Image.fromarray(natural(8, 8, 0)).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "f.tif", np.ones((8, 8), np.float32))
+    tifffile.imwrite(tmp_path / "inf.tif", np.full((8, 8), np.inf, np.float32))
+    five = translator(lambda tile: tile[:, :3], Pixels(channels=5))
+    with pytest.raises(DataError, match=r"a.png: this model takes 5 channels, and this has 3 of 8 bit, not in a TIFF"):
+        five(tmp_path / "a.png")
+    plain = translator(lambda tile: tile)
+    with pytest.raises(DataError, match=r"f.tif: this model takes 3 channels, and this has 1 of float32"):
+        plain(tmp_path / "f.tif")
+    for wrong in (torch.zeros(5, 8, 8), torch.zeros(1, 1, 8, 8)):
+        with pytest.raises(ValueError, match="this model takes 3 channels, and this has"):
+            plain(wrong)
+    with pytest.raises(DataError, match="this model takes 3 channels, and this has 5"):
+        plain(np.zeros((8, 8, 5), np.uint8))
+    real = translator(lambda tile: tile, Pixels(channels=1, depth=32), Pixels(channels=1))
+    with pytest.raises(DataError, match=r"inf.tif: 64 of 64 values are infinite"):
+        real(tmp_path / "inf.tif")
+    assert five(np.zeros((8, 8, 5), np.uint8)).shape == (8, 8, 3)
+
+
+def test_pages_that_are_channels(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (4, 20, 30), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack")
+    model = translator(lambda tile: tile[:, 3:], Pixels(channels=4, paged=True), Pixels(channels=1))
+    (written,) = files(model, tmp_path / "a.tif", tmp_path / "out", suffix=".png")
+    assert np.abs(np.asarray(Image.open(written)) / 257 - values[3]).max() < 0.01
 
 
 def test_inputs_are_made_as_in_training(tmp_path: Path) -> None:
@@ -175,6 +229,58 @@ def test_inputs_are_made_as_in_training(tmp_path: Path) -> None:
         assert np.abs(np.asarray(Image.open(written)).astype(int) - wanted).max() <= 1
     with pytest.raises(UsageError, match="trained with inputs of their own"):
         translator(lambda tile: tile, make_input=True)
+
+
+def test_inputs_are_made_of_animations_arrays_and_tensors(tmp_path: Path) -> None:
+    model = translator(lambda tile: tile.expand(-1, 3, -1, -1), Pixels(channels=1), made="grey", make_input=True)
+    frames = [Image.fromarray(natural(40, 30, seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    (written,) = files(model, tmp_path / "a.png", tmp_path / "out")
+    with Image.open(written) as moving:
+        assert moving.n_frames == 3
+        for number, frame in enumerate(frames):
+            moving.seek(number)
+            found = np.asarray(moving.convert("RGB")).astype(int)
+            assert np.abs(found - np.asarray(frame.convert("L")).astype(int)[..., None]).max() <= 1
+    picture = natural(40, 30, 0)
+    luma = np.asarray(frames[0].convert("L")).astype(int)
+    assert np.abs(model(picture)[..., 0].astype(int) - luma).max() <= 1
+    tensor = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+    assert (model(tensor)[0] * 255 - torch.from_numpy(luma)).abs().max() <= 1
+
+
+def test_made_inputs_keep_depth_and_opacity(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    luma = (deep * np.array([0.299, 0.587, 0.114])).sum(2)
+    model = translator(lambda tile: tile, Pixels(channels=1), Pixels(channels=1), "grey", make_input=True)
+    (written,) = files(model, tmp_path / "a.tif", tmp_path / "out")
+    found = tifffile.imread(written)
+    assert found.dtype == np.uint16
+    assert np.abs(found - luma).max() <= 8, "not rounded to 8 bit on the way"
+    rgba = np.dstack((natural(30, 20, 0), natural(30, 20, 1)[..., 0]))
+    Image.fromarray(rgba).save(tmp_path / "b.png")
+    for name, channels in (("grey", 1), ("mask", 4)):
+        model = translator(
+            lambda tile: tile[:, :1], Pixels(channels=channels), Pixels(channels=1), name, make_input=True
+        )
+        (written,) = files(model, tmp_path / "b.png", tmp_path / name)
+        assert np.array_equal(np.asarray(Image.open(written))[..., -1], rgba[..., 3]), name
+
+
+def test_tiles_of_global_networks_are_explained_once() -> None:
+    class Normed(nn.Module):
+        def forward(self, tile: Tensor) -> Tensor:
+            return tile - tile.mean((2, 3), keepdim=True) + 0.5
+
+    said: list[str] = []
+    model = translator(Normed(), tile=64, say=said.append)
+    model.manifest = dataclasses.replace(model.manifest, receptive_radius=None)
+    model(natural(60, 60, 0))
+    assert not any("differ in tone" in text for text in said), "one tile"
+    for _ in range(2):
+        model(natural(200, 70, 0))
+    assert [("--tile" in text, "--max-memory" in text) for text in said if "differ in tone" in text] == [(True, True)]
 
 
 def test_a_seed_gives_one_output_and_another_seed_another(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Literal
 
 import torch
@@ -128,6 +129,21 @@ class Generator(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, noise_channels: int) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.noise_channels = in_channels, out_channels, noise_channels
+
+    @property
+    def is_random(self) -> bool:
+        """Whether dropout stays on in use, so that an input has several outputs."""
+        return any(isinstance(module, Dropout) and module.always and module.share > 0 for module in self.modules())
+
+    def deterministic(self) -> Generator:
+        """A copy without the dropout that stays on; itself where there is none."""
+        if not self.is_random:
+            return self
+        double = copy.deepcopy(self)
+        for module in double.modules():
+            if isinstance(module, Dropout) and module.always:
+                module.share = 0.0
+        return double
 
     def seen(self, x: Tensor, noise: Tensor | None) -> Tensor:
         """The input in [-1, 1] with its noise (N, noise_channels); without one drawn for it, 0: the mean."""

@@ -108,6 +108,7 @@ class Adversary(nn.Module):
         self.regularizers, self.augments = nn.ModuleList(built), nn.ModuleList(made)
         self.optimizer_name, self.learning_rate, self.betas, self.clip_norm = optimizer, learning_rate, betas, clip_norm
         self.autocast: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+        self.measure: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext  # a trainer's clock
         self.scaler: GradScaler | None = None
         self.optimizer: Optimizer | None = None
         self.main = MainPath(discriminator, compile, accumulate)
@@ -205,8 +206,7 @@ class Adversary(nn.Module):
         with self.autocast():
             real, fake = self.main.both(judged.real, judged.fake, scored.condition)
             value = self.loss.discriminator(real.logits, fake.logits)
-        scored = dataclasses.replace(scored, outputs=(real, fake))
-        regularizers = self._regularizers()
+        scored, regularizers = dataclasses.replace(scored, outputs=(real, fake)), self._regularizers()
         terms = {"discriminator": Term(value, 1 - sum(r.share_of_loss for r in regularizers))}
         for regularizer in regularizers:
             if regularizer.interval == 1:
@@ -235,7 +235,7 @@ class Adversary(nn.Module):
     def _critic_term(self, regularizer: Regularizer, scored: Scored) -> Terms:
         if "discriminator" not in regularizer.phases:
             return {}
-        with torch.autocast(scored.judged.real.device.type, enabled=False):
+        with self.measure("penalty"), torch.autocast(scored.judged.real.device.type, enabled=False):
             value = critic_term(regularizer, scored, self.main.accumulate)
         weight = regularizer.share_of_loss or float(regularizer.interval)
         return {} if value is None else {regularizer.name: Term(value, weight)}

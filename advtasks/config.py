@@ -163,6 +163,9 @@ class RunConfig(Options):
     """Steps between records in metrics.jsonl and progress lines."""
     validate_every: int = 500
     """Steps between validations with preview pictures; one is made at the end of each stage in any case."""
+    validate_share: float = 0.05
+    """The most that validations within a stage may take of the time; those that would cost more are left out, but not
+    with keep_best or early_stopping. 0 makes all."""
     validation_pictures: int = 20
     """At most this many pictures for validations within a stage; its end uses all of them."""
     checkpoint_every: int = 200
@@ -237,6 +240,7 @@ _LEAST = {
     "ema_half_life": 0,
     "log_every": 1,
     "validate_every": 1,
+    "validate_share": 0,
     "validation_pictures": 1,
     "checkpoint_every": 1,
     "checkpoints_kept": 1,

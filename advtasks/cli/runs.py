@@ -9,6 +9,9 @@ from pathlib import Path
 
 import tyro
 
+LONGEST = 120
+"""Characters of a failure's reason that a line shows; --json has all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
@@ -42,5 +45,7 @@ def main(argv: list[str]) -> int:
             for name, value in run.metrics.items()
         )
         place = f"{run.folder!s:<{widths[0]}}  {run.target:<{widths[1]}}"
-        print(f"{place}  {run.state:<8}  step {run.step}/{run.steps}  {metrics}")
+        minutes = f"{run.seconds / 60:.1f} min"
+        line = f"{place}  {run.state:<8}  step {run.step}/{run.steps}  {minutes}  {metrics}  {run.reason[:LONGEST]}"
+        print(line.rstrip())
     return 0

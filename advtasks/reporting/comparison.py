@@ -9,6 +9,7 @@ from typing import Any
 
 from advtasks.config_files import read_yaml
 from advtasks.errors import UsageError
+from advtasks.reporting.results import read_results
 from advtasks.reporting.runs import summary
 
 
@@ -35,16 +36,13 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
 
 
 def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
-    """Name of a metric with its direction, and the value of each run's last stage; the best bears a star.
+    """Name of a metric with its direction, and the value of each run's last stage, or a dash before the first one's
+    end; the best bears a star.
 
     Raises:
         UsageError: a run has no results, or they measure different things.
     """
-    results = []
-    for run in runs:
-        if not (run / "results.json").is_file():
-            raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
-        results.append(json.loads((run / "results.json").read_text(encoding="utf-8")))
+    results = [read_results(run) for run in runs]
     protocols = [{m["name"]: m["protocol"] for m in result["metrics"]} for result in results]
     for run, protocol, result in zip(runs[1:], protocols[1:], results[1:], strict=True):
         if protocol != protocols[0] or result["validation_pictures"] != results[0]["validation_pictures"]:
@@ -54,10 +52,11 @@ def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
             )
     rows = []
     for metric in results[0]["metrics"]:
-        values = [result["stages"][-1]["metrics"][metric["name"]] for result in results]
-        best = max(values) if metric["higher_is_better"] else min(values)
+        values = [result["stages"][-1]["metrics"][metric["name"]] if result["stages"] else None for result in results]
+        known = [value for value in values if value is not None]
+        best = (max if metric["higher_is_better"] else min)(known, default=None)
         arrow = "↑" if metric["higher_is_better"] else "↓"
-        cells = [f"{value:.4f}{'*' if value == best else ' '}" for value in values]
+        cells = ["- " if value is None else f"{value:.4f}{'*' if value == best else ' '}" for value in values]
         rows.append((f"{metric['label']} {arrow}", cells))
     return rows
 

@@ -15,9 +15,9 @@ from typing import Any
 from PIL import Image
 
 from advtasks.atomic import write_text
-from advtasks.errors import UsageError
 from advtasks.reporting.comparison import comparison_html, names_of
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
+from advtasks.reporting.results import read_results
 from advtasks.reporting.table import headings, rows, worse_than_best
 from advtasks.reporting.times import times_table
 from advtasks.trackers import read_records
@@ -30,7 +30,7 @@ def write_report(run: Path) -> Path:
     """Write ``RUN/report.html`` from the files of the run.
 
     Raises:
-        UsageError: not a run, or none of its stages has ended yet.
+        UsageError: not a run, or its training has not begun.
     """
     results, records = _read(run)
     best = "".join(f"<li>{html.escape(line)}</li>" for line in worse_than_best(results))
@@ -60,7 +60,7 @@ def write_comparison(runs: list[Path], target: Path) -> None:
     names = names_of(runs)
     pictures = []
     for run, name, (results, _) in zip(runs, names, found, strict=True):
-        last = results["stages"][-1]["stage"]
+        last = results["stages"][-1]["stage"] if results["stages"] else None
         pictures.append(
             [
                 {f"{name}: {kind}" if kind == last else kind: path for kind, path in shown.items()}
@@ -86,9 +86,7 @@ def write_comparison(runs: list[Path], target: Path) -> None:
 
 
 def _read(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    if not (run / "results.json").is_file():
-        raise UsageError(f"{run}: no results.json: not a run, or its first stage has not ended yet")
-    return json.loads((run / "results.json").read_text(encoding="utf-8")), read_records(run / "metrics.jsonl")
+    return read_results(run), read_records(run / "metrics.jsonl")
 
 
 def _page(
@@ -157,7 +155,7 @@ def _shown_pictures(run: Path, results: dict[str, Any]) -> list[dict[str, Path]]
 
 def write_sheet(run: Path, target: Path) -> None:
     """The centre of each example by each method, as one picture."""
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    results = read_results(run)
     examples = [
         {name: read_as_tensor(path) for name, path in pictures.items()} for pictures in _shown_pictures(run, results)
     ]

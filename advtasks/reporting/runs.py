@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from advtasks.config_files import read_yaml
-from advtasks.errors import UsageError
+from advtasks.errors import AdvtasksError, UsageError
+from advtasks.reporting.results import read_results
+from advtasks.reporting.times import stage_times
 from advtasks.trackers import read_records
-
-RECENT = 120.0
-"""Seconds since the last record within which an unfinished run counts as running."""
+from advtasks.training.run_lock import read_lock
 
 
 @dataclass(frozen=True)
@@ -24,15 +22,18 @@ class RunSummary:
     target: str
     """``task:preset``."""
     state: str
-    """finished, running, or stopped."""
+    """finished, running, stopped, failed, or unreadable."""
     step: int
     steps: int
+    """Of all stages; one that ended early counts as long as it was."""
     metrics: dict[str, float]
     """Of the last validation."""
     best: dict[str, float]
     """Of all validations of the last stage, by metric."""
     seconds: float
-    """Of training, where it is known."""
+    """Of training, validation and checkpoints not counted."""
+    reason: str = ""
+    """Why it failed, or cannot be read."""
 
 
 def find_runs(folder: Path) -> list[RunSummary]:
@@ -49,8 +50,8 @@ def find_runs(folder: Path) -> list[RunSummary]:
 def _readable(run: Path) -> RunSummary:
     try:
         return summary(run)
-    except (UsageError, ValueError, KeyError, OSError):
-        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0)
+    except (AdvtasksError, ValueError, KeyError, TypeError, OSError) as error:
+        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0, str(error).splitlines()[0])
 
 
 def summary(run: Path) -> RunSummary:
@@ -61,24 +62,35 @@ def summary(run: Path) -> RunSummary:
     validated = [record for record in records if record["kind"] == "validation"]
     results: dict[str, Any] = {}
     if (run / "results.json").is_file():
-        results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+        results = read_results(run)
     names = [metric["name"] for metric in results.get("metrics", [])]
     last = validated[-1] if validated else {}
     if not names:
         names = [name for name in last if name not in ("kind", "step", "stage", "n", "seconds")]
-    stages = results.get("stages", [])
-    touched = (run / "metrics.jsonl").stat().st_mtime if (run / "metrics.jsonl").exists() else 0.0
-    finished = (run / "bundle.safetensors").exists()
+    ended, lengths = results.get("stages", []), [stage["steps"] for stage in values.get("stages", [])]
+    state, reason = _state(run)
     return RunSummary(
         run,
         f"{values.get('task', '?')}:{values.get('preset', '?')}",
-        "finished" if finished else "running" if time.time() - touched < RECENT else "stopped",
+        state,
         trained[-1]["step"] if trained else 0,
-        sum(stage["steps"] for stage in values.get("stages", [])),
+        (ended[-1]["step"] if ended else 0) + sum(lengths[len(ended) :]),
         {name: last[name] for name in names if isinstance(last.get(name), (int, float))},
         _best(validated, results.get("metrics", [])),
-        stages[-1]["seconds"] if stages else 0.0,
+        sum(stage.step * stage.steps for stage in stage_times(records)),
+        reason,
     )
+
+
+def _state(run: Path) -> tuple[str, str]:
+    """What its lock says: whether a process holds it, else how the last one ended."""
+    holder = read_lock(run)
+    if holder is not None and holder.running:
+        return "running", ""
+    if (run / "bundle.safetensors").exists():
+        return "finished", ""
+    end, _, reason = (holder.end if holder is not None else "").partition(": ")
+    return ("failed", reason) if end == "failed" else ("stopped", "")
 
 
 def _best(validated: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, float]:

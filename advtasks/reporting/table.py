@@ -14,7 +14,7 @@ def rows(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
     table: list[tuple[str, list[str]]] = [(name, []) for name, _ in named]
     for metric in results["metrics"]:
         values = [metrics[metric["name"]] for _, metrics in named]
-        best = max(values) if metric["higher_is_better"] else min(values)
+        best = (max if metric["higher_is_better"] else min)(values, default=None)
         for (_, cells), value in zip(table, values, strict=True):
             cells.append(f"{value:.4f}" + ("*" if value == best else " "))
     return table

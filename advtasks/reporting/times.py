@@ -7,13 +7,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-PARTS = ("data", "prepare", "discriminator", "penalty", "generator", "other")
+PARTS = ("data", "prepare", "discriminator", "generator", "penalty", "other")
 """Waiting for the loader; copying to the device and preparing; the phases; logging and all else."""
 
 
 @dataclass
 class StageTimes:
-    """Mean seconds of a step by part, and seconds spent on validation, in one stage."""
+    """Mean seconds of a step by part, and seconds spent on the baseline and validation, in one stage."""
 
     stage: str
     steps: int = 0
@@ -39,7 +39,7 @@ def stage_times(records: list[dict[str, Any]]) -> list[StageTimes]:
     before = 0
     for record in records:
         stage = found.setdefault(record.get("stage", ""), StageTimes(record.get("stage", "")))
-        if record["kind"] == "validation":
+        if record["kind"] in ("validation", "baseline"):
             stage.evaluation += record.get("seconds") or 0.0
         if record["kind"] == "train" and record.get("seconds/step"):
             steps = record["step"] - before
@@ -57,18 +57,19 @@ def times_table(records: list[dict[str, Any]]) -> str:
     """A bar for each stage, as HTML; empty where nothing is known."""
     rows = []
     for stage in stage_times(records):
+        shown = {**stage.parts, "eval": stage.evaluation / stage.steps}
         bar = "".join(
-            f'<i class="{name}" style="flex-grow:{100 * seconds / stage.step:.3f}" '
+            f'<i class="{name}" style="flex-grow:{100 * seconds / max(stage.step, 1e-12):.3f}" '
             f'title="{name} {seconds * 1000:.1f} ms"></i>'
-            for name, seconds in stage.parts.items()
+            for name, seconds in shown.items()
         )
         numbers = " · ".join(
             f'<span><i class="{name}"></i>{name} {seconds * 1000:.1f} ms</span>'
-            for name, seconds in stage.parts.items()
+            for name, seconds in shown.items()
             if seconds >= 0.005 * stage.step
         )
         rows.append(
-            f"<dt>{html.escape(stage.stage)}: {stage.step * 1000:.1f} ms a step; validation took "
+            f"<dt>{html.escape(stage.stage)}: {stage.step * 1000:.1f} ms a step; baseline and validation took "
             f"{stage.evaluation_share:.1%} of the time; at most {stage.memory_gib:.2f} GiB</dt>"
             f'<dd><div class="times">{bar}</div><small>{numbers}</small></dd>'
         )

@@ -9,6 +9,7 @@ from advtasks.errors import Diverged
 from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase
 from advtasks.task import Judged, Term, Terms
+from advtasks.training.best import Best
 from advtasks.training.monitor import Monitor, batch_diversity, gradient_norm, largest_singular_values
 from advtasks.training.recorder import Recorder
 from advtasks.training.scene import Scene
@@ -57,6 +58,12 @@ class Guard:
             self.recorder.warn(step, stage.name, text)
         if far and self.config.monitor == "rollback":
             raise Diverged(far)
+
+    def look_at_validation(self, step: int, stage: StageConfig, best: Best) -> None:
+        """Say when the chosen metric has been clearly worse than its best for a while."""
+        if self.config.monitor != "off":
+            for text in self.monitor.look_at_validation(best):
+                self.recorder.warn(step, stage.name, text)
 
     def look_at_critics(self, step: int, stage: StageConfig, adversaries: Mapping[str, AnyAdversary]) -> None:
         """Record the largest singular value of each critic, and say where it has grown out of bounds."""

@@ -32,7 +32,8 @@ from advtasks.training.guard import ROLL_BACKS, Guard
 from advtasks.training.interrupt import Interrupt, Interrupted
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
 from advtasks.training.networks import Networks
-from advtasks.training.profiler import profiler
+from advtasks.training.pace import Pace
+from advtasks.training.profiler import TRACE, WARM_UP, profiler
 from advtasks.training.progress import Console
 from advtasks.training.recorder import Recorder
 from advtasks.training.scene import StageResult
@@ -73,7 +74,8 @@ class Trainer:
         self.on_validation, self.on_stage_end = on_validation, on_stage_end
         self.best = Best(task.metrics, chosen_metric(config.keep_best, task.metrics))
         self.networks = Networks(task, config, adversaries)
-        self.step, self.seconds, self.seconds_aside = 0, 0.0, 0.0
+        self.step, self.seconds, self.seconds_aside, self.seconds_validating = 0, 0.0, 0.0, 0.0
+        self.watch, self.pace = Stopwatch(), Pace(config, console.say)
         self.lengths = [stage.steps for stage in config.stages]
         self.results: list[StageResult] = []
         self.meters, self.guard = Meters(), Guard(config, self.recorder)
@@ -118,7 +120,8 @@ class Trainer:
             part=(rank(), world_size()),
         )
         watch, logged_at = Stopwatch(), self.step
-        with closing(stream), self._traced(number) as traced:
+        self.watch = watch
+        with closing(stream), self._traced(number, start) as traced:
             while self.step < start + self.lengths[number]:
                 self._take_step(stream, start)
                 traced.step()
@@ -139,15 +142,23 @@ class Trainer:
             host_batch = next(stream)
         self.stage_step.run(host_batch, self.step, self.step - start, self.rate_scale)
 
-    def _traced(self, number: int) -> AbstractContextManager[Any]:
-        wanted = self.config.profile if number == 0 and rank() == 0 else 0
-        return profiler(wanted, self.checkpoints.folder.parent / "profile")
+    def _traced(self, number: int, start: int) -> AbstractContextManager[Any]:
+        folder, wanted = self.checkpoints.folder.parent / "profile", self.config.profile
+        if number > 0 or rank() > 0 or (folder / TRACE).exists():  # a resumed run has it already
+            wanted = 0
+        if wanted and self.step + WARM_UP + wanted > start + self.lengths[number]:
+            self.console.say("no profile: too few steps are left in the first stage")
+            wanted = 0
+        return profiler(wanted, folder)
 
     def _validate_now_and_then(self, number: int, stage: StageConfig, start: int) -> None:
-        """Validation at its interval, which may end the stage early."""
+        """Validation at its interval, unless it would take too much of the time. It may end the stage early."""
         if self.step % self.config.validate_every or self.step == start + self.lengths[number]:
             return
-        self._validate(stage, self.splits.validation[: self.config.validation_pictures])
+        examples, trained = self.splits.validation[: self.config.validation_pictures], self._trained()
+        if not from_first(lambda: self.pace.allows(len(examples), trained)):
+            return
+        self._validate(stage, examples)
         if self.config.early_stopping and self.best.without >= self.config.early_stopping:
             self.lengths[number] = self.step - start
             self.console.say(f"step {self.step}  {stage.name} ends early: {self._not_better()}")
@@ -176,7 +187,7 @@ class Trainer:
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
-            if not math.isfinite(value):
+            if not math.isfinite(value) and not self.meters.skips(name):
                 raise self._not_finite(name)
         self.seconds += seconds
         batch = stage.batch or self.config.batch
@@ -191,13 +202,21 @@ class Trainer:
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
         watch = Stopwatch()
-        with whole(self.networks.ema.network):
+        with self.clock.measure("eval", on_device=False), whole(self.networks.ema.network):
             result = evaluate(self.networks.task, self.networks.ema.network, examples, keep_pictures=SHOWN)
         best = self.best.note(self.step, first_examples(result, self.config.validation_pictures))
         self.guard.look_at_critics(self.step, stage, self.networks.adversaries)
-        self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples), watch.lap())
+        self.guard.look_at_validation(self.step, stage, self.best)
+        seconds = watch.lap()
+        self.seconds_validating += seconds
+        self.pace.note(len(examples), seconds, self._trained())
+        self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples), seconds)
         self.on_validation(self.step, result, best)
         return result
+
+    def _trained(self) -> float:
+        """Seconds of training until now."""
+        return self.seconds + self.watch.so_far()
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -210,6 +229,8 @@ class Trainer:
             "data": self.splits.fingerprint,
             "seconds": self.seconds,
             "seconds_aside": self.seconds_aside,
+            "seconds_validating": self.seconds_validating,
+            "seconds_pace": self.pace.state(),
             "lengths": self.lengths,
             "generator": networks.generator.state_dict(),
             "ema": networks.ema.network.state_dict(),
@@ -217,7 +238,7 @@ class Trainer:
             "stage": self.stage_step.state(),
             "results": [vars(result) for result in self.results],
             "best": self.best.state(),
-            "meters": {"sums": self.meters.sums, "counts": self.meters.counts},
+            "meters": {k: getattr(self.meters, k) for k in ("sums", "counts", "not_finite")},
             "monitor": self.guard.monitor.state(),
             "roll_backs": self.roll_backs,
             "rate_scale": self.rate_scale,
@@ -281,6 +302,8 @@ class Trainer:
     def _load(self, state: dict[str, Any]) -> None:
         networks = self.networks
         self.step, self.seconds, self.seconds_aside = state["step"], state["seconds"], state["seconds_aside"]
+        self.seconds_validating = state["seconds_validating"]
+        self.pace.load(state["seconds_pace"])
         self.lengths = list(state["lengths"])
         if networks.sharded:
             load_shards(self.checkpoints.shards(self.step), self._shared())
@@ -294,6 +317,7 @@ class Trainer:
         self.best.load(state["best"])
         self.meters.sums = {name: value.to(networks.device) for name, value in state["meters"]["sums"].items()}
         self.meters.counts = state["meters"]["counts"]
+        self.meters.not_finite = {k: v.to(networks.device) for k, v in state["meters"]["not_finite"].items()}
         self.guard.monitor.load(state["monitor"])
         self.roll_backs, self.rate_scale = state["roll_backs"], state["rate_scale"]
 

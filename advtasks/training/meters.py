@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from advtasks.distributed import all_mean, whole_tensor, world_size
 from advtasks.errors import Diverged
+from advtasks.process_group import gathered
 from advtasks.task import Terms
+
+SKIPPED = 20
+"""Steps in a row that a loss scaler may skip for a term that is not finite, before training stops."""
 
 
 class Meters:
@@ -16,11 +20,16 @@ class Meters:
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
+        self.not_finite: dict[str, Tensor] = {}
+        """Steps in a row in which a term of a phase with a loss scaler was not finite."""
 
-    def add(self, terms: Terms) -> None:
-        """Add the terms' unweighted values."""
+    def add(self, terms: Terms, tolerant: bool = False) -> None:
+        """Add the terms' unweighted values; `tolerant` where a loss scaler skips steps that are not finite."""
         for name, term in terms.items():
             value = term.value.detach()
+            if tolerant:
+                before = self.not_finite.get(name, torch.zeros_like(value, dtype=torch.float32))
+                self.not_finite[name] = torch.where(torch.isfinite(value), 0.0, before + 1)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
@@ -39,8 +48,13 @@ class Meters:
         values = torch.stack([self.sums[name].float() for name in names]).tolist()
         return {name: value / self.counts[name] for name, value in zip(names, values, strict=True)}
 
+    def skips(self, name: str) -> bool:
+        """Whether a mean that is not finite is a loss scaler's business still."""
+        streak = self.not_finite.get(name)
+        return streak is not None and max(gathered(streak.item())) < SKIPPED
+
     def clear(self) -> None:
-        """Start anew."""
+        """Start anew; what is not finite goes on being counted."""
         self.sums.clear()
         self.counts.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ from torch import Tensor, nn
 
 from advtasks.distributed import all_mean, whole_tensor
 from advtasks.regularizers.spectral import WEIGHTED, as_matrix
+from advtasks.training.best import Best
 
 SURE = 0.97
 """A critic that is right about more than this share of both real and fake is sure of itself."""
 IN_A_ROW = 5
 """Records that must agree before a warning."""
+WORSE, VALIDATIONS = 0.05, 3
+"""How much worse than its best a metric must be, relative to it, and in how many validations in a row."""
 
 
 @torch.no_grad()
@@ -104,6 +108,22 @@ class Monitor:
             "comes before divergence: add --adversary.regularizers spectral-norm, or lower --adversary.learning-rate"
         ]
 
+    def look_at_validation(self, best: Best) -> list[str]:
+        """What to tell the user of the metric that ``--keep-best`` names, or the task's first, at one more validation
+        of a stage."""
+        name = str(best.chosen)
+        if name not in best.values or name not in best.last:
+            return []
+        (value, step), last = best.values[name], best.last[name]
+        return self._after(
+            f"validation/{name}",
+            math.isnan(last) or abs(last - value) > WORSE * abs(value),  # the best itself is 0 away
+            f"{name} has been worse than its best in this stage ({value:.4g} at step {step}) for {VALIDATIONS} "
+            f"validations, by {abs(last - value) / max(abs(value), 1e-12):.1%} now ({last:.4g}). The bundle is the "
+            f"last unless --keep-best {name} keeps the best; --early-stopping N ends a stage that gets no better",
+            VALIDATIONS,
+        )
+
     def diverged(self, values: Mapping[str, float]) -> str | None:
         """Whether a gradient is far beyond anything before, in words. Looks at the history before :meth:`look`."""
         for name, value in values.items():
@@ -146,14 +166,14 @@ class Monitor:
             "minibatch=stddev, --adversary.pack 2, or lower the generator's learning rate",
         )
 
-    def _after(self, what: str, seen: bool, text: str) -> list[str]:
+    def _after(self, what: str, seen: bool, text: str, times: int = IN_A_ROW) -> list[str]:
         """`text` once `what` was seen some records in a row; then silence until it has gone."""
         streak = self.streaks.get(what, 0)
         if not seen:
             self.streaks[what] = 0
         elif streak >= 0:
             self.streaks[what] = streak + 1
-            if streak + 1 >= IN_A_ROW:
+            if streak + 1 >= times:
                 self.streaks[what] = -1
                 return [text]
         return []

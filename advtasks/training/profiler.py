@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from advtasks.atomic import atomic_path, write_text
 
+TRACE = "trace.json"
 WARM_UP = 10
 """Steps before the trace, in which kernels are chosen and memory is taken."""
 
@@ -31,7 +32,7 @@ def profiler(steps: int, folder: Path) -> Iterator[Any]:
 
     def keep(traced: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / "trace.json") as temporary:
+        with atomic_path(folder / TRACE) as temporary:
             traced.export_chrome_trace(str(temporary))
         by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         write_text(folder / "operators.txt", traced.key_averages().table(sort_by=by, row_limit=40) + "\n")

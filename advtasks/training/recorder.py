@@ -43,6 +43,10 @@ class Recorder:
         )
         self.console.say(f"step {step}  validation on {count}: {shown}")
 
+    def baseline(self, step: int, stage: str, seconds: float) -> None:
+        """How long measuring the baseline took, before `stage` began or went on."""
+        self._record({"kind": "baseline", "step": step, "stage": stage, "seconds": seconds})
+
     def singular_value(self, step: int, stage: StageConfig, view: str, layer: str, value: float) -> None:
         """The largest spectral norm among a critic's layers."""
         self._record(

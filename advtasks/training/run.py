@@ -24,6 +24,7 @@ from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all, from_first
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
+from advtasks.reporting.results import read_results
 from advtasks.reporting.table import result_table, worse_than_best
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
@@ -35,9 +36,11 @@ from advtasks.training.clock import peak_memory
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
+from advtasks.training.profiler import TRACE
 from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
 from advtasks.training.run_lock import RunLock
+from advtasks.training.stopwatch import Stopwatch
 
 
 def train(
@@ -146,11 +149,21 @@ class _Run:
         if self.task.baseline is None or not self.splits.validation:
             return None
         watch = lambda done, count: self.console.watch(f"measuring {self.task.baseline}", done, count)  # noqa: E731
+        clock = Stopwatch()
         result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
+        self._note_baseline(clock.lap())
         if rank() > 0:
             return result.means
         self._keep_pictures(str(self.task.baseline), result)
         return result.means
+
+    def _note_baseline(self, seconds: float) -> None:
+        trainer = self.trainer
+        trainer.seconds_validating += seconds
+        trainer.seconds_aside += seconds
+        place = self.config.stage_at(trainer.step, trainer.lengths)
+        if place is not None:
+            trainer.recorder.baseline(trainer.step, place[1].name, seconds)
 
     def _keep_pictures(self, name: str, result: Evaluation) -> None:
         """``pictures/N/``: what the report shows; outputs under `name`."""
@@ -231,14 +244,16 @@ class _Run:
             write_bytes(bundle, best.read_bytes())
         if rank() > 0:
             return
-        results = json.loads((self.folder / "results.json").read_text())
+        results = read_results(self.folder)
         self.console.say(f"\n{result_table(results)}\n")
         for line in worse_than_best(results):
             self.console.say(line)
-        aside = trainer.seconds_aside / max(trainer.seconds + trainer.seconds_aside, 1e-9)
+        whole, validating = max(trainer.seconds + trainer.seconds_aside, 1e-9), trainer.seconds_validating
         self.console.say(
-            f"trained in {duration(trainer.seconds)} (start-up not counted; validation and checkpoints took another "
-            f"{aside:.1%} of the time), memory at most {peak_memory(trainer.networks.device):.1f} GiB"
+            f"trained in {duration(trainer.seconds)} (start-up not counted; baseline and validation took another "
+            f"{validating / whole:.1%} of the time, previews and checkpoints "
+            f"{max(trainer.seconds_aside - validating, 0) / whole:.1%}), "
+            f"memory at most {peak_memory(trainer.networks.device):.1f} GiB"
         )
         kept = ""
         if best is not None:
@@ -246,7 +261,7 @@ class _Run:
             kept = (
                 f" (the best by {self.config.keep_best}: {found['best']:.4g} at step {found['step']:.0f}, not the last)"
             )
-        if self.config.profile:
+        if self.config.profile and (self.folder / "profile" / TRACE).is_file():
             self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")
         verb = self.manifest["verb"]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
 from advtasks.devices import scaler
 from advtasks.distributed import all_mean, rank, world_size
@@ -62,6 +63,9 @@ class Step:
         self.phases: list[Phase[Scene]] = []
         several = len(self.adversaries) > 1
         for view, adversary in self.adversaries.items():
+            for part in adversary.modules():
+                if isinstance(part, Adversary):
+                    part.measure = clock.measure
             for phase in adversary.phases():
                 self.phases.append(on_view(view, phase, self._show, several))
                 self.optimizers[f"discriminator/{view}" if several else "discriminator"] = phase.optimizer
@@ -124,7 +128,8 @@ class Step:
             if phase.due(stage_step):
                 seed_draws(seed, step, phase.name, rank())
                 with self.clock.measure(_kind(phase.name)):
-                    self.meters.add(phase.run(scene, lambda phase, terms: self._check(phase, terms, step)))
+                    terms = phase.run(scene, lambda phase, terms: self._check(phase, terms, step))
+                    self.meters.add(terms, tolerant=phase.scaler is not None)
         if self.generator_phase.due(stage_step):
             images = next(iter(scene.batch.values())).shape[0] * world_size()
             with self.clock.measure("generator"):
@@ -197,8 +202,8 @@ class Step:
 
     def _check(self, phase: Phase[Scene], terms: Terms, step: int) -> None:
         """Stop before a step on values that are not finite. On a GPU reading them would wait for it: the loop looks
-        at their means instead."""
-        if self.networks.device.type == "cpu":
+        at their means instead. A loss scaler skips such a step by itself."""
+        if self.networks.device.type == "cpu" and phase.scaler is None:
             bad = [name for name, term in terms.items() if not math.isfinite(term.value.detach().item())]
             if all_mean(torch.tensor(float(bool(bad)))).item() > 0:
                 raise self.not_finite(bad[0] if bad else "(of another rank)")

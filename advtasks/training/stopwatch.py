@@ -33,6 +33,10 @@ class Stopwatch:
             pause.seconds = time.monotonic() - start
             self._paused += pause.seconds
 
+    def so_far(self) -> float:
+        """Seconds of this lap until now."""
+        return time.monotonic() - self._began - self._paused
+
     def lap(self) -> float:
         """Seconds since the last lap; begins a new one."""
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from advtasks import Adversary, PatchDiscriminator
 from advtasks.data.loader import Position
 from advtasks.errors import Diverged, TrainingError, UsageError
-from advtasks.task import Batch
+from advtasks.task import Batch, Evaluated, Metric
 from advtasks.trackers import read_records
+from advtasks.training.best import Best
 from advtasks.training.monitor import IN_A_ROW, Monitor, batch_diversity, gradient_norm, largest_singular_values
 from advtasks.training.rehearsal import rehearse
 
@@ -263,3 +265,40 @@ def test_rehearsal_leaves_no_trace() -> None:
     rehearse(task, generator, {"image": adversary}, task.splits(None).train)  # type: ignore[arg-type]
     assert same({**adversary.state_dict(), **generator.state_dict()}, before)
     assert all(parameter.grad is None for parameter in (*adversary.parameters(), *generator.parameters()))
+
+
+def test_a_metric_that_stays_worse_than_its_best_is_said_once() -> None:
+    metric = Metric("up", "up", True, "up")
+    best, monitor = Best((metric,), "up"), Monitor()
+
+    def said(*values: float) -> list[str]:
+        found = []
+        for value in values:
+            best.note(best.without, {"up": value})
+            found += monitor.look_at_validation(best)
+        return found
+
+    assert said(10.0, 9.0, 9.0, 9.6, 9.0, 9.0) == [], "two in a row, then one within five percent"
+    (text,) = said(8.0, 7.0, 7.0)
+    assert text.startswith("up has been worse than its best in this stage (10 at step 0) for 3 validations, by 20.0%")
+    assert "--keep-best up" in text
+    (text,) = said(11.0, 9.0, math.nan, 9.0)
+    assert "(11 at step" in text
+    assert Monitor().look_at_validation(Best((), None)) == []
+
+
+def test_a_worsening_validation_is_warned_of_in_console_and_log(tmp_path: Path) -> None:
+    class Worse(Toy):
+        value = 1.0
+
+        def evaluate(self, generator: nn.Module | None, example: Any) -> Evaluated:
+            self.value += 1
+            return Evaluated({"error": self.value})
+
+    for monitor, count in (("warn", 1), ("off", 0)):
+        run = trainer(tmp_path / monitor, config(validate_every=1, monitor=monitor), Worse)
+        run.train()
+        records = read_records(tmp_path / monitor / "metrics.jsonl")
+        found = [r for r in records if r["kind"] == "warning" and "worse than its best" in r["text"]]
+        assert [r["step"] for r in found] == [4, 9][: 2 * count]
+        assert run.console.stream.getvalue().count("worse than its best") == 2 * count  # type: ignore[attr-defined]

@@ -5,24 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 from test_trainer import Toy, comparable, config, same, stop_at, trainer
-from torch import nn
+from torch import Tensor, nn
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, StageConfig
-from advtasks.errors import UsageError
+from advtasks.errors import TrainingError, UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
-from advtasks.task import Evaluated, Term
+from advtasks.task import Batch, Evaluated, Term, Terms
 from advtasks.trackers import read_records
 from advtasks.training.best import Best
 from advtasks.training.checks import check_batches
+from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.interrupt import Interrupted
+from advtasks.training.meters import SKIPPED
+from advtasks.training.pace import Pace
 from advtasks.training.schedules import factor
 
 
@@ -245,11 +252,77 @@ def test_the_log_says_where_the_time_goes(tmp_path: Path) -> None:
     assert {"seconds/data", "seconds/generator", "seconds/prepare", "memory_gib"} <= records[0].keys()
     assert {"seconds/discriminator", "seconds/penalty"} <= set().union(*records)
     for record in records:
-        parts = sum(v for name, v in record.items() if name.startswith("seconds/") and name != "seconds/step")
+        aside = ("seconds/step", "seconds/eval")
+        parts = sum(v for name, v in record.items() if name.startswith("seconds/") and name not in aside)
         assert 0 < parts <= 1.01 * record["seconds/step"]
         assert record["seconds/step"] == pytest.approx(3 / record["images_per_s"]), "a batch of three"
     validations = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "validation"]
     assert all(math.isfinite(record["seconds"]) for record in validations)
+    assert [record["step"] for record in records if "seconds/eval" in record] == [4, 6, 8], "the end of a stage: later"
+
+
+def test_what_is_measured_within_counts_once() -> None:
+    clock = Clock(torch.device("cpu"))
+    with clock.measure("outer"):
+        time.sleep(0.002)
+        with clock.measure("inner"):
+            time.sleep(0.02)
+    found = clock.take()
+    assert found["inner"] >= 0.02
+    assert 0 < found["outer"] < found["inner"]
+    assert clock.take() == {}
+
+
+def test_a_penalty_of_every_step_counts_as_penalty(tmp_path: Path) -> None:
+    adversary = dataclasses.replace(config().adversary, regularizers=("wgan-gp",))
+    trainer(tmp_path, config(adversary=adversary)).train()
+    records = [r for r in read_records(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
+    assert all(record["seconds/penalty"] > 0 < record["seconds/discriminator"] for record in records[5:])
+
+
+def test_peak_memory_is_that_of_this_process_alone() -> None:
+    """Of a child, ru_maxrss begins with what its parent had."""
+    held = torch.ones(2**27)  # half a GiB
+    code = "import torch; from advtasks.training.clock import peak_memory; print(peak_memory(torch.device('cpu')))"
+    own = peak_memory(torch.device("cpu"))
+    child = float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert own > held.nbytes / 2**30
+    assert child < own - 0.2
+
+
+def test_costly_validations_are_left_out_but_not_where_they_decide() -> None:
+    said: list[str] = []
+    pace = Pace(config(validate_share=0.05), said.append)
+    assert pace.allows(20, trained=1.0), "nobody knows yet what it costs"
+    pace.note(20, seconds=1.0, trained=1.0)
+    assert [pace.allows(20, trained) for trained in (10.0, 20.0, 21.0)] == [False, False, True], "1 of 20 seconds"
+    assert pace.allows(10, trained=11.0), "half as many pictures"
+    assert said == ["validation every 4 steps takes more than 5% of the time: some are left out (--validate-share 0 "
+                    "makes them all)"]  # fmt: skip
+    again = Pace(config(validate_share=0.05), said.append)
+    again.load(pace.state())
+    assert not again.allows(20, trained=20.0)
+    assert Pace(config(), said.append).allows(20, trained=0.0)
+    for decides in ({"keep_best": "error"}, {"early_stopping": 3}):
+        said.clear()
+        pace = Pace(config(validate_share=0.05, **decides), said.append)
+        pace.note(20, seconds=1.0, trained=1.0)
+        assert pace.allows(20, trained=2.0)
+        assert pace.allows(20, trained=3.0)
+        assert [line.startswith("warning: validation every 4 steps") for line in said] == [True]
+
+
+def test_leaving_validations_out_moves_no_weight(tmp_path: Path) -> None:
+    runs = {}
+    for share in (0.0, 1e-9):
+        runs[share] = trainer(tmp_path / str(share), config(validate_share=share, validate_every=1))
+        runs[share].train()
+    assert same(runs[0.0].state()["generator"], runs[1e-9].state()["generator"])
+    steps = {
+        share: [r["step"] for r in read_records(tmp_path / str(share) / "metrics.jsonl") if r["kind"] == "validation"]
+        for share in runs
+    }
+    assert steps == {0.0: [*range(1, 13)], 1e-9: [1, 5, 12]}, "the first, and the ends of stages"
 
 
 def test_a_profile_is_a_trace_of_the_steps_asked_for(tmp_path: Path) -> None:
@@ -260,3 +333,54 @@ def test_a_profile_is_a_trace_of_the_steps_asked_for(tmp_path: Path) -> None:
     steps = [e for e in trace["traceEvents"] if str(e.get("name", "")).startswith("ProfilerStep")]
     assert len({e["name"] for e in steps}) == 3
     assert "conv" in (tmp_path / "profile" / "operators.txt").read_text()
+
+
+@pytest.mark.parametrize(("stop", "traced"), [(2, True), (6, False)])
+def test_a_resumed_run_is_traced_once_and_only_where_steps_are_left(tmp_path: Path, stop: int, traced: bool) -> None:
+    settings = config(profile=3, stages=(StageConfig(name="plain", steps=16, weights={"l1": 1.0}),))
+    first = trainer(tmp_path, settings)
+    stop_at(first, stop, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    second = trainer(tmp_path, settings)
+    assert second.resume()
+    second.train()
+    trace = tmp_path / "profile" / "trace.json"
+    assert trace.exists() == traced
+    assert ("no profile" in second.console.stream.getvalue()) != traced  # type: ignore[attr-defined]
+    if traced:
+        written = trace.stat().st_mtime_ns
+        for newest in (tmp_path / "checkpoints").glob("step-00000016.*"):
+            newest.unlink()
+        third = trainer(tmp_path, settings)
+        assert third.resume()
+        third.train()
+        assert trace.stat().st_mtime_ns == written
+
+
+class Overflowing(Toy):
+    """Its loss is not finite in some steps, as an overflow in float16 makes it."""
+
+    bad: ClassVar[set[int]] = set()
+    calls = 0
+
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        self.calls += 1
+        value = (output - batch["x"]).abs().mean() * (float("inf") if self.calls in self.bad else 1.0)
+        return {"l1": Term(value, weights["l1"])}
+
+
+def test_float16_goes_on_after_a_term_that_overflowed_and_stops_after_many(tmp_path: Path) -> None:
+    stages = (StageConfig(name="plain", steps=60, weights={"l1": 1.0}),)
+    Overflowing.bad = {3, 4, *range(10, 10 + SKIPPED - 1)}
+    settings = config(precision="fp16", stages=stages, adversary=AdversaryConfig(kind="none"))
+    run = trainer(tmp_path / "some", settings, Overflowing)
+    run.train()
+    assert run.step == 60
+    records = [r for r in read_records(tmp_path / "some" / "metrics.jsonl") if r["kind"] == "train"]
+    assert [r["step"] for r in records if r["l1"] is None] == sorted(Overflowing.bad)
+    Overflowing.bad = set(range(10, 60))
+    with pytest.raises(TrainingError, match=f"'l1' is not finite at step {9 + SKIPPED}"):
+        trainer(tmp_path / "many", settings, Overflowing).train()
+    with pytest.raises(TrainingError, match="'l1' is not finite at step 9"):
+        trainer(tmp_path / "fp32", config(stages=stages), Overflowing).train()

@@ -114,7 +114,7 @@ def config(**fields: Any) -> RunConfig:
         weight=0.1,
     )
     values = {"batch": 3, "device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 2, "stages": stages,
-              "adversary": adversary, "validate_every": 4, "checkpoints_kept": 3}  # fmt: skip
+              "adversary": adversary, "validate_every": 4, "checkpoints_kept": 3, "validate_share": 0.0}  # fmt: skip
     return RunConfig(**{**values, **fields})
 
 

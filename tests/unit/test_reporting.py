@@ -1,0 +1,149 @@
+"""Looking at runs, from their files alone: ``advtasks runs``, ``report`` of one and of two, at every moment of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advtasks.reporting.comparison import differences, measured, names_of
+from advtasks.reporting.runs import summary
+from advtasks.reporting.table import result_table, worse_than_best
+from advtasks.reporting.times import stage_times
+from advtasks.training.run_lock import RunLock
+
+Run = Callable[..., tuple[int, str, str]]
+METRICS = [
+    {"name": "up", "label": "UP", "higher_is_better": True, "protocol": "more is better", "unit": "dB"},
+    {"name": "down", "label": "DOWN", "higher_is_better": False, "protocol": "less is better", "unit": ""},
+]
+
+
+def trained(step: int, stage: str, seconds: float = 0.5) -> dict[str, Any]:
+    return {"kind": "train", "step": step, "stage": stage, "l1": 0.1, "seconds/step": seconds, "seconds/data": 0.1}
+
+
+def validated(step: int, stage: str, up: float, down: float, n: int = 3) -> dict[str, Any]:
+    return {"kind": "validation", "step": step, "stage": stage, "up": up, "down": down, "n": n, "seconds": 1.0}
+
+
+def stage(name: str, step: int, up: float, down: float) -> dict[str, Any]:
+    best = {
+        "up": {"last": up, "best": up + 1, "step": 5, "ratio": up / (up + 1)},
+        "down": {"last": down, "best": down, "step": step, "ratio": 1.0},
+    }
+    return {"stage": name, "step": step, "metrics": {"up": up, "down": down}, "seconds": 9.0, "best": best}
+
+
+def make(run: Path, stages: list[dict[str, Any]], rate: str = "0.1", count: int = 3) -> Path:
+    """A run of two stages with 10 and 20 steps; `stages` have ended."""
+    run.mkdir(parents=True)
+    (run / "run.yaml").write_text(
+        "task: sr\npreset: plain\nversions: {torch: '2'}\nstages:\n"
+        f"- {{name: one, steps: 10, rate: {rate}}}\n- {{name: two, steps: 20, rate: 0.1}}\n"
+    )
+    values = {
+        "metrics": METRICS, "baseline": {"name": None, "metrics": None}, "stages": stages, "pictures": ["output"],
+        "validation_pictures": count,
+    }  # fmt: skip
+    (run / "results.json").write_text(json.dumps(values))
+    records = [trained(5, "one"), validated(5, "one", 2.0, 3.0), validated(6, "one", 1.0, 2.0)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return run
+
+
+def test_runs_knows_the_best_before_a_stage_ends(tmp_path: Path) -> None:
+    found = summary(make(tmp_path / "a", []))
+    assert (found.target, found.step, found.steps) == ("sr:plain", 5, 30)
+    assert found.metrics == {"up": 1.0, "down": 2.0}
+    assert found.best == {"up": 2.0, "down": 2.0}, "in each metric's own direction"
+    assert found.seconds == pytest.approx(2.5), "five steps"
+
+
+def test_a_stage_that_ended_early_counts_as_long_as_it_was(tmp_path: Path) -> None:
+    assert summary(make(tmp_path / "a", [stage("one", 7, 1.0, 1.0)])).steps == 27
+
+
+def test_the_state_is_what_the_lock_says(tmp_path: Path, advtasks: Run) -> None:
+    run = make(tmp_path / "runs" / "a", [])
+    assert summary(run).state == "stopped", "it never said how it ended"
+    with RunLock(run):
+        assert summary(run).state == "running"
+    assert summary(run).state == "stopped", "without a bundle it is not finished"
+    with pytest.raises(ValueError, match="the disk"), RunLock(run):
+        raise ValueError("the disk: it is full\nand more")
+    assert (summary(run).state, summary(run).reason) == ("failed", "the disk: it is full")
+    broken = make(tmp_path / "runs" / "b", [])
+    (broken / "results.json").write_text("{")
+    code, out, _ = advtasks("runs", tmp_path / "runs")
+    assert code == 0
+    first, second = out.splitlines()
+    assert "failed    step 5/30  0.0 min  up 1 (best 2)  down 2  the disk: it is full" in first
+    assert "unreadable" in second
+    assert "results.json is damaged" in second
+    (run / "bundle.safetensors").touch()
+    code, out, _ = advtasks("runs", tmp_path / "runs", "--json")
+    assert [row["state"] for row in json.loads(out)] == ["finished", "unreadable"]
+    code, _, err = advtasks("runs", tmp_path / "none")
+    assert (code, "no such folder" in err) == (2, True)
+    assert advtasks("runs", run.parent.parent / "runs" / "a" / "..")[0] == 0
+
+
+def test_a_damaged_results_file_is_named(tmp_path: Path, advtasks: Run) -> None:
+    run = make(tmp_path / "a", [])
+    for text in ("{", "[]", '{"stages": []}'):
+        (run / "results.json").write_text(text)
+        code, _, err = advtasks("report", run)
+        assert code == 1
+        assert f"{run / 'results.json'} is damaged" in err
+    (run / "results.json").unlink()
+    code, _, err = advtasks("report", run)
+    assert (code, "no results.json" in err) == (2, True)
+
+
+def test_a_report_before_the_first_stage_ends(tmp_path: Path, advtasks: Run) -> None:
+    run = make(tmp_path / "a", [])
+    assert advtasks("report", run)[0] == 0
+    assert "UP (dB)" in (run / "report.html").read_text()
+    assert "UP (dB)" in result_table(json.loads((run / "results.json").read_text()))
+
+
+def test_two_runs_beside_each_other(tmp_path: Path, advtasks: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = make(tmp_path / "a", [stage("one", 10, 3.0, 4.0)]), make(tmp_path / "b", [], rate="0.2")
+    three = make(tmp_path / "c", [stage("one", 10, 5.0, 6.0)])
+    assert differences([one, two]) == [("stages.0.rate", ["0.1", "0.2"])]
+    assert measured([one, two, three]) == [
+        ("UP ↑", ["3.0000 ", "- ", "5.0000*"]),
+        ("DOWN ↓", ["4.0000*", "- ", "6.0000 "]),
+    ]
+    assert measured([two])[0] == ("UP ↑", ["- "])
+    code, out, err = advtasks("report", one, two)
+    assert code == 0, err
+    assert [line.split() for line in out.splitlines() if line.startswith(("UP", "stages.0", "steps"))] == [
+        ["UP", "↑", "3.0000*", "-"],
+        ["steps", "5", "5"],
+        ["stages.0.rate", "0.1", "0.2"],
+    ]
+    page = Path("comparison.html").read_text()
+    assert "<td class=best>3.0000</td><td>-</td>" in page
+    assert names_of([one, tmp_path / "other" / "a"]) == [str(one), str(tmp_path / "other" / "a")]
+    other = make(tmp_path / "d", [], count=4)
+    code, _, err = advtasks("report", one, other)
+    assert (code, "do not measure the same" in err) == (2, True)
+
+
+def test_worse_than_best_looks_in_each_metrics_direction() -> None:
+    results = {"metrics": METRICS, "stages": [stage("one", 10, 3.0, 4.0)]}
+    assert worse_than_best(results) == ["one: UP was best at step 5 with 4; the last is 3 (last / best 0.750)"]
+
+
+def test_times_are_means_over_steps() -> None:
+    records = [trained(2, "one", 1.0), validated(2, "one", 0, 0), trained(4, "one", 3.0), trained(5, "two", 0.2)]
+    one, two = stage_times(records)
+    assert (one.stage, one.steps, one.step, one.parts["data"]) == ("one", 4, 2.0, pytest.approx(0.1))
+    assert one.evaluation_share == pytest.approx(1 / 9)
+    assert (two.steps, two.step) == (1, pytest.approx(0.2))

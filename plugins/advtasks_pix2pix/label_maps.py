@@ -21,6 +21,8 @@ MOST_CLASSES = 256
 _MOST_UNUSED = 64
 """Channels that stay empty, beyond which the numbers are taken for something else than a count of classes."""
 _STRAYS = 5
+_LONELY = 1.5
+"""Of eight neighbours those of the same class, below which the pixels of a value are scattered."""
 _WAY_OUT = "training with --input-kind picture (or --target-kind picture) takes them as pictures"
 
 
@@ -71,19 +73,22 @@ def _values(path: Path, image: Image.Image) -> NDArray[Any]:
 
 
 def stray_values(numbers: NDArray[Any]) -> list[int]:
-    """Values that lossy storage has made, or none. A class has areas. What compression and interpolation leave between
-    classes hardly has: of the values of such a file most have next to no pixel whose eight neighbours are like it."""
+    """Values that lossy storage has made, or none. A pixel of a class lies among its like, even on a line of one pixel.
+    One that compression or interpolation left between classes hardly does, and most values of such a file are like
+    that. Of 468 maps of streets none is suspected, at a tenth of their size either; of those with spaced values that
+    were saved as JPEG, all are. Where classes are numbered one by one, what JPEG leaves are numbers of classes, and
+    nothing tells them."""
     every = np.bincount(numbers.ravel(), minlength=MOST_CLASSES)
     if np.count_nonzero(every) <= _STRAYS:
         return []
-    middle = numbers[1:-1, 1:-1]
-    inside = np.ones(middle.shape, bool)
     height, width = numbers.shape
+    around = np.pad(numbers, 1, constant_values=-1)
+    alike = np.full(numbers.shape, -1)  # a pixel is no neighbour of its own
     for top in range(3):
         for left in range(3):
-            inside &= numbers[top : height - 2 + top, left : width - 2 + left] == middle
-    areas = np.bincount(middle[inside], minlength=MOST_CLASSES)
-    strays = np.flatnonzero((every > 0) & (20 * areas < every))
+            alike += around[top : top + height, left : left + width] == numbers
+    neighbours = np.bincount(numbers.ravel(), weights=alike.ravel(), minlength=MOST_CLASSES)
+    strays = np.flatnonzero((every > 0) & (neighbours < _LONELY * every))
     many = len(strays) >= _STRAYS and 2 * len(strays) > np.count_nonzero(every)
     return [int(value) for value in strays] if many else []
 

@@ -197,6 +197,10 @@ def test_label_maps_that_were_jpeg_or_resized_once_are_known_by_stray_values(tmp
         survey([Side(tmp_path / "lossy.webp")], "labels", tmp_path)
     many = saved(tmp_path / "many.png", (rows // 8 * 16 + columns // 8).astype(np.uint8))
     assert survey([many], "labels", tmp_path).classes == 192, "small areas are no strays"
+    thin = np.zeros((30, 30), np.uint8)
+    thin[np.arange(0, 30, 3)] = np.arange(1, 11)[:, None]
+    thin[12:14, 12:14] = 11
+    assert survey([saved(tmp_path / "thin.png", thin)], "labels", tmp_path).classes == 12, "and neither are lines"
 
 
 def survey_of(path: Path) -> Pixels:

@@ -216,11 +216,11 @@ class ImageModel:
             return Tiler(self._network, source, geometry, shape)
         blender = Blender(self._network, source, geometry, shape)
         if blender.tiles > 1 and not self._warned:
-            self._warned = True
+            self._warned, longest = True, max(blender.height, blender.width)
             self.say(
                 "this network has global operations (norms over the picture, attention): tiles are blended where they "
-                "overlap, but may differ in tone. A picture that is computed as a whole does not: give a --tile of its "
-                "longer side, or more memory (--max-memory)"
+                f"overlap, but may differ in tone. Computed as a whole a picture does not: --tile {longest} for this "
+                "one, or more memory (--max-memory)"
             )
         return blender
 

@@ -249,6 +249,25 @@ def test_inputs_are_made_of_animations_arrays_and_tensors(tmp_path: Path) -> Non
     assert (model(tensor)[0] * 255 - torch.from_numpy(luma)).abs().max() <= 1
 
 
+def test_inputs_are_made_of_videos(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    colors = np.zeros((32, 64, 3), np.uint8)
+    colors[:, :32], colors[:, 32:] = (200, 40, 40), (40, 40, 200)
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for packet in (*stream.encode(av.VideoFrame.from_ndarray(colors, format="rgb24")), *stream.encode(None)):
+            container.mux(packet)
+    model = translator(lambda tile: tile.expand(-1, 3, -1, -1), Pixels(channels=1), made="grey", make_input=True)
+    (written,) = files(model, tmp_path / "a.mp4", tmp_path / "out")
+    with av.open(str(written)) as container:
+        (frame,) = container.decode(video=0)
+    found = frame.to_ndarray(format="rgb24").astype(int)
+    assert np.ptp(found, axis=2).max() <= 4, "grey"
+    assert abs(found[:, :30].mean() - 88) < 5
+    assert abs(found[:, 34:].mean() - 58) < 5
+
+
 def test_made_inputs_keep_depth_and_opacity(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")

@@ -137,6 +137,8 @@ class RunConfig(Options):
     """Of the main losses; penalties stay in fp32. auto is bf16 where the processor computes with it."""
     channels_last: bool = True
     """Memory layout of the networks."""
+    critic_channels_last: bool | None = None
+    """Memory layout of the critics, where theirs is another one."""
     compile: bool = False
     """Compile generator and critic; gradient penalties go through the critic as it is. Needs a C++ compiler."""
     workers: int = 0

@@ -26,7 +26,7 @@ usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
   --tune               time a few steps of each precision, layout and compilation here; train with the fastest
 """
 
-_TUNED = {"--precision", "--channels-last", "--no-channels-last", "--compile", "--no-compile"}
+_TUNED = ("precision", "channels_last", "critic_channels_last", "compile")
 
 
 def main(argv: list[str]) -> int:
@@ -52,8 +52,8 @@ def main(argv: list[str]) -> int:
         target, flags = "", rest
     else:
         raise UsageError(f"name the task first: advtasks train TASK --data DIR\n{_tasks()}")
-    if known.tune and (given := [flag for flag in flags if flag.partition("=")[0] in _TUNED]):
-        raise UsageError(f"--tune chooses what {given[0]} says: leave one of the two away")
+    if known.tune:
+        _check_tuning(flags, known.config)
     task, preset, config = configure(target, flags, known.config)
     if known.print_config or known.dry_run:
         return _look(task, preset, config, dry_run=known.dry_run)
@@ -126,6 +126,16 @@ def _tasks() -> str:
         presets = ", ".join(f"{name}:{preset}" for preset in resolve(found.spec.presets))
         lines.append(f"  {name:<10}  {found.spec.summary}\n  {'':<10}  {presets}")
     return "\n".join([*lines, *plugins().report_broken()])
+
+
+def _check_tuning(flags: list[str], file: Path | None) -> None:
+    """Refuse flags that ``--tune`` would overrule, and name such fields of a file, which may be a whole run.yaml."""
+    for flag in flags:
+        if flag.startswith("--") and flag[2:].partition("=")[0].replace("-", "_").removeprefix("no_") in _TUNED:
+            raise UsageError(f"--tune chooses what {flag} says: leave one of the two away")
+    overruled = [name for name in _TUNED if file is not None and name in read_yaml(file)]
+    if overruled:
+        print(f"note: --tune chooses in place of {', '.join(overruled)} in {file}", file=sys.stderr)
 
 
 def _look(task: str, preset: str, config: RunConfig, *, dry_run: bool) -> int:

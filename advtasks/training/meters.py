@@ -29,7 +29,7 @@ class Meters:
             value = term.value.detach()
             if tolerant:
                 before = self.not_finite.get(name, torch.zeros_like(value, dtype=torch.float32))
-                self.not_finite[name] = torch.where(torch.isfinite(value), 0.0, before + 1)
+                self.not_finite[name] = (before + 1) * ~torch.isfinite(value)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 

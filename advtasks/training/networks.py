@@ -30,7 +30,9 @@ class Networks:
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = autocast(self.device, self.precision)
-        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.layout = _layout(config.channels_last)
+        other = config.critic_channels_last
+        self.critic_layout = self.layout if other is None else _layout(other)
         self.task: Task = self._placed(task)
         seed_draws(config.seed, 0, "generator")
         generator = task.generator()
@@ -45,7 +47,8 @@ class Networks:
             for network in (self.generator, *(adversary.discriminator for adversary in adversaries.values())):
                 synchronize_batch_norm(network)
         for adversary in self.adversaries.values():
-            self._placed(adversary).set_precision(self.autocast, scaler(self.device, self.precision))
+            adversary.to(self.device, memory_format=self.critic_layout)  # type: ignore[call-overload]
+            adversary.set_precision(self.autocast, scaler(self.device, self.precision))
         self.ema = MovingAverage(self.generator, config.ema_half_life)
         if self.sharded and world_size() > 1:
             shard(self.generator)
@@ -88,3 +91,7 @@ class Networks:
     def named(self) -> dict[str, nn.Module]:
         """All that is trained, by name."""
         return {"generator": self.generator, **self.adversaries}
+
+
+def _layout(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format

@@ -33,7 +33,7 @@ from advtasks.training.randomness import seed_draws
 from advtasks.training.scene import Scene
 from advtasks.training.schedules import factor
 from advtasks.training.sharding import reshard
-from advtasks.training.views import on_view, shown
+from advtasks.training.views import laid_out, on_view, shown
 
 
 class Step:
@@ -147,7 +147,12 @@ class Step:
 
     def _show(self, scene: Scene, grad: bool = False) -> dict[str, Judged]:
         """What the critics see of a scene, by view."""
-        return shown(self.task, scene.batch, self._output(scene, grad), self._synthesize)
+        return self._shown(scene, self._output(scene, grad))
+
+    def _shown(self, scene: Scene, output: Tensor) -> dict[str, Judged]:
+        judged = shown(self.task, scene.batch, output, self._synthesize)
+        same = self.networks.critic_layout == self.networks.layout
+        return judged if same else laid_out(judged, self.networks.critic_layout)
 
     def _output(self, scene: Scene, grad: bool) -> Tensor:
         if scene.output is not None:
@@ -175,7 +180,7 @@ class Step:
             terms = self._objective(scene.batch, output)
         if not self.adversaries:
             return terms
-        judged = shown(self.task, scene.batch, output, self._synthesize)
+        judged = self._shown(scene, output)
         for view, adversary in self.adversaries.items():
             found = adversary.generator_terms(judged[view], scene.stage_step)
             ending = f"/{view}" if len(self.adversaries) > 1 else ""

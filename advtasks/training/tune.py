@@ -1,13 +1,14 @@
-"""``--tune``: a few real steps of each precision, layout and compilation on this machine, and the fastest that agrees
+"""``--tune``: some real steps of each precision, layout and compilation on this machine, and the fastest that agrees
 with float32. The winner differs by network and machine, so it is measured, not guessed."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,7 +19,8 @@ from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
 from advtasks.devices import choose_device, computes_bf16
-from advtasks.errors import AdvtasksError
+from advtasks.errors import AdvtasksError, UsageError
+from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.clock import Clock
@@ -27,10 +29,12 @@ from advtasks.training.networks import Networks
 from advtasks.training.step import Step
 
 WARM_UP, TIMED = 2, 5
-"""Steps of each stage before the clock runs, and under it."""
+"""Steps of each stage before the clock runs, and at least so many under it, in whole periods."""
+LONGEST = 32
+"""Steps of a period at most: that in which each phase of a stage comes as often as its interval says."""
 TOLERANCE = 0.05
-"""How far the loss terms of the first step may be from those of float32, relative to the larger of them and 0.1. Later
-steps say nothing: training amplifies the smallest difference."""
+"""How far each loss term may be from that of float32 when it is first computed, relative to the larger of them and 0.1.
+Later steps say nothing: training amplifies the smallest difference."""
 
 
 @dataclass
@@ -40,8 +44,10 @@ class Choice:
     precision: Literal["fp32", "bf16", "fp16"]
     channels_last: bool
     compile: bool
+    critic_channels_last: bool | None = None
+    """None: as the generator."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """A step's median, by stage."""
+    """A step's mean over a period, by stage; the median of periods."""
     whole: float = float("inf")
     """Of the whole training, at these steps."""
     apart: float = 0.0
@@ -59,27 +65,46 @@ def tune(
 ) -> tuple[RunConfig, list[Choice]]:
     """The configuration with the fastest choice, and all that were measured. Prints a line for each.
 
-    Compilation is tried with the fastest precision and layout alone, since it takes up to a minute.
+    Compilation is tried with the fastest layouts of each precision alone, since it takes up to a minute.
+
+    Raises:
+        UsageError: none of them can train.
     """
     device = choose_device(config.device)
     splits = make_task(config).splits(cache)
     precisions: list[Any] = ["fp32"] + ["bf16"] * computes_bf16(device) + ["fp16"] * (device.type == "cuda")
-    plain = [Choice(p, layout, False) for p, layout in itertools.product(precisions, (False, True))]
-    say(f"tuning: {WARM_UP} + {TIMED} steps of each stage")
+    judged = config.adversary.kind != "none" and any(stage.adversary for stage in config.stages)
+    plain = [
+        Choice(precision, layout, False, None if same else not layout)
+        for precision, same, layout in itertools.product(
+            precisions, (True, False) if judged else (True,), (False, True)
+        )
+    ]
+    say(f"tuning: {WARM_UP} steps of each stage, and at least {TIMED} under the clock")
     reference: dict[str, dict[str, float]] = {}
     for choice in plain:
         _measure(make_task, config, splits, choice, reference, say)
-    best = min((c for c in plain if c.agrees), key=lambda c: c.whole)
-    compiled = dataclasses.replace(best, compile=True, seconds={}, whole=float("inf"), apart=0.0)
-    _measure(make_task, config, splits, compiled, reference, say)
-    found = [*plain, compiled]
-    best = min((c for c in found if c.agrees), key=lambda c: c.whole)
+    found = list(plain)
+    for precision in precisions:
+        best = _fastest([choice for choice in plain if choice.precision == precision])
+        if best is not None:
+            compiled = dataclasses.replace(best, compile=True, seconds={}, whole=float("inf"), apart=0.0)
+            _measure(make_task, config, splits, compiled, reference, say)
+            found.append(compiled)
+    best = _fastest(found)
+    if best is None:
+        raise UsageError(f"--tune: nothing can train here ({found[0].failure}): use a smaller --batch or --accumulate")
     say(f"chosen: {_described(best)}")
     return _with(config, best), found
 
 
+def _fastest(choices: list[Choice]) -> Choice | None:
+    return min((choice for choice in choices if choice.agrees), key=lambda choice: choice.whole, default=None)
+
+
 def _with(config: RunConfig, choice: Choice) -> RunConfig:
     changes: dict[str, Any] = {"channels_last": choice.channels_last, "compile": choice.compile}
+    changes["critic_channels_last"] = choice.critic_channels_last
     return dataclasses.replace(config, precision=choice.precision, **changes)
 
 
@@ -91,57 +116,95 @@ def _measure(
     reference: dict[str, dict[str, float]],
     say: Callable[[str], None],
 ) -> None:
-    """Fill in `choice`; the first one fills in the reference."""
+    """Fill in `choice`; the first one that fits into memory fills in the reference."""
     first = not reference
     try:
         for stage in config.stages:
             seconds, terms = _steps(make_task, _with(config, choice), splits, stage)
             choice.seconds[stage.name] = seconds
-            known = reference.setdefault(stage.name, terms)
-            apart = [abs(value - known[name]) / max(abs(known[name]), abs(value), 0.1) for name, value in terms.items()]
-            choice.apart = max([choice.apart, *apart])
+            choice.apart = max(choice.apart, _apart(terms, reference.setdefault(stage.name, terms)))
         choice.whole = sum(stage.steps * choice.seconds[stage.name] for stage in config.stages)
     except AdvtasksError:
         raise
-    except Exception as error:  # an operation without that precision, a compiler that is not there
-        if first:
+    except Exception as error:  # an operation without that precision, a compiler that is not there, no memory
+        if first and not _is_out_of_memory(error):
             raise
-        choice.failure = (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
+        text = "out of memory" if _is_out_of_memory(error) else str(error).strip()
+        choice.failure = (text.splitlines() or [type(error).__name__])[0][:80]
+        if first:
+            reference.clear()  # of the stages before the one that failed
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
     verdict = choice.failure or (f"losses within {choice.apart:.2%} of fp32" + ("" if choice.agrees else ": too far"))
     say(f"  {_described(choice):<32}{times}  {verdict}")
 
 
+def _apart(terms: dict[str, float], known: dict[str, float]) -> float:
+    found = 0.0
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            return math.inf
+        if name in known:
+            found = max(found, abs(value - known[name]) / max(abs(known[name]), abs(value), 0.1))
+    return found
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
+
+
 def _described(choice: Choice) -> str:
-    layout = "channels-last" if choice.channels_last else "contiguous"
-    return f"{choice.precision} {layout}{' compiled' if choice.compile else ''}"
+    def layout(channels_last: bool) -> str:
+        return "channels-last" if channels_last else "contiguous"
+
+    other = choice.critic_channels_last
+    critic = "" if other is None else f", critic {layout(other)}"
+    return f"{choice.precision} {layout(choice.channels_last)}{critic}{' compiled' if choice.compile else ''}"
+
+
+def _period(step: Step) -> int:
+    """Steps in which every phase comes as often as its interval says, and lazy terms of the generator do."""
+    between = step.generator_phase.interval
+    parts = [part for adversary in step.adversaries.values() for part in adversary.modules()]
+    lazy = [part.every * between for part in parts if isinstance(part, PathLength)]
+    return min(math.lcm(*(phase.interval for phase in step.phases), *lazy), LONGEST)
 
 
 def _steps(
     make_task: Callable[[RunConfig], Task], config: RunConfig, splits: Splits, stage: StageConfig
 ) -> tuple[float, dict[str, float]]:
-    """Median seconds of a step, and the loss terms of the first. The networks are fresh."""
+    """Seconds of a step, a mean over whole periods, and each loss term when it is first computed. The networks are
+    fresh."""
     task = make_task(config)
     networks = Networks(task, config, make_adversaries(task, config))
     meters = Meters()
     step = Step(networks, config, stage, meters, Clock(networks.device))
-    stream = batches(splits.train, batch=stage.batch or config.batch, seed=config.seed)
-    taken = []
+    stream = batches(splits.train, batch=(stage.batch or config.batch) // config.devices, seed=config.seed)
+    period = _period(step)
+    first = max(period - WARM_UP, 0)  # the step in which all phases are due is the last one before the clock runs
+    timed = period * math.ceil(TIMED / period)
+    taken: list[float] = []
+    terms: dict[str, float] = {}
     with closing(stream):
-        for number in range(WARM_UP + TIMED):
-            host_batch: Batch = next(stream)
-            _finish(networks.device)
-            start = time.perf_counter()
-            step.run(host_batch, number, number)
-            _finish(networks.device)
-            taken.append(time.perf_counter() - start)
-            if number == 0:
-                terms = {
-                    name: value
-                    for name, value in meters.means().items()
-                    if not name.startswith(("logit/", "accuracy/"))
-                }
-    return statistics.median(taken[WARM_UP:]), terms
+        for number in range(first, first + WARM_UP + timed):
+            taken.append(_seconds(step, stream, number, networks.device))
+            for name, value in meters.means().items():
+                if not name.startswith(("logit/", "accuracy/")):
+                    terms.setdefault(name, value)
+            meters.clear()
+    taken = taken[WARM_UP:]
+    periods = [statistics.mean(taken[start : start + period]) for start in range(0, timed, period)]
+    return statistics.median(periods), terms
+
+
+def _seconds(step: Step, stream: Iterator[Batch], number: int, device: torch.device) -> float:
+    host_batch = next(stream)
+    _finish(device)
+    start = time.perf_counter()
+    step.run(host_batch, number, number)
+    _finish(device)
+    return time.perf_counter() - start
 
 
 def _finish(device: torch.device) -> None:

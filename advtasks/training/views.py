@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from advtasks.phase import Phase
@@ -33,6 +34,19 @@ def shown(task: Task, batch: Batch, output: Tensor, generate: Generate) -> dict[
             one = dataclasses.replace(one, synthesize_under=synthesize(view, embedding))
         judged[view] = one
     return judged
+
+
+def laid_out(judged: dict[str, Judged], layout: torch.memory_format) -> dict[str, Judged]:
+    """The same in another memory layout: a convolution follows its input's layout as well as its weight's."""
+
+    def moved(value: Tensor) -> Tensor:
+        return value.contiguous(memory_format=layout) if value.dim() == 4 else value
+
+    def moved_all(one: Judged) -> Judged:
+        condition = None if one.condition is None else moved(one.condition)
+        return dataclasses.replace(one, real=moved(one.real), fake=moved(one.fake), condition=condition)
+
+    return {view: moved_all(one) for view, one in judged.items()}
 
 
 def on_view(

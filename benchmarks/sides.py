@@ -26,8 +26,11 @@ from advtasks.data.loader import Position, batches
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Batch, Judged, Task, Terms
 from advtasks.training.clock import Clock
+from advtasks.training.guard import Guard
 from advtasks.training.meters import Meters
 from advtasks.training.networks import Networks
+from advtasks.training.progress import Console, silent
+from advtasks.training.recorder import Recorder
 from advtasks.training.step import Step
 
 Run = Callable[[], None]
@@ -111,11 +114,12 @@ def pairs() -> Crops:
 
 
 def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Run:
-    """A step of the trainer. `loading` feeds it from the loader and reads the meters every 20 steps, as a run does."""
+    """A step of the trainer. `loading` feeds it from the loader, and watches it and reads its meters at the preset's
+    interval (20 steps where there is none), as a run does."""
     stage = StageConfig(name="stage", steps=10**6, weights={}, adversary=name != "srresnet", learning_rate=1e-4)
     common: dict[str, Any] = {
         "device": str(setting.device), "precision": setting.precision, "channels_last": setting.channels_last,
-        "compile": compile, "monitor": "off",
+        "compile": compile, "monitor": "warn" if loading else "off",
     }  # fmt: skip
     if name.startswith("sr"):
         stage = dataclasses.replace(stage, weights={"l1": 1.0})
@@ -136,7 +140,8 @@ def framework(name: str, setting: Setting, compile: bool = False, loading: bool 
         data = {"real": setting.pixels(floors.SIDE, floors.GAN_BATCH)}
     adversaries: dict[str, AnyAdversary] = {"image": adversary(name)} if stage.adversary else {}
     meters, networks = Meters(), Networks(task, config, adversaries)
-    step = Step(networks, config, stage, meters, Clock(setting.device))
+    guard = Guard(config, Recorder([], Console(silent())))
+    step = Step(networks, config, stage, meters, Clock(setting.device), guard)
     crops: Dataset[Batch] = pairs() if name == "pix2pix" else Patches()
     stream = batches(crops, batch=floors.batch_of(name), seed=0, pin_memory=setting.device.type == "cuda")
     done = 0
@@ -145,8 +150,8 @@ def framework(name: str, setting: Setting, compile: bool = False, loading: bool 
         nonlocal done
         step.run(next(stream) if loading else data, done, done)
         done += 1
-        if loading and done % 20 == 0:
-            meters.means()
+        if loading and done % config.log_every == 0:
+            guard.look(done, stage, meters.means())
             meters.clear()
             step.clock.take()
 

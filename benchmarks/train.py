@@ -6,7 +6,8 @@
 in ``floors.py`` at the same precision and layout. *Peer*: what a user runs, with loader, moving average and logging,
 against BasicSR's and pytorch-CycleGAN-and-pix2pix's recipes re-written from their descriptions in ``peers.py`` and
 ``pix2pix_peer.py`` (fp32, contiguous, their optimiser and loader settings). *Plain*: the framework at its settings
-against the fp32, eager, contiguous floor.
+against the fp32, eager, contiguous floor. The framework's step leaves the monitor out, as the floors have none; *as
+run* has it at its default.
 
 Sides take turns; the ratio of each round counts, their median is reported, and rounds in which other processes used the
 processor are thrown away. The whole takes about 10 minutes.
@@ -17,8 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,10 +31,12 @@ import pix2pix_peer
 import torch
 from elsewhere import Elsewhere, serve
 from floors import Setting
+from machine import machine
 from sides import LAZY, Run, framework
 
 from advtasks.allocator import keep_freed_memory
 from advtasks.devices import computes_bf16
+from advtasks.training.clock import peak_memory as most_memory
 
 PEERS = {
     "srresnet": ("BasicSR", peers.basicsr_srresnet),
@@ -233,18 +234,12 @@ def main() -> None:
         run = make(*options.memory, device)
         for _ in range(3):
             run()
-        on_gpu = device.type == "cuda"
-        print(
-            torch.cuda.max_memory_allocated() / 2**30
-            if on_gpu
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        )
+        print(most_memory(device))
         return
     results = [measure(name, device, options.rounds, options.gate) for name in options.only]
     if options.json:
-        cores = f"{os.cpu_count()} cores, {platform.machine()}"
         record = {
-            "machine": torch.cuda.get_device_name() if device.type == "cuda" else cores,
+            "machine": machine(device),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "results": results,

@@ -12,24 +12,26 @@ from advtasks.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Print score cards of `advtasks evaluate FOLDER --json` side by side.
+    """Print score cards of `advtasks evaluate --json` side by side, of folders or of models.
 
     Exit code 2 if they were measured in different ways; the message says in which.
     """
 
     cards: tyro.conf.Positional[tuple[Path, ...]]
-    """Two or more JSON files."""
+    """Two or more JSON files; one of several models is enough."""
 
 
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Compare, prog="advtasks compare", args=argv)
-    if len(options.cards) < 2:
+    if not options.cards:
         raise UsageError("compare takes two score cards or more: advtasks compare A.json B.json")
 
-    from advtasks.evaluation.cards import ScoreCard, card_table, check_comparable
+    from advtasks.evaluation.cards import card_table, check_comparable, load_cards
 
-    cards = [ScoreCard.load(path) for path in options.cards]
+    cards = [card for path in options.cards for card in load_cards(path)]
+    if len(cards) < 2:
+        raise UsageError(f"{options.cards[0]} is one score card, and compare takes two score cards or more")
     check_comparable(cards)
     print(card_table(cards))
     for card in cards:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advtasks.atomic import write_text
 from advtasks.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from advtasks.evaluation.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,25 @@ class Score:
     low: float | None = None
     """Of its confidence interval of 95 %, where there is one."""
     high: float | None = None
+    protocol: str = ""
+    """What moves this number alone without the pictures being better or worse: the weights of its network."""
+
+    @classmethod
+    def of(cls, name: str, label: str, found: Estimate, higher_is_better: bool) -> Score:
+        """An estimate, whose interval may not be there."""
+        low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
+        return cls(name, label, found.value, higher_is_better, low, high)
 
     @property
     def text(self) -> str:
         """For a table."""
         value = f"{self.value:.4g}"
         return value if self.low is None else f"{value} ({self.low:.4g} to {self.high:.4g})"
+
+
+def code_version() -> str:
+    """The programs that decode, compute and measure."""
+    return ", ".join(f"{name} {version(name)}" for name in ("advtasks", "torch", "Pillow"))
 
 
 @dataclass(frozen=True)
@@ -43,30 +61,80 @@ class ScoreCard:
     scores: tuple[Score, ...]
     warnings: tuple[str, ...] = ()
     """What keeps the numbers from saying what they seem to say."""
-    code: str = field(default_factory=lambda: f"advtasks {version('advtasks')}")
-    """The program that measured; its way of measuring is part of the protocol."""
+    code: str = field(default_factory=code_version)
+    """The programs that measured; their way of measuring is part of the protocol."""
+
+    def score(self, name: str) -> Score | None:
+        """By its name."""
+        return next((score for score in self.scores if score.name == name), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file. JSON knows no infinity: null stands for it, with what is printed beside it."""
+        found = dataclasses.asdict(self)
+        for score in found["scores"]:
+            if not math.isfinite(score["value"]):
+                score["printed"] = str(score["value"])
+        return {"score_card": 1, **without_infinity(found)}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> ScoreCard:
+        """What :meth:`as_json` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it did not give that.
+        """
+        if found["score_card"] != 1:
+            raise ValueError("of another version")
+        scores = []
+        for score in found["scores"]:
+            printed = score.pop("printed", None)
+            scores.append(Score(**{**score, "value": float(score["value"] if printed is None else printed)}))
+        return cls(found["name"], found["protocol"], tuple(scores), tuple(found["warnings"]), found["code"])
 
     def save(self, path: Path) -> None:
         """As JSON."""
-        write_text(path, json.dumps({"score_card": 1, **dataclasses.asdict(self)}, indent=2) + "\n")
+        write_text(path, json.dumps(self.as_json(), indent=2, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> ScoreCard:
-        """A saved one.
+        """A saved one; the first, where there are several.
 
         Raises:
             DataError: it is none.
         """
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found.pop("score_card") != 1:
-                raise ValueError("of another version")
-            scores = tuple(Score(**score) for score in found["scores"])
-            return cls(found["name"], found["protocol"], scores, tuple(found["warnings"]), found["code"])
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: not a score card of `advtasks evaluate --json` ({error!r})") from None
+        return load_cards(path)[0]
+
+
+def set_hash(contents: Iterable[str]) -> str:
+    """Of the fingerprints of files, in whatever order; 12 hexadecimal digits."""
+    return hashlib.sha256(" ".join(sorted(contents)).encode()).hexdigest()[:12]
+
+
+def without_infinity(value: Any) -> Any:
+    """The same for JSON, with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: without_infinity(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def load_cards(path: Path) -> list[ScoreCard]:
+    """The cards of a file of ``advtasks evaluate --json``: one of a folder, or one for each of several models.
+
+    Raises:
+        DataError: there are none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        cards = [ScoreCard.from_json(card) for card in found.get("cards", [found])]
+        if not cards:
+            raise ValueError("empty")
+        return cards
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a score card of `advtasks evaluate --json` ({error!r})") from None
 
 
 def check_comparable(cards: Sequence[ScoreCard]) -> None:
@@ -78,26 +146,38 @@ def check_comparable(cards: Sequence[ScoreCard]) -> None:
     first = cards[0]
     for other in cards[1:]:
         keys = dict.fromkeys((*first.protocol, *other.protocol))
-        differing = [key for key in keys if first.protocol.get(key) != other.protocol.get(key)]
-        if differing:
-            lines = "\n".join(
-                f"  {key}: {first.protocol.get(key, 'not stated')} and {other.protocol.get(key, 'not stated')}"
-                for key in differing
-            )
+        lines = [
+            f"  {key}: {first.protocol.get(key, 'not stated')} and {other.protocol.get(key, 'not stated')}"
+            for key in keys
+            if first.protocol.get(key) != other.protocol.get(key)
+        ]
+        for score in first.scores:
+            same = other.score(score.name)
+            if same is not None and same.protocol != score.protocol:
+                lines.append(f"  {score.label}: {score.protocol or 'not stated'} and {same.protocol or 'not stated'}")
+        if lines:
             raise UsageError(
-                f"{first.name} and {other.name} cannot be compared: they were measured in different ways\n{lines}"
+                f"{first.name} and {other.name} cannot be compared: they were measured in different ways\n"
+                + "\n".join(lines)
             )
 
 
 def card_table(cards: Sequence[ScoreCard]) -> str:
-    """Scores by row, cards by column; the best of a row bears a star."""
-    rows = [["", *(card.name for card in cards)]]
-    for number, score in enumerate(cards[0].scores):
-        same = [card.scores[number] for card in cards]
-        best = (max if score.higher_is_better else min)(one.value for one in same)
-        marks = ["*" if len(cards) > 1 and one.value == best else "" for one in same]
-        arrow = "↑" if score.higher_is_better else "↓"
-        rows.append([f"{score.label} {arrow}", *(one.text + mark for one, mark in zip(same, marks, strict=True))])
+    """Scores by row, matched by name, cards by column; the best of a row bears a star. Below it, which scores are not
+    on all cards."""
+    rows, notes = [["", *(card.name for card in cards)]], []
+    for name in dict.fromkeys(score.name for card in cards for score in card.scores):
+        found = [card.score(name) for card in cards]
+        there = [one for one in found if one is not None]
+        best = (max if there[0].higher_is_better else min)(one.value for one in there)
+        arrow = "↑" if there[0].higher_is_better else "↓"
+        cells = [
+            "—" if one is None else one.text + ("*" if len(there) > 1 and one.value == best else "") for one in found
+        ]
+        rows.append([f"{there[0].label} {arrow}", *cells])
+        missing = [card.name for card, one in zip(cards, found, strict=True) if one is None]
+        if missing:
+            notes.append(f"not on the card of {', '.join(missing)}: {there[0].label}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:], *notes])

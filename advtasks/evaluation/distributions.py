@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
-from advtasks.evaluation.cards import Score, ScoreCard
+from advtasks.evaluation.cards import Score, ScoreCard, set_hash
+from advtasks.evaluation.copies import Neighbors, apart, neighbors, repeated
 from advtasks.evaluation.diversity import pair_similarity
 from advtasks.evaluation.doubts import doubts, enough
-from advtasks.evaluation.folder_features import PATCH_SIDE, FolderFeatures
-from advtasks.evaluation.frechet import FrechetReference, frechet_infinity
-from advtasks.evaluation.inception_score import inception_score
+from advtasks.evaluation.folder_features import PATCH_SIDE, PATCHED, FolderFeatures
+from advtasks.evaluation.frechet import frechet_estimates
+from advtasks.evaluation.inception_score import inception_estimate
+from advtasks.evaluation.intervals import Estimate, mean_interval, share_interval
 from advtasks.evaluation.kid import gaussian, kernel_distance
 from advtasks.evaluation.manifold import manifold
 from advtasks.evaluation.modes import class_coverage
-from advtasks.evaluation.moments import Moments
-from advtasks.evaluation.sliced_wasserstein import patch_distance, sliced_wasserstein
-from advtasks.evaluation.support import nearest, nearest_other, support_size
+from advtasks.evaluation.sliced_wasserstein import PYRAMID, patch_distance, sliced_wasserstein
+from advtasks.evaluation.support import support_size
 from advtasks.features import FeatureNetwork
-from advtasks.features.weight_files import weights_hash
+from advtasks.features.weight_files import preprocessing, weights_hash
 
 NEAREST, NEAREST_FOR_PRECISION = 5, 3
-MEASURES = 2
+MEASURES = 3
 """Counts changes of what is computed here."""
 LEAST = 16
 """Pictures below which nothing is measured."""
@@ -38,6 +38,8 @@ def distribution_card(
     train: FolderFeatures | None = None,
     seed: int = 0,
     splits: int = 1,
+    near: Neighbors | None = None,
+    watch: Callable[[str, int, int], None] = lambda what, done, count: None,
 ) -> ScoreCard:
     """All scores of generated pictures.
 
@@ -46,6 +48,9 @@ def distribution_card(
         train: pictures that the generator was trained on, where they are others than `real`: copies are looked for
             among them.
         splits: of the Inception score; the papers take 1 or 10.
+        near: :func:`advtasks.evaluation.copies.neighbors` of the fakes among the training pictures, where they are
+            known.
+        watch: told of progress.
 
     Raises:
         ValueError: fewer than :data:`LEAST` pictures on a side, or fewer than splits.
@@ -56,53 +61,74 @@ def distribution_card(
             f"{enough(fake)} for a Fréchet distance that is not mostly bias"
         )
     of = f"({network.name})"
-    scores = [
-        *_moments(fake, real, network, of, seed),
-        *_neighborhoods(fake, real, of),
-        *_classes(fake, real, network, of, splits),
-        *_slices(fake, real, of, seed),
-        *_variety(fake, real, train or real, seed),
-    ]
-    protocol = {
+    near = near or neighbors(fake, train or real)
+    groups = (
+        _moments(fake, real, network, of, seed),
+        _kernels(fake, real, network, of),
+        _neighborhoods(fake, real, of),
+        _classes(fake, real, network, of, splits),
+        _slices(fake, real, of, seed),
+        _variety(fake, real, train or real, seed, near),
+    )
+    scores: list[Score] = []
+    for number, group in enumerate(groups, 1):
+        scores += group
+        watch(f"scores of {name}", number, len(groups) + 1)
+    found = doubts(fake, real, train)
+    watch(f"scores of {name}", len(groups) + 1, len(groups) + 1)
+    protocol = _protocol(fake, real, network, train) | {"splits": splits, "seed": seed, "measures": MEASURES}
+    return ScoreCard(name, protocol, tuple(scores), tuple(found))
+
+
+def _protocol(
+    fake: FolderFeatures, real: FolderFeatures, network: FeatureNetwork, train: FolderFeatures | None
+) -> dict[str, object]:
+    return {
         "backbone": network.name,
         "weights sha256": weights_hash(network),
         "features": network.embeds,
+        "normalized by": preprocessing(network),
         "resize": f"Pillow bicubic, antialiased, {network.side}x{network.side}; patches {PATCH_SIDE}x{PATCH_SIDE}",
-        "real pictures": f"{len(real.features)}, sha256 {_set_hash(real)}",
-        "training pictures": "the real ones" if train is None else f"{len(train.features)}, sha256 {_set_hash(train)}",
+        "patches": f"of at most {PATCHED} pictures, pyramid {PYRAMID}",
+        "real pictures": f"{len(real.features)}, sha256 {set_hash(real.contents)}",
+        "training pictures": "the real ones"
+        if train is None
+        else f"{len(train.features)}, sha256 {set_hash(train.contents)}",
+        "split": "not stated: the real pictures may be those of training"
+        if train is None
+        else "real pictures beside the training pictures",
         "generated pictures": len(fake.features),
-        "format of generated pictures": _formats(fake),
-        "format of real pictures": _formats(real),
-        "splits": splits,
-        "seed": seed,
-        "measures": MEASURES,
+        "format of generated pictures": ", ".join(sorted(fake.formats)),
+        "format of real pictures": ", ".join(sorted(real.formats)),
     }
-    return ScoreCard(name, protocol, tuple(scores), tuple(doubts(fake, real, train)))
 
 
 def _moments(
     fake: FolderFeatures, real: FolderFeatures, network: FeatureNetwork, of: str, seed: int
 ) -> Iterator[Score]:
-    reference = FrechetReference(Moments.of(real.features))
-    endless = frechet_infinity(fake.features, reference, seed=seed)
-    frechet = network.published.get("frechet", f"Fréchet distance {of}")
-    yield Score("frechet", frechet, reference.distance(Moments.of(fake.features)), False)
-    yield Score("frechet_infinity", f"{frechet}, N to infinity", endless.value, False, endless.low, endless.high)
-    kernel = kernel_distance(fake.features, real.features)
+    label = network.published.get("frechet", f"Fréchet distance {of}")
+    finite, endless = frechet_estimates(fake.features, real.features, seed)
+    yield Score.of("frechet", label, finite, False)
+    yield Score.of("frechet_infinity", f"{label}, N to infinity", endless, False)
+
+
+def _kernels(fake: FolderFeatures, real: FolderFeatures, network: FeatureNetwork, of: str) -> Iterator[Score]:
     label = network.published.get("kernel", f"kernel distance {of}")
-    yield Score("kernel", label, kernel.value, False, kernel.low, kernel.high)
+    yield Score.of("kernel", label, kernel_distance(fake.features, real.features), False)
     one, other = (torch.nn.functional.normalize(side.features.double()) for side in (fake, real))
-    smooth = kernel_distance(one, other, gaussian(10.0))
-    label = f"Gaussian kernel distance x1000, as CMMD {of}"
-    yield Score("gaussian_kernel", label, 1000 * smooth.value, False, 1000 * smooth.low, 1000 * smooth.high)
+    found = kernel_distance(one, other, gaussian(10.0))
+    thousandfold = Estimate(1000 * found.value, 1000 * found.low, 1000 * found.high)
+    yield Score.of("gaussian_kernel", f"Gaussian kernel distance x1000, as CMMD {of}", thousandfold, False)
 
 
 def _neighborhoods(fake: FolderFeatures, real: FolderFeatures, of: str) -> Iterator[Score]:
+    """Intervals are those of sampling the pictures that are counted, the other side as it is."""
     found = manifold(real.features, fake.features, NEAREST, NEAREST_FOR_PRECISION)
-    yield Score("precision", f"precision, k={NEAREST_FOR_PRECISION} {of}", found.precision, True)
-    yield Score("recall", f"recall, k={NEAREST_FOR_PRECISION} {of}", found.recall, True)
-    yield Score("density", f"density, k={NEAREST} {of}", found.density, True)
-    yield Score("coverage", f"coverage, k={NEAREST} {of}", found.coverage, True)
+    precision, recall, coverage = map(share_interval, (found.real_looking, found.recalled, found.covered))
+    yield Score.of("precision", f"precision, k={NEAREST_FOR_PRECISION} {of}", precision, True)
+    yield Score.of("recall", f"recall, k={NEAREST_FOR_PRECISION} {of}", recall, True)
+    yield Score.of("density", f"density, k={NEAREST} {of}", mean_interval(found.densities), True)
+    yield Score.of("coverage", f"coverage, k={NEAREST} {of}", coverage, True)
 
 
 def _classes(
@@ -110,9 +136,8 @@ def _classes(
 ) -> Iterator[Score]:
     if fake.logits is None or real.logits is None:
         return
-    value, _ = inception_score(fake.logits.double().softmax(1), splits)
     label = network.published.get("inception_score", f"inception score on its classes {of}")
-    yield Score("inception_score", label, value, True)
+    yield Score.of("inception_score", label, inception_estimate(fake.logits.double().softmax(1), splits), True)
     seen = class_coverage(fake.logits.argmax(1), fake.logits.shape[1], real.logits.argmax(1))
     yield Score("classes", f"divergence of its classes from the real ones' {of}", seen.divergence, False)
 
@@ -125,21 +150,15 @@ def _slices(fake: FolderFeatures, real: FolderFeatures, of: str, seed: int) -> I
         yield Score("patches", "sliced Wasserstein distance of patches x1000", sum(levels) / len(levels), False)
 
 
-def _variety(fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures, seed: int) -> Iterator[Score]:
+def _variety(
+    fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures, seed: int, near: Neighbors
+) -> Iterator[Score]:
     alike, usual = (pair_similarity(side.paths, PAIRS, seed) for side in (fake, real))
     label = f"MS-SSIM of {PAIRS} random pairs (real ones: {usual.value:.3f})"
-    yield Score("pair_similarity", label, alike.value, False, alike.low, alike.high)
-    apart = nearest_other(real.features)
-    support = support_size(fake.features, float(apart.median()) / 2)
+    yield Score.of("pair_similarity", label, alike, False)
+    distances = apart(real)
+    support = support_size(fake.features, float(distances.median()) / 2)
     yield Score("support", "different pictures by the birthday paradox, at least", support.size, True)
-    close = nearest(fake.features, train.features)[0] < apart.quantile(0.01)
-    label = "share closer to a training picture than 99 % of real ones are to each other"
-    yield Score("copies", label, close.double().mean().item(), False)
-
-
-def _formats(side: FolderFeatures) -> str:
-    return ", ".join(f"{suffix[1:]}" for suffix, _ in sorted(side.formats.items()))
-
-
-def _set_hash(side: FolderFeatures) -> str:
-    return hashlib.sha256(" ".join(sorted(side.contents)).encode()).hexdigest()[:12]
+    copied = repeated(fake, train, near) | (near.distances[:, 0] < distances.quantile(0.01))
+    label = "copies: share of the same pixels as a training picture, or closer to one than 99 % of real ones to another"
+    yield Score.of("copies", label, share_interval(copied), False)

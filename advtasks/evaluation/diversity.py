@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from advtasks.evaluation.folder_features import resized
-from advtasks.evaluation.frechet import Estimate
+from advtasks.evaluation.intervals import Estimate, mean_interval
 from advtasks.losses import multi_scale_ssim
 from advtasks.pictures.decode import read_picture
 
@@ -35,10 +35,7 @@ def pair_similarity(paths: Sequence[Path], pairs: int = 50, seed: int = 0) -> Es
     for part in chosen.split(_BATCH):
         one, other = (torch.stack([_square(paths[int(number)]) for number in numbers]) for numbers in part.T)
         values.append(multi_scale_ssim(one, other))
-    found = torch.cat(values).double()
-    reach = 1.96 * found.std().item() / len(found) ** 0.5 if len(found) > 1 else float("nan")
-    mean = found.mean().item()
-    return Estimate(mean, mean - reach, mean + reach)
+    return mean_interval(torch.cat(values))
 
 
 def _square(path: Path) -> Tensor:

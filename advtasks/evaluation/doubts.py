@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from advtasks.evaluation.copies import neighbors, repeated
 from advtasks.evaluation.folder_features import FolderFeatures
-from advtasks.evaluation.support import nearest, nearest_other
+from advtasks.evaluation.frechet import needed_for_interval
 
 _PER_DIMENSION = 10
 """Pictures a dimension below which a Fréchet distance is mostly bias."""
@@ -22,6 +25,7 @@ def doubts(fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures | N
     return [
         *_numbers(fake, real),
         *_files(fake, real),
+        *compression(fake.formats, real.formats),
         *_values(fake, real),
         *_doubles(fake, real, train),
     ]
@@ -37,6 +41,11 @@ def _numbers(fake: FolderFeatures, real: FolderFeatures) -> list[str]:
             found.append(
                 f"{count} {which} pictures are few for {dimensions} dimensions: the Fréchet distance is biased upwards "
                 f"below about {enough(side)}; its extrapolation and the kernel distances are less so, or not"
+            )
+        if count < needed_for_interval(dimensions):
+            found.append(
+                f"{count} {which} pictures are too few for an interval of the Fréchet distance in {dimensions} "
+                f"dimensions: it needs {needed_for_interval(dimensions)}"
             )
         if side.logits is not None and count >= _FEW:
             most = side.logits.argmax(1).bincount().max().item() / count
@@ -57,10 +66,6 @@ def _files(fake: FolderFeatures, real: FolderFeatures) -> list[str]:
             found.append(f"{len(side.contents) - len(set(side.contents))} {which} files are there twice")
         if len(side.sizes) > 1:
             found.append(f"the {which} pictures have {len(side.sizes)} sizes: all were resized to one square")
-    if lossy(fake) != lossy(real):
-        found.append(
-            "one side is stored with loss (JPEG, WebP, AVIF) and the other is not: compression is measured, too"
-        )
     areas = [max(side.sizes, key=lambda size: side.sizes[size]) for side in (fake, real)]
     if areas[0] != areas[1]:
         sizes = [f"{width}x{height}" for width, height in areas]
@@ -75,10 +80,10 @@ def _values(fake: FolderFeatures, real: FolderFeatures) -> list[str]:
         return []
     found = []
     for side, which in ((fake.ranges, "generated"), (real.ranges, "real")):
-        darkest, brightest = (255 * side[:, 0].min()).round().item(), (255 * side[:, 1].max()).round().item()
+        darkest, brightest = int(side[:, 0].min()), int(side[:, 1].max())
         if brightest < 128 or darkest > 127:
             found.append(
-                f"all values of the {which} pictures lie between {darkest:.0f} and {brightest:.0f} of 255: were they "
+                f"all values of the {which} pictures lie between {darkest} and {brightest} of 255: were they "
                 "saved in another value range ([-1, 1] or [0, 1] as bytes)?"
             )
         flat = int((side[:, 0] == side[:, 1]).sum())
@@ -93,8 +98,7 @@ def _doubles(fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures |
         if side is not None and (same := set(fake.contents) & set(side.contents)):
             found.append(f"{len(same)} generated pictures are files of the {which} ones")
     if train is not None:
-        threshold = float(nearest_other(real.features).median()) / 10
-        close = int((nearest(real.features, train.features)[0] < threshold).sum())
+        close = int(repeated(real, train, neighbors(real, train)).sum())
         if close:
             found.append(
                 f"{close} real pictures are (nearly) training pictures: the scores reward what was learnt by heart"
@@ -102,6 +106,12 @@ def _doubles(fake: FolderFeatures, real: FolderFeatures, train: FolderFeatures |
     return found
 
 
-def lossy(side: FolderFeatures) -> bool:
-    """Whether most files are stored with loss."""
-    return 2 * (side.formats[".jpg"] + side.formats[".webp"] + side.formats[".avif"]) > len(side.contents)
+def compression(one: Counter[str], other: Counter[str]) -> list[str]:
+    """Of the formats of two sets of pictures."""
+    if _lossy(one) == _lossy(other):
+        return []
+    return ["one side is stored with loss (JPEG, WebP, AVIF) and the other is not: compression is measured, too"]
+
+
+def _lossy(formats: Counter[str]) -> bool:
+    return 2 * sum(formats[name] for name in ("JPEG", "WEBP", "AVIF")) > formats.total()

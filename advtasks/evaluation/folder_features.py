@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +20,19 @@ from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.distributed import rank, world_size
 from advtasks.errors import DataError
-from advtasks.evaluation.sliced_wasserstein import pyramid_patches
+from advtasks.evaluation.look_alikes import LOOK, look
+from advtasks.evaluation.sliced_wasserstein import PYRAMID, pyramid_patches
 from advtasks.features import FeatureNetwork
-from advtasks.features.weight_files import weights_hash
-from advtasks.pictures.decode import picture_size, read_picture
+from advtasks.features.weight_files import recipe_hash
+from advtasks.pictures.decode import opened, picture_size, read_picture
 from advtasks.process_group import gathered
 
 BATCH = 8
 """Pictures at a time: on a processor no slower than more, in less memory."""
 PATCH_SIDE = 224
 """Of the square that the patches of the sliced Wasserstein distance are cut from, whatever the backbone takes."""
+PATCHED = 4096
+"""Pictures of a folder that patches are cut from, evenly spread among its files: 74 MiB of patches at most."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,21 @@ class FolderFeatures:
     """Fingerprints of the files, in the same order."""
     sizes: Counter[tuple[int, int]]
     """How many pictures have which width and height."""
+    formats: Counter[str]
+    """How many files were stored as what, by their contents: ``PNG``, ``JPEG``."""
     errors: tuple[str, ...] = ()
     """Files that could not be read."""
     logits: Tensor | None = None
     """(N, K) of the backbone's classes, if it knows any."""
     patches: Tensor | None = None
-    """(N, levels, patches, 3, 7, 7) of Laplacian pyramids."""
-    ranges: Tensor | None = None
-    """(N, 2) the smallest and the largest value of each picture, in [0, 1]."""
+    """(N or fewer, levels, patches, 3, 7, 7) of Laplacian pyramids."""
+    looks: Tensor | None = None
+    """(N, LOOK) bytes of :func:`advtasks.evaluation.look_alikes.look`."""
 
     @property
-    def formats(self) -> Counter[str]:
-        """How many files have which suffix."""
-        return Counter(path.suffix.lower().replace(".jpeg", ".jpg") for path in self.paths)
+    def ranges(self) -> Tensor | None:
+        """(N, 2) the smallest and the largest value of each picture, 0 to 255."""
+        return None if self.looks is None else self.looks[:, -5:-3]
 
 
 def resized(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
@@ -73,14 +79,15 @@ class _Picture:
     path: Path
     content: str
     size: tuple[int, int]
+    format: str
     found: NDArray[np.float32] | None = None
-    """How many features, these, the logits, the smallest and the largest value."""
+    """How many features, these, and the logits."""
     patches: NDArray[np.float32] | None = None
+    look: NDArray[np.uint8] | None = None
     pixels: NDArray[np.float32] | None = None
     """Resized for the network, where `found` is not known."""
     square: NDArray[np.float32] | None = None
-    """Resized for patches, where they are not known."""
-    range: tuple[float, float] = (0.0, 1.0)
+    """Resized for patches, where they are wanted and not known."""
 
 
 class _Folder:
@@ -88,22 +95,26 @@ class _Folder:
 
     def __init__(self, network: FeatureNetwork, cache: PictureCache) -> None:
         self.network, self.cache = network, cache
-        self.recipe = f"{network.name}-{weights_hash(network)}-embedding-{network.side}bicubic"
-        self.patch_recipe = f"pyramid-patches-{PATCH_SIDE}bicubic"
+        self.recipe = f"{network.name}-{recipe_hash(network)}-embedding-{network.side}bicubic"
+        self.patch_recipe = f"pyramid{PYRAMID}-patches-{PATCH_SIDE}bicubic"
         self.device = next(network.buffers()).device
 
-    def read(self, path: Path) -> _Picture | DataError:
+    def read(self, path: Path, patched: bool) -> _Picture | DataError:
         """What the cache knows of a picture, and its pixels where that is not all."""
         try:
-            picture = _Picture(path, fingerprint(path), picture_size(path))
-            picture.found = self.cache.known(picture.content, self.recipe)
-            picture.patches = self.cache.known(picture.content, self.patch_recipe)
-            if picture.found is None or picture.patches is None:
+            picture = _Picture(path, fingerprint(path), picture_size(path), stored_format(path))
+            picture.found = self._known(picture.content, self.recipe)
+            picture.look = self._known(picture.content, f"look{LOOK}")
+            picture.patches = self._known(picture.content, self.patch_recipe) if patched else None
+            patched = patched and picture.patches is None
+            if picture.found is None or picture.look is None or patched:
                 pixels = read_picture(path).rgb8()
-                picture.range = (float(pixels.min()) / 255, float(pixels.max()) / 255)
+                if picture.look is None:
+                    picture.look = look(pixels)
+                    self._keep(picture.content, f"look{LOOK}", picture.look)
                 if picture.found is None:
                     picture.pixels = resized(pixels, self.network.side)
-                if picture.patches is None:
+                if patched:
                     same = picture.pixels is not None and self.network.side == PATCH_SIDE
                     picture.square = picture.pixels if same else resized(pixels, PATCH_SIDE)
         except OSError as error:
@@ -111,6 +122,14 @@ class _Folder:
         except DataError as error:
             return error
         return picture
+
+    def _known(self, content: str, recipe: str) -> NDArray[Any] | None:
+        """A copy, since a system maps some 65,000 files at a time and no more (Linux: vm.max_map_count)."""
+        mapped = self.cache.known(content, recipe)
+        return None if mapped is None else mapped.copy()
+
+    def _keep(self, content: str, recipe: str, array: NDArray[Any]) -> None:
+        self.cache.array(content, recipe, lambda: array)
 
     def cut(self, pictures: Sequence[_Picture]) -> None:
         """Patches of those whose are not known."""
@@ -120,8 +139,8 @@ class _Folder:
         squares = torch.from_numpy(np.stack([picture.square for picture in fresh if picture.square is not None]))
         patches = pyramid_patches(squares, [int(picture.content[:8], 16) for picture in fresh]).numpy()
         for picture, array in zip(fresh, patches, strict=True):
-            picture.patches = self.cache.array(picture.content, self.patch_recipe, lambda array=array: array)  # type: ignore[misc]
-            picture.square = None
+            self._keep(picture.content, self.patch_recipe, array)
+            picture.patches, picture.square = array.copy(), None
 
     def embed(self, pictures: Sequence[_Picture]) -> None:
         """Run the network on those whose features are not known."""
@@ -132,8 +151,8 @@ class _Folder:
         features, logits = self.network.embedding(batch.to(self.device))
         both = features if logits is None else torch.cat((features, logits), 1)
         for picture, vector in zip(fresh, both.float().cpu().numpy(), strict=True):
-            whole = np.concatenate(([features.shape[1]], vector, picture.range)).astype(np.float32)
-            picture.found = self.cache.array(picture.content, self.recipe, lambda whole=whole: whole)  # type: ignore[misc]
+            picture.found = np.concatenate(([features.shape[1]], vector)).astype(np.float32)
+            self._keep(picture.content, self.recipe, picture.found)
             picture.pixels = None
 
 
@@ -148,13 +167,18 @@ def folder_features(folder: Path, network: FeatureNetwork, cache: PictureCache) 
     paths = find_pictures(folder).pictures
     if not paths:
         raise DataError(f"{folder}: no pictures found; sub-folders were searched, too")
+    patched = set(np.linspace(0, len(paths) - 1, min(PATCHED, len(paths))).round().astype(int).tolist())
     work = _Folder(network, cache)
     mine: list[_Picture | DataError] = []
-    own = paths[rank() :: world_size()]
+    own = range(rank(), len(paths), world_size())
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        ahead = pool.map(work.read, own[:BATCH])
+
+        def reading(start: int) -> Iterator[_Picture | DataError]:
+            return pool.map(lambda number: work.read(paths[number], number in patched), own[start : start + BATCH])
+
+        ahead = reading(0)
         for start in range(0, len(own), BATCH):
-            part, ahead = list(ahead), pool.map(work.read, own[start + BATCH : start + 2 * BATCH])
+            part, ahead = list(ahead), reading(start + BATCH)
             read = [item for item in part if isinstance(item, _Picture)]
             work.cut(read)
             work.embed(read)
@@ -166,18 +190,42 @@ def folder_features(folder: Path, network: FeatureNetwork, cache: PictureCache) 
     pictures = [item for item in ordered if isinstance(item, _Picture)]
     if not pictures:
         raise DataError("\n  ".join([f"{folder}: none of its {len(paths)} pictures can be read", *errors[:5]]))
-    found = torch.from_numpy(np.stack([picture.found for picture in pictures if picture.found is not None]))
+    return _collected(pictures, errors)
+
+
+def _collected(pictures: Sequence[_Picture], errors: Sequence[str]) -> FolderFeatures:
+    contents, sizes = tuple(picture.content for picture in pictures), Counter(picture.size for picture in pictures)
+    found = _stacked(pictures, "found")
     dimensions = int(found[0, 0])
     return FolderFeatures(
         features=found[:, 1 : 1 + dimensions].contiguous(),
         paths=tuple(picture.path for picture in pictures),
-        contents=tuple(picture.content for picture in pictures),
-        sizes=Counter(picture.size for picture in pictures),
+        contents=contents,
+        sizes=sizes,
+        formats=Counter(picture.format for picture in pictures),
         errors=tuple(errors),
-        logits=found[:, 1 + dimensions : -2].contiguous() if found.shape[1] > dimensions + 3 else None,
-        patches=torch.from_numpy(np.stack([picture.patches for picture in pictures if picture.patches is not None])),
-        ranges=found[:, -2:].contiguous(),
+        logits=found[:, 1 + dimensions :].contiguous() if found.shape[1] > 1 + dimensions else None,
+        patches=_stacked(pictures, "patches") if any(x.patches is not None for x in pictures) else None,
+        looks=_stacked(pictures, "look"),
     )
+
+
+def _stacked(pictures: Sequence[_Picture], name: str) -> Tensor:
+    """One array of all pictures' that have one, which are let go on the way: both at once would take twice the
+    memory."""
+    having = [picture for picture in pictures if getattr(picture, name) is not None]
+    first = getattr(having[0], name)
+    whole = np.empty((len(having), *first.shape), first.dtype)
+    for row, picture in enumerate(having):
+        whole[row] = getattr(picture, name)
+        setattr(picture, name, None)
+    return torch.from_numpy(whole)
+
+
+def stored_format(path: Path) -> str:
+    """What a file is, whatever its ending says."""
+    with opened(path) as image:
+        return str(image.format).replace("MPO", "JPEG")
 
 
 def _checked(item: _Picture | DataError) -> _Picture | DataError:

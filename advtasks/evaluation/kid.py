@@ -11,7 +11,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from advtasks.evaluation.frechet import Estimate
+from advtasks.evaluation.intervals import Estimate
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 _ROWS = 512

@@ -13,16 +13,36 @@ _ROWS = 1024
 
 @dataclass(frozen=True)
 class Manifold:
-    """How the fake samples lie among the real ones."""
+    """How the fake samples lie among the real ones, one by one."""
 
-    precision: float
-    """Share of fakes within the neighbourhood of a real one."""
-    recall: float
-    """Share of real ones within the neighbourhood of a fake."""
-    density: float
-    """Mean number of neighbourhoods of real ones that a fake lies in, over k; 1 for one law, more for fewer modes."""
-    coverage: float
-    """Share of real ones in whose neighbourhood there is a fake."""
+    real_looking: Tensor
+    """(M,) bool: fakes within the neighbourhood of a real one."""
+    recalled: Tensor
+    """(N,) bool: real ones within the neighbourhood of a fake."""
+    densities: Tensor
+    """(M,) number of neighbourhoods of real ones that a fake lies in, over k."""
+    covered: Tensor
+    """(N,) bool: real ones in whose neighbourhood there is a fake."""
+
+    @property
+    def precision(self) -> float:
+        """Share of fakes that look real."""
+        return self.real_looking.double().mean().item()
+
+    @property
+    def recall(self) -> float:
+        """Share of real ones that could have been made."""
+        return self.recalled.double().mean().item()
+
+    @property
+    def density(self) -> float:
+        """1 for one law, more for fewer modes."""
+        return self.densities.mean().item()
+
+    @property
+    def coverage(self) -> float:
+        """Share of real ones that have a fake near."""
+        return self.covered.double().mean().item()
 
 
 def manifold(real: Tensor, fake: Tensor, nearest: int = 5, nearest_for_precision: int = 3) -> Manifold:
@@ -53,12 +73,7 @@ def manifold(real: Tensor, fake: Tensor, nearest: int = 5, nearest_for_precision
         counts += inside.sum(0)
         covered[rows] = inside.any(1)
         recalled[rows] = (distances <= of_fake).any(1)
-    return Manifold(
-        precision=within.double().mean().item(),
-        recall=recalled.double().mean().item(),
-        density=counts.mean().item() / nearest,
-        coverage=covered.double().mean().item(),
-    )
+    return Manifold(real_looking=within, recalled=recalled, densities=counts / nearest, covered=covered)
 
 
 def _radii(samples: Tensor, k: int) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_ROWS = 4096
+
 
 class Moments:
     """Updated batch by batch in float64 (Chan, Golub & LeVeque 1979): the order and size of batches do not matter to
@@ -22,9 +24,10 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """Of features (N, d)."""
+        """Of features (N, d), :data:`_ROWS` of which at a time are there in double precision."""
         found = cls(features.shape[1])
-        found.add(features)
+        for part in features.split(_ROWS):
+            found.add(part)
         return found
 
     def add(self, features: Tensor) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from advtasks.data.folder import find_pictures
+from advtasks.data.folder import find_pictures, fingerprint
+from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, DataError, UsageError
-from advtasks.evaluation.cards import Score, ScoreCard
+from advtasks.evaluation.cards import Score, ScoreCard, set_hash
+from advtasks.evaluation.doubts import compression
+from advtasks.evaluation.folder_features import stored_format
+from advtasks.evaluation.intervals import mean_interval
 from advtasks.evaluation.perceptual_distance import PerceptualDistance
 from advtasks.evaluation.psnr_ssim import psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from advtasks.features import FeatureNetwork
+from advtasks.features.weight_files import preprocessing, weights_hash
 from advtasks.losses import multi_scale_ssim
 from advtasks.pictures.decode import read_picture
+from advtasks.process_group import gathered
 
 _ADDED = re.compile(r"_(x\d+|translated|fake|fake_B|out|output)$")
 """What programs add to the names of their outputs."""
@@ -34,6 +40,8 @@ class PairMeasure:
     higher_is_better: bool
     measure: Callable[[Tensor, Tensor], Tensor]
     """(N,) of RGB pictures (N, 3, H, W) in [0, 1]."""
+    protocol: str = ""
+    """The network that it measures with."""
 
 
 def pair_measures(
@@ -56,8 +64,12 @@ def pair_measures(
     ]
     for network in networks:
         label = f"perceptual distance ({network.name})"
-        found.append(PairMeasure(f"distance_{network.name}", label, False, PerceptualDistance(network)))
-    return found + [PairMeasure(d.name.replace("-", "_"), d.name.upper(), False, d) for d in distances]
+        stated = f"weights sha256 {weights_hash(network)}, {preprocessing(network)}"
+        found.append(PairMeasure(f"distance_{network.name}", label, False, PerceptualDistance(network), stated))
+    for distance in distances:
+        stated = f"{distance.protocol}, weights sha256 {weights_hash(distance)}"
+        found.append(PairMeasure(distance.name.replace("-", "_"), distance.name.upper(), False, distance, stated))
+    return found
 
 
 def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -99,8 +111,9 @@ def paired_card(
     device: torch.device,
     watch: Callable[[str, int, int], None] = lambda what, done, count: None,
     protocol: dict[str, Any] | None = None,
+    name: str | None = None,
 ) -> ScoreCard:
-    """Means over the pairs with intervals of 95 %; for PSNR the mean of dB.
+    """Means over the pairs with Student's intervals of 95 %; for PSNR the mean of dB. Several ranks share the pairs.
 
     A pair that cannot be read or measured, for example because its sizes differ, is passed over with a warning.
 
@@ -108,31 +121,48 @@ def paired_card(
         DataError: no pair can be measured.
     """
     pairs, warnings = paired_files(outputs, references)
-    rows: list[list[float]] = []
-    for number, (output, reference) in enumerate(pairs, 1):
+    mine: list[_Measured | str] = []
+    for number in range(rank(), len(pairs), world_size()):
         try:
-            rows.append(_measured(output, reference, measures, device))
-        except (AdvtasksError, ValueError) as error:
-            warnings.append(f"passed over: {error}")
-        watch(f"measuring {outputs.name}", number, len(pairs))
-    if not rows:
+            mine.append(_measured(*pairs[number], measures, device))
+        except (AdvtasksError, ValueError, OSError) as error:
+            mine.append(f"passed over: {error}")
+        watch(f"measuring {outputs.name}", min(number + world_size(), len(pairs)), len(pairs))
+    parts = gathered(mine)
+    every = [parts[number % len(parts)][number // len(parts)] for number in range(len(pairs))]
+    found = [one for one in every if isinstance(one, _Measured)]
+    warnings += [one for one in every if isinstance(one, str)]
+    if not found:
         raise DataError("\n  ".join([f"{outputs}: no pair could be measured", *warnings[:5]]))
-    values = torch.tensor(rows, dtype=torch.float64)
+    values = torch.tensor([one.values for one in found], dtype=torch.float64)
     scores = [_score(measure, values[:, column].contiguous()) for column, measure in enumerate(measures)]
-    names = sorted({reference.name for _, reference in pairs})
-    stated = {"pairs": len(rows), "references": f"{len(names)} files, {names[0]} to {names[-1]}", **(protocol or {})}
-    return ScoreCard(outputs.name, stated, tuple(scores), tuple(warnings))
+    formats = [Counter(one.formats[side] for one in found) for side in (0, 1)]
+    stated = {
+        "pairs": len(found),
+        "references": f"{len(found)} files, sha256 {set_hash([one.reference for one in found])}",
+        "format of outputs": ", ".join(sorted(formats[0])),
+        "format of references": ", ".join(sorted(formats[1])),
+        **(protocol or {}),
+    }
+    doubts = (*compression(*formats), *warnings)
+    return ScoreCard(name or outputs.name, stated, tuple(scores), doubts)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    values: list[float]
+    formats: tuple[str, str]
+    """Of output and reference."""
+    reference: str
+    """Fingerprint of its file."""
 
 
 def _score(measure: PairMeasure, values: Tensor) -> Score:
-    mean = values.mean().item()
-    if len(values) < 2 or not math.isfinite(mean):
-        return Score(measure.name, measure.label, mean, measure.higher_is_better)
-    reach = 1.96 * values.std().item() / len(values) ** 0.5
-    return Score(measure.name, measure.label, mean, measure.higher_is_better, mean - reach, mean + reach)
+    found = Score.of(measure.name, measure.label, mean_interval(values), measure.higher_is_better)
+    return replace(found, protocol=measure.protocol)
 
 
-def _measured(output: Path, reference: Path, measures: Sequence[PairMeasure], device: torch.device) -> list[float]:
+def _measured(output: Path, reference: Path, measures: Sequence[PairMeasure], device: torch.device) -> _Measured:
     one, other = (
         torch.from_numpy(read_picture(path).rgb8().copy()).permute(2, 0, 1)[None].to(device).float() / 255
         for path in (output, reference)
@@ -141,6 +171,7 @@ def _measured(output: Path, reference: Path, measures: Sequence[PairMeasure], de
         sizes = [f"{picture.shape[3]}x{picture.shape[2]}" for picture in (one, other)]
         raise UsageError(f"{output}: {sizes[0]} pixels, and its reference {reference.name} has {sizes[1]}")
     try:
-        return [float(measure.measure(one, other)) for measure in measures]
+        values = [float(measure.measure(one, other)) for measure in measures]
     except (AdvtasksError, ValueError) as error:
         raise UsageError(f"{output}: {error}") from None
+    return _Measured(values, (stored_format(output), stored_format(reference)), fingerprint(reference))

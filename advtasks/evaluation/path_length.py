@@ -33,6 +33,7 @@ def perceptual_path_length(
     interpolate: Callable[[Tensor, Tensor, Tensor], Tensor] = spherical,
     kept: float = 0.98,
     seed: int = 0,
+    batch: int = 16,
 ) -> float:
     """Mean of ``d(G(z_t), G(z_{t+ε})) / ε²`` over paths between pairs of latents, t uniform in [0, 1].
 
@@ -41,6 +42,7 @@ def perceptual_path_length(
         first, second: the ends of N paths.
         distance: (N,) of two batches of pictures; a squared distance, as LPIPS and
             :class:`advtasks.evaluation.perceptual_distance.PerceptualDistance` are. The value bears its name.
+        batch: paths at a time; the value does not depend on it.
         kept: the share in the middle that is averaged; the paper drops 1 % at each end.
 
     Raises:
@@ -48,8 +50,11 @@ def perceptual_path_length(
     """
     draws = torch.Generator().manual_seed(seed)
     share = torch.rand(len(first), 1, generator=draws, dtype=first.dtype).to(first.device)
-    ends = (interpolate(first, second, share + shift) for shift in (0.0, epsilon))
-    lengths = distance(*(synthesize(latent) for latent in ends)).double().flatten() / epsilon**2
+    parts = []
+    for one, other, at in zip(first.split(batch), second.split(batch), share.split(batch), strict=True):
+        ends = (interpolate(one, other, at + shift) for shift in (0.0, epsilon))
+        parts.append(distance(*(synthesize(latent) for latent in ends)).double().flatten() / epsilon**2)
+    lengths = torch.cat(parts)
     if not lengths.isfinite().all():
         raise ValueError("a path length is not finite")
     dropped = int(len(lengths) * (1 - kept) / 2)

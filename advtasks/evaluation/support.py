@@ -58,5 +58,13 @@ def nearest_other(samples: Tensor) -> Tensor:
 
 def nearest(samples: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
     """(N,) distances of samples to the nearest of (M, d) others, and (N,) the numbers of those."""
-    parts = [torch.cdist(part, among.double()).min(1) for part in samples.double().split(_ROWS)]
+    distances, numbers = nearest_few(samples, among, 1)
+    return distances[:, 0], numbers[:, 0]
+
+
+def nearest_few(samples: Tensor, among: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(N, count) distances of samples to the nearest of (M, d) others, nearest first, and their numbers; fewer where
+    there are not so many."""
+    others, count = among.double(), min(count, len(among))
+    parts = [torch.cdist(part.double(), others).topk(count, largest=False) for part in samples.split(_ROWS)]
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from advtasks.errors import BundleError, UsageError
 from advtasks.weight_files import read_weights
+
+if TYPE_CHECKING:
+    from advtasks.features.feature_network import FeatureNetwork
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -46,3 +50,20 @@ def weights_hash(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]
+
+
+def recipe_hash(network: FeatureNetwork) -> str:
+    """Of all that decides what :meth:`FeatureNetwork.embedding` gives of a picture: the weights, the mean and deviation
+    that pictures are normalized by, their side, and which features are taken."""
+    digest = hashlib.sha256(weights_hash(network).encode())
+    for part in (preprocessing(network), str(network.side), network.embeds):
+        digest.update(b"\0" + part.encode())
+    return digest.hexdigest()[:12]
+
+
+def preprocessing(network: FeatureNetwork) -> str:
+    """How pictures in [0, 1] are normalized, for protocols."""
+    mean, deviation = (
+        " ".join(f"{value:.6g}" for value in network.get_buffer(name).flatten().tolist()) for name in ("mean", "std")
+    )
+    return f"mean {mean}, deviation {deviation}"

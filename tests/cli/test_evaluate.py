@@ -24,6 +24,12 @@ from advtasks.features import FeatureNetwork
 PHOTOS = Path(__file__).parents[2] / "datasets" / "photos"
 
 
+@pytest.fixture(autouse=True)
+def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MS-SSIM of 50 pairs takes most of the time of small folders."""
+    monkeypatch.setattr("advtasks.evaluation.distributions.PAIRS", 3)
+
+
 @pytest.fixture(scope="module")
 def network() -> FeatureNetwork:
     return components.build("features", "efficientnet-lite0:levels=2")
@@ -170,7 +176,7 @@ def test_folders_are_measured_by_the_command_and_cards_compared(
     assert code == 2
     assert "cannot be compared" in err
     assert "generated pictures: 24 and 20" in err
-    assert "format of generated pictures: png and jpg" in err
+    assert "format of generated pictures: PNG and JPEG" in err
 
 
 def test_what_cannot_be_measured_is_said(advtasks, crops: list[Image.Image], tmp_path: Path) -> None:
@@ -184,7 +190,8 @@ def test_what_cannot_be_measured_is_said(advtasks, crops: list[Image.Image], tmp
         (("evaluate", few, "--data", tmp_path / "none"), 1, "none: no such folder"),
         (("evaluate", "--data", real), 2, "name at least one model or folder"),
         (("evaluate", few, tmp_path / "x.safetensors", "--data", real), 2, "give one kind"),
-        (("compare", tmp_path / "text.json"), 2, "two score cards or more"),
+        (("compare", tmp_path / "text.json"), 1, "text.json: not a score card"),
+        (("compare",), 2, "two score cards or more"),
         (("compare", tmp_path / "text.json", tmp_path / "text.json"), 1, "text.json: not a score card"),
         (("compare", tmp_path / "no.json", tmp_path / "text.json"), 1, "no.json: cannot be read"),
     ):

@@ -9,7 +9,12 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
-from advtasks.evaluation.frechet import FrechetReference, frechet_distance, frechet_infinity
+from advtasks.evaluation.frechet import (
+    frechet_distance,
+    frechet_estimates,
+    frechet_infinity,
+    needed_for_interval,
+)
 from advtasks.evaluation.inception_score import inception_score
 from advtasks.evaluation.kid import gaussian, kernel_distance, polynomial
 from advtasks.evaluation.manifold import manifold
@@ -83,19 +88,30 @@ def test_frechet_distance_of_fewer_samples_than_dimensions() -> None:
 def test_the_bias_goes_with_one_over_n_and_the_extrapolation_takes_it_away() -> None:
     d = 16
     real = exactly(torch.zeros(d).double(), torch.eye(d).double())
-    biases, found = [], []
+    biases, both, found = [], [], []
     for seed in range(30):
-        fake = normal(1200, d, seed=seed)
+        fake, sample = normal(1200, d, seed=seed), normal(800, d, seed=seed + 1000)
         biases.append(frechet_distance(Moments.of(fake), real))
-        found.append(frechet_infinity(fake, FrechetReference(real), seed=seed).value)
-    bias, left = (sum(values) / len(values) for values in (biases, found))
+        estimates = frechet_estimates(fake, sample, seed=seed)
+        both.append(estimates[0].value)
+        found.append(estimates[1].value)
+    bias, of_both, left = (sum(values) / len(values) for values in (biases, both, found))
     assert bias * 1200 == pytest.approx(d + d * (d + 1) / 4, rel=0.1), "of mean and covariance, to first order"
-    assert abs(left) < 0.2 * bias
-    estimate = frechet_infinity(normal(300, d) + 1, FrechetReference(real))
+    assert of_both == pytest.approx(bias * (1 + 1200 / 800), rel=0.15), "a finite real side has a bias of its own"
+    assert abs(left) < 0.2 * of_both
+    estimate = frechet_infinity(normal(300, d) + 1, normal(400, d, seed=1))
     assert estimate.low < estimate.value < estimate.high
     assert estimate.value == pytest.approx(d, rel=0.2)
     with pytest.raises(ValueError, match="too few"):
-        frechet_infinity(normal(9, d), FrechetReference(real))
+        frechet_infinity(normal(9, d), normal(100, d))
+
+
+def test_too_few_samples_for_the_dimensions_have_no_interval() -> None:
+    few = needed_for_interval(16)
+    for count, there in ((few - 1, False), (few, True)):
+        for estimate in frechet_estimates(normal(count, 16), normal(99, 16, seed=1)):
+            assert math.isfinite(estimate.value)
+            assert math.isfinite(estimate.low) == math.isfinite(estimate.high) == there
 
 
 # --- maximum mean discrepancies -------------------------------------------------------------------------------------

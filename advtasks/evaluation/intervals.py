@@ -1,0 +1,41 @@
+"""Values with their confidence intervals, and the intervals of means and shares."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+from torch import Tensor
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with a confidence interval, whose ends are NaN where there is none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+def mean_interval(values: Tensor, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of independent values (N,) with Student's interval, which holds what it says for few of them, too. None
+    for a single value, or where one is not finite."""
+    found, count = values.double(), len(values)
+    mean = found.mean().item()
+    if count < 2 or not math.isfinite(mean):
+        return Estimate(mean)
+    reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * found.std().item() / math.sqrt(count)
+    return Estimate(mean, mean - reach, mean + reach)
+
+
+def share_interval(hits: Tensor, confidence: float = CONFIDENCE) -> Estimate:
+    """The share of independent hits (N,) of type bool with Wilson's (1927) interval, which stays within 0 and 1."""
+    count, share = len(hits), hits.double().mean().item()
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    low = 0.0 if share == 0 else middle - reach  # without rounding
+    return Estimate(share, low, 1.0 if share == 1 else middle + reach)

@@ -1,0 +1,66 @@
+"""``advtasks evaluate`` on models: score cards that `advtasks compare` reads, and several processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, natural
+from PIL import Image
+
+from advtasks.evaluation.cards import load_cards
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(advtasks: Run, photos: Path, tmp_path: Path) -> Path:
+    """A finished tiny run."""
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", "--steps", "2", *TINY)
+    assert code == 0, err
+    return tmp_path / "run"
+
+
+def test_models_get_score_cards_whatever_the_number_of_processes(run: Path, advtasks: Run, tmp_path: Path) -> None:
+    held_out = tmp_path / "held-out"
+    held_out.mkdir()
+    for seed in range(5):
+        Image.fromarray(natural(80, 72, seed + 50)).save(held_out / f"{seed}.png")
+    one, two, other = (tmp_path / f"{name}.json" for name in ("one", "two", "other"))
+    code, out, err = advtasks("evaluate", run, "--data", held_out, "--json", one, "--device", "cpu")
+    assert code == 0, err
+    assert "with the interval of 95 % of the mean: PSNR" in out
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m",
+               "advtasks.cli.main", "evaluate", str(run), "--data", str(held_out), "--json", str(two),
+               "--device", "cpu"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("mean over 5 held out") == 1, "one process prints"
+    card, shared = load_cards(one)[0], load_cards(two)[0]
+    assert card.protocol == shared.protocol
+    for score in card.scores:
+        same = shared.score(score.name)
+        assert same is not None
+        assert same.value == pytest.approx(score.value, rel=1e-5)
+    psnr = card.score("psnr_y")
+    assert psnr is not None
+    values = [row["psnr_y"] for row in json.loads(one.read_text())["pictures"].values()]
+    assert psnr.value == pytest.approx(np.mean(values))
+    assert psnr.low is not None
+    assert psnr.value - psnr.low == pytest.approx(2.776 * np.std(values, ddof=1) / 5**0.5, rel=1e-3), "Student's, of 5"
+    assert psnr.protocol
+    for part in ("data", "formats", "task", "networks", "baseline"):
+        assert part in card.protocol
+    for package in ("advtasks", "torch", "Pillow"):
+        assert package in card.code
+    assert advtasks("compare", one, two)[0] == 0
+    (held_out / "4.png").unlink()
+    assert advtasks("evaluate", run, "--data", held_out, "--json", other, "--device", "cpu")[0] == 0
+    code, _, err = advtasks("compare", one, other)
+    assert code == 2
+    assert "data: 5 pictures" in err

@@ -30,13 +30,14 @@ class LabelError(DataError):
     """A label map that is there, but is none, or of other classes: never passed over as a broken file is."""
 
 
-def read_labels(path: Path) -> NDArray[Any]:
+def read_labels(side: Side) -> NDArray[Any]:
     """Class numbers (H, W): indices of a palette, or grey values.
 
     Raises:
         DataError: unreadable.
         LabelError: not a label map; the message names the file.
     """
+    path = side.path
     with opened(path) as image:
         if (pages := getattr(image, "n_frames", 1)) > 1:
             raise LabelError(f"{path}: {pages} pages or frames; a label map is one")
@@ -47,7 +48,7 @@ def read_labels(path: Path) -> NDArray[Any]:
                 f"Save label maps as PNG from their source; {_WAY_OUT}"
             )
         image.load()
-        values = _values(path, image)
+        values = _values(side, image)
         has_palette = image.mode == "P"
     if values.min(initial=0) < 0:
         raise LabelError(f"{path}: holds the class {values.min()}; numbers of classes begin with 0")
@@ -62,14 +63,16 @@ def read_labels(path: Path) -> NDArray[Any]:
     return values
 
 
-def _values(path: Path, image: Image.Image) -> NDArray[Any]:
+def _values(side: Side, image: Image.Image) -> NDArray[Any]:
     if image.mode in ("L", "P", "1", "I;16", "I"):
-        return np.asarray(image).astype(np.int64)
+        return side.of(np.asarray(image)).astype(np.int64)
     if image.mode in ("RGB", "RGBA"):  # WebP has no grey
-        red, green, blue = np.moveaxis(np.asarray(image)[..., :3], 2, 0)
+        red, green, blue = np.moveaxis(side.of(np.asarray(image))[..., :3], 2, 0)
         if (red == green).all() and (red == blue).all():
             return red.astype(np.int64)
-    raise LabelError(f"{path}: a label map is grey or has a palette; this one is {image.mode} in colour. {_WAY_OUT}")
+    raise LabelError(
+        f"{side.path}: a label map is grey or has a palette; this one is in colour ({image.mode}); {_WAY_OUT}"
+    )
 
 
 def stray_values(numbers: NDArray[Any]) -> list[int]:
@@ -131,9 +134,9 @@ def survey_labels(sides: Sequence[Side], folder: Path, classes: int = 0, ignored
 
 def _numbers(sides: Sequence[Side]) -> set[int]:
     found: set[int] = set()
-    for path in dict.fromkeys(side.path for side in sides):
+    for side in dict.fromkeys(sides):
         try:
-            found |= set(np.unique(read_labels(path)).tolist())
+            found |= set(np.unique(read_labels(side)).tolist())
         except LabelError:
             raise
         except DataError:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from advtasks.errors import DataError
 
@@ -30,6 +30,11 @@ class Side:
 
     path: Path
     half: Literal["left", "right"] | None = None
+
+    def of(self, values: Any) -> Any:
+        """Its part of the values of the file, an array (H, W, ...)."""
+        middle = values.shape[1] // 2
+        return values if self.half is None else values[:, :middle] if self.half == "left" else values[:, middle:]
 
 
 @dataclass(frozen=True)

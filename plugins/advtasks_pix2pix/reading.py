@@ -78,12 +78,9 @@ def read_side(side: Side, pixels: Pixels) -> NDArray[Any]:
         DataError: unreadable, another number of channels, or values that are not finite; the message names the file.
         LabelError: not a label map, or a class that there is none of.
     """
-    values = read_labels(side.path) if pixels.kind == "labels" else _picture(side.path, pixels)
-    if side.half is not None:
-        middle = values.shape[1] // 2
-        values = values[:, :middle] if side.half == "left" else values[:, middle:]
     if pixels.kind != "labels":
-        return np.ascontiguousarray(values)
+        return np.ascontiguousarray(side.of(_picture(side.path, pixels)))
+    values = read_labels(side)
     highest = values.max(initial=0, where=values != pixels.void)
     if pixels.classes and highest >= pixels.classes:
         raise LabelError(

@@ -176,20 +176,16 @@ def test_several_outputs_are_one_batch(advtasks, tmp_path: Path, photos: Path, m
 
 
 def test_dropout_that_stays_on_is_left_out_of_other_programs_files(advtasks, tmp_path: Path) -> None:
-    data, picture = pairs(tmp_path / "data"), tmp_path / "data/trainA/0.png"
-    for levels in (6, 3):
-        generator = f"unet:levels={levels}:width=4:norm=batch:upsample=transposed:dropout=0.5:test_time=paper"
-        small = ("--crop", "64", "--steps", "2", "--generator", generator)
-        code, _, err = advtasks("train", "pix2pix", "--data", data, "--out", tmp_path / f"run{levels}", *TINY, *small)
-        assert code == 0, err
-    two = ("translate", picture, "-o", tmp_path / "out", "--samples", "2", "--model")
-    assert advtasks(*two, tmp_path / "run6")[0] == 0
+    data, run, picture = pairs(tmp_path / "data"), tmp_path / "run", tmp_path / "data/trainA/0.png"
+    generator = "unet:levels=6:width=4:norm=batch:upsample=transposed:dropout=0.5:test_time=paper"
+    small = ("--crop", "64", "--steps", "2", "--generator", generator)
+    code, _, err = advtasks("train", "pix2pix", "--data", data, "--out", run, *TINY, *small)
+    assert code == 0, err
+    code, _, err = advtasks("translate", picture, "-o", tmp_path / "out", "--samples", "2", "--model", run)
+    assert code == 0, err
     one, other = (np.asarray(Image.open(tmp_path / f"out/0_translated-{seed}.png")) for seed in range(2))
     assert not np.array_equal(one, other)
-    code, _, err = advtasks(*two, tmp_path / "run3")
-    assert code == 2, "a U-Net of three levels has no layer of dropout"
-    assert "gives one output for an input" in err
-    code, out, err = advtasks("export", tmp_path / "run6", "--out", tmp_path / "x.onnx")
+    code, out, err = advtasks("export", run, "--out", tmp_path / "x.onnx")
     assert code == 0, err
     assert "dropout is random in use of this model; it is left out" in out
     assert advtasks("translate", picture, "-o", tmp_path / "onnx", "--model", tmp_path / "x.onnx")[0] == 0

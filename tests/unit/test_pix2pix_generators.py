@@ -87,6 +87,20 @@ def test_the_papers_behaviour_is_an_option() -> None:
         torch.testing.assert_close(same(pictures)[:1], same(pictures[:1]), rtol=0, atol=1e-6)
 
 
+def test_dropout_that_stays_on_is_known_by_its_layers() -> None:
+    paper = {"width": 4, "dropout": 0.5, "test_time": "paper"}
+    assert not UNet(levels=5, **paper).is_random, "no level of a small U-Net has dropout"
+    assert not UNet(width=4, levels=6, dropout=0.5).is_random, "only in training"
+    network = UNet(levels=6, **paper).eval()
+    settled = network.deterministic()
+    assert network.is_random
+    assert not settled.is_random
+    assert settled.deterministic() is settled
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(settled(picture), settled(picture))
+
+
 def test_noise_gives_one_input_several_outputs() -> None:
     torch.manual_seed(0)
     network = SMALL["unet"](noise_channels=4).eval()

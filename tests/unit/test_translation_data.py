@@ -97,7 +97,7 @@ def test_a_label_map_as_jpeg_is_refused_with_its_stray_values(tmp_path: Path) ->
     strays = len(np.unique(np.asarray(Image.open(tmp_path / "map.jpg"))))
     assert strays > 2
     assert f"{strays} different ones" in str(told.value)
-    with pytest.raises(DataError, match="a label map is grey or has a palette; this one is RGB"):
+    with pytest.raises(DataError, match="a label map is grey or has a palette; this one is in colour"):
         survey([saved(tmp_path / "colour.png", photo())], "labels", tmp_path)
 
 
@@ -205,6 +205,17 @@ def test_label_maps_that_were_jpeg_or_resized_once_are_known_by_stray_values(tmp
 
 def survey_of(path: Path) -> Pixels:
     return survey([Side(path)], "labels", path.parent, classes=256)
+
+
+def test_a_label_map_may_be_half_of_a_picture(tmp_path: Path) -> None:
+    numbers = np.repeat(np.array([[0, 1, 2, 2]], np.uint8), 32, 0).repeat(10, 1)
+    both = np.hstack((np.repeat(numbers[..., None], 3, axis=2), photo()))
+    left, right = (Side(saved(tmp_path / "a.png", both).path, half) for half in ("left", "right"))
+    pixels = survey([left], "labels", tmp_path)
+    assert pixels.classes == 3
+    assert np.array_equal(read_side(left, pixels), numbers)
+    with pytest.raises(DataError, match=r"a.png: a label map is grey or has a palette; this one is in colour"):
+        survey([right], "labels", tmp_path)
 
 
 def test_numbers_of_label_maps_with_gaps(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ class Evaluate:
     """Of folders: the training pictures, where --data holds others: copies are looked for among them."""
     neighbors: Path | None = None
     """Of folders: also write a picture of the fakes nearest to a training picture, with that picture (JPEG)."""
+    dual_encoder: str = ""
+    """Of folders with captions: also CLIP score and R-precision, by transformers:model=FOLDER of a CLIP. Captions are
+    found as for training; those of --data are taken by name where the folder has none."""
     splits: int = 1
     """Of the inception score; the papers take 1 or 10."""
     seed: int = 0
@@ -52,7 +55,7 @@ class Evaluate:
 
 _TAKES = {
     "models": {"distances"},
-    "folders": {"backbone", "train", "neighbors", "splits", "seed"},
+    "folders": {"backbone", "train", "neighbors", "splits", "seed", "dual-encoder"},
     "folders with --paired": {"paired", "backbone", "border", "distances"},
 }
 """Options beside those that all take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,17 @@ from advtasks.allocator import keep_freed_memory
 from advtasks.cli.evaluate import Evaluate
 from advtasks.cli.evaluate_names import beside, distinct_names
 from advtasks.data.cache import PictureCache
+from advtasks.data.captions import find_captions
 from advtasks.devices import choose_device
 from advtasks.distributed import rank
-from advtasks.errors import UsageError
+from advtasks.errors import DataError, UsageError
+from advtasks.evaluation.captioned import captions_of, with_text_scores
 from advtasks.evaluation.cards import ScoreCard, card_table, check_comparable
 from advtasks.evaluation.copies import Neighbors, neighbors
 from advtasks.evaluation.distributions import distribution_card
 from advtasks.evaluation.folder_features import FolderFeatures, folder_features
 from advtasks.evaluation.paired import pair_measures, paired_card
+from advtasks.features.dual_encoder import DualEncoder
 from advtasks.process_group import from_first, joined
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.training.progress import Console, silent
@@ -75,6 +79,9 @@ def _distributions(options: Evaluate, names: Sequence[str], console: Console) ->
     cache = PictureCache(options.cache, watch=console.watch)
     real = folder_features(options.data, network, cache)
     train = None if options.train is None else folder_features(options.train, network, cache)
+    dual = None
+    if options.dual_encoder:
+        dual = DualEncoder(components.build("features", options.dual_encoder).to(choose_device(options.device)))
     for folder, name in zip(options.models, names, strict=True):
         fake = folder_features(folder, network, cache)
 
@@ -92,9 +99,25 @@ def _distributions(options: Evaluate, names: Sequence[str], console: Console) ->
                 console.say(f"nearest training pictures: {target}")
             return found
 
-        yield from_first(card)
+        found = from_first(card)
+        yield _captioned(found, folder, options, dual, cache) if dual else found
     if rank() == 0:
         cache.prune()
+
+
+def _captioned(
+    card: ScoreCard, folder: Path, options: Evaluate, encoder: DualEncoder, cache: PictureCache
+) -> ScoreCard:
+    fake = folder_features(folder, encoder.network, cache)
+
+    def scored() -> ScoreCard:
+        said = captions_of(fake.paths, folder, options.data)
+        others: list[str] = []
+        with contextlib.suppress(DataError):  # the real pictures need none
+            others = [item.captions[0] for item in find_captions(options.data).items]
+        return with_text_scores(card, fake, said, others, encoder, options.seed)
+
+    return from_first(scored)
 
 
 def _draw_neighbors(target: Path, fake: FolderFeatures, real: FolderFeatures, near: Neighbors) -> None:

@@ -79,11 +79,11 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
     Raises:
         DataError: no file has a partner.
     """
-    known = {_key(path, references): path for path in find_pictures(references).pictures}
+    known = {key(path, references): path for path in find_pictures(references).pictures}
     found, alone = [], []
     for path in find_pictures(outputs).pictures:
-        key = _key(path, outputs)
-        reference = known.get(key) or known.get(_ADDED.sub("", key))
+        name = key(path, outputs)
+        reference = known.get(name) or known.get(_ADDED.sub("", name))
         if reference is None:
             alone.append(path)
         else:
@@ -99,7 +99,8 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
     return found, notes
 
 
-def _key(path: Path, folder: Path) -> str:
+def key(path: Path, folder: Path) -> str:
+    """What files of two folders are matched by."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 

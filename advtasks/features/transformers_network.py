@@ -35,7 +35,7 @@ class TransformersNetwork(FeatureNetwork):
         if not hasattr(config, "num_channels"):
             raise UsageError(f"{model}: a {type(network).__name__} takes no pictures")
         self.network = network
-        self.name = Path(model).name
+        self.name, self.source = Path(model).name, model
         size = settings.get("crop_size") or settings.get("size") or getattr(config, "image_size", 224)
         self.side = int(_side(size))
         self.dual = hasattr(network, "get_image_features")

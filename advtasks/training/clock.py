@@ -68,8 +68,8 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss begins with what the parent process had
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**20
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM"):  # ru_maxrss begins with what the parent process had
+            return int(line.split()[1]) / 2**20
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**30 if sys.platform == "darwin" else used / 2**20

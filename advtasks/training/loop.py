@@ -302,8 +302,8 @@ class Trainer:
     def _load(self, state: dict[str, Any]) -> None:
         networks = self.networks
         self.step, self.seconds, self.seconds_aside = state["step"], state["seconds"], state["seconds_aside"]
-        self.seconds_validating = state["seconds_validating"]
-        self.pace.load(state["seconds_pace"])
+        self.seconds_validating = state.get("seconds_validating", 0.0)  # an older checkpoint has none
+        self.pace.load(state.get("seconds_pace", [0.0, 0.0]))
         self.lengths = list(state["lengths"])
         if networks.sharded:
             load_shards(self.checkpoints.shards(self.step), self._shared())
@@ -317,7 +317,7 @@ class Trainer:
         self.best.load(state["best"])
         self.meters.sums = {name: value.to(networks.device) for name, value in state["meters"]["sums"].items()}
         self.meters.counts = state["meters"]["counts"]
-        self.meters.not_finite = {k: v.to(networks.device) for k, v in state["meters"]["not_finite"].items()}
+        self.meters.not_finite = {k: v.to(networks.device) for k, v in state["meters"].get("not_finite", {}).items()}
         self.guard.monitor.load(state["monitor"])
         self.roll_backs, self.rate_scale = state["roll_backs"], state["rate_scale"]
 

@@ -38,10 +38,9 @@ class Networks:
         generator = task.generator()
         self.sharded = config.shard_generator
         """Whether the generator is shared among the ranks. On one process it is whole, and checkpoints fit both."""
-        if self.sharded:
-            self.generator: nn.Module = generator.to(self.device)  # shares are contiguous
-        else:
-            self.generator = self._placed(generator)
+        # a shared one may not fit on the device, and stays on the CPU until its blocks go there one by one; its shares
+        # are contiguous
+        self.generator: nn.Module = generator if self.sharded else self._placed(generator)
         self.adversaries = adversaries
         if world_size() > 1 and config.sync_batch_norm:
             for network in (self.generator, *(adversary.discriminator for adversary in adversaries.values())):
@@ -50,9 +49,12 @@ class Networks:
             adversary.to(self.device, memory_format=self.critic_layout)  # type: ignore[call-overload]
             adversary.set_precision(self.autocast, scaler(self.device, self.precision))
         self.ema = MovingAverage(self.generator, config.ema_half_life)
-        if self.sharded and world_size() > 1:
-            shard(self.generator)
-            shard(self.ema.network)
+        if self.sharded and world_size() == 1:
+            self.generator.to(self.device)
+            self.ema.network.to(self.device)
+        elif self.sharded:
+            shard(self.generator, self.device)
+            shard(self.ema.network, self.device)
             regularizers = [item for adversary in adversaries.values() for item in adversary.regularizers]
             if any("generator" in item.phases for item in regularizers):  # type: ignore[operator]
                 keep_for_second_derivatives(self.generator)

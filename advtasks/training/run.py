@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from advtasks import components
 from advtasks.atomic import write_bytes, write_text
@@ -63,7 +64,6 @@ def train(
         if not (resume and run.trainer.resume()) and config.initial_weights is not None:
             begin_with(run.trainer.networks, config.initial_weights)
             console.say(f"beginning with the weights of {config.initial_weights}")
-        run.rehearse()
         if not resume and rank() == 0:  # what is refused above leaves no run behind
             run_folder.create(folder, task_name, preset, config, tuned)
         return run.train(resume)
@@ -84,6 +84,8 @@ class _Run:
         self.adversaries = make_adversaries(self.task, config)
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         self.trackers: list[Tracker] = []
+        if config.shard_generator:  # while all is on the CPU: whole, the generator may not fit on the device
+            self._rehearse(self.task.generator())
         self.trainer = Trainer(
             self.task,
             self.config,
@@ -96,9 +98,12 @@ class _Run:
             on_stage_end=self._stage_end,
         )
 
-    def rehearse(self) -> None:
+        if not config.shard_generator:
+            self._rehearse(self.trainer.networks.fresh_generator())
+
+    def _rehearse(self, generator: nn.Module) -> None:
         """Find what does not fit, before anything is written."""
-        rehearse(self.task, self.trainer.networks.fresh_generator(), self.adversaries, self.splits.train)
+        rehearse(self.task, generator, self.adversaries, self.splits.train)
 
     def train(self, resume: bool) -> Path:
         self._open_trackers()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -26,6 +27,7 @@ from advtasks.process_group import FirstRankFailed, from_first
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop")
 """Those whose steps on shares were compared with steps on the whole."""
+_LISTS = (nn.Sequential, nn.ModuleList)
 
 
 def check_shardable(generator: nn.Module, config: RunConfig) -> None:
@@ -45,16 +47,39 @@ def check_shardable(generator: nn.Module, config: RunConfig) -> None:
         raise UsageError("--shard-generator: a generator with spectral norm cannot run in pieces; use --accumulate 1")
 
 
-def shard(network: nn.Module) -> None:
-    """Share a network's parameters among the ranks, in place. They are contiguous, equal on all ranks, and no optimiser
-    knows them yet."""
+def shard(network: nn.Module, device: torch.device) -> None:
+    """Share a network's parameters among the ranks, in place. They are on the CPU, contiguous, equal on all ranks, and
+    no optimiser knows them yet. Block after block goes to the device, where only shares stay."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh(next(network.parameters()).device.type, (world_size(),))
+    mesh = init_device_mesh(device.type, (world_size(),))
     # explicitly True: torch's default keeps the root whole after a pass without gradient, and an optimiser's step would
     # then leave that copy behind
-    fully_shard(network, mesh=mesh, reshard_after_forward=True)
+    for block in (*blocks(network), network):
+        fully_shard(block, mesh=mesh, reshard_after_forward=True)
+
+
+def blocks(network: nn.Module) -> list[nn.Module]:
+    """What is gathered at a time: the members of the lists of layers that a network has, or is. Not those of its parts,
+    which may reach into them; and none where two have a parameter in common, which must be gathered together."""
+    lists = [part for part in (network, *network.children()) if isinstance(part, _LISTS)]
+    found = list(dict.fromkeys(block for part in lists for block in _members(part)))
+    parameters = [id(parameter) for block in found for parameter in block.parameters()]
+    return found if len(parameters) == len(set(parameters)) else []
+
+
+def _members(part: nn.Module) -> Iterator[nn.Module]:
+    for child in part.children():
+        if isinstance(child, _LISTS):
+            yield from _members(child)
+        elif next(child.parameters(), None) is not None and not isinstance(child, nn.ModuleDict):  # is never called
+            yield child
+
+
+def _shared(network: nn.Module) -> list[Any]:
+    """The network and its blocks: what torch does to one of them it does not do to those within."""
+    return [module for module in network.modules() if is_sharded(module)]
 
 
 def is_sharded(network: nn.Module) -> bool:
@@ -73,8 +98,8 @@ def keep_for_second_derivatives(network: nn.Module) -> None:
 
 def reshard(network: nn.Module) -> None:
     """After every backward pass, before the optimiser's step. Does nothing to what is shared already."""
-    if is_sharded(network):
-        network.reshard()  # type: ignore[operator]
+    for module in _shared(network):
+        module.reshard()
 
 
 @contextlib.contextmanager
@@ -84,11 +109,12 @@ def whole(network: nn.Module) -> Iterator[None]:
         yield
         return
     network.set_reshard_after_forward(False)  # type: ignore[operator]
-    network.unshard()  # type: ignore[operator]
+    for module in _shared(network):
+        module.unshard()
     try:
         yield
     finally:
-        network.reshard()  # type: ignore[operator]
+        reshard(network)
         network.set_reshard_after_forward(True)  # type: ignore[operator]
 
 

@@ -204,6 +204,36 @@ def test_an_error_of_one_rank_ends_all_with_its_cause(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
+def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, tiny: tuple[str, ...]) -> None:
+    """Its head is whole, so it is found when a rank draws it; another one takes its place."""
+    whole = (photos / "picture-3.png").read_bytes()
+    (photos / "picture-3.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "held-out").mkdir()
+    (tmp_path / "held-out" / "a.png").write_bytes(whole)
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", "sr", "--data", str(photos), "--out",
+               str(tmp_path / "run"), "--validation", str(tmp_path / "held-out"), "--devices", "2", "--cache-gib", "0",
+               "--steps", "4", *tiny]  # fmt: skip
+    err = finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    assert re.search(r"skipped  .*picture-3\.png", err), err
+    assert (tmp_path / "run" / "bundle.safetensors").exists()
+
+
+def test_the_balance_of_began_outlives_a_kill(tmp_path: Path) -> None:
+    flags = ("--steps", "120", "--adversary.loss", "began:rate=0.1", "--adversary.discriminator", "mlp-autoencoder",
+             "--adversary.regularizers", "")  # fmt: skip
+    process = start(tmp_path / "killed", *flags, devices=1)
+    wait_for_checkpoint(tmp_path / "killed", process, 8)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
+    assert "going on at step" in resumed(tmp_path / "killed")
+    finished(start(tmp_path / "whole", *flags, devices=1))
+    killed, whole = state(tmp_path / "killed"), state(tmp_path / "whole")
+    (balance,) = (value for name, value in whole["adversaries"]["points"].items() if name.endswith("loss.k"))
+    assert balance > 0, "k has moved"
+    same(killed, whole)
+
+
 def test_two_processes_equal_one_and_resume_on_any_number(tmp_path: Path, advtasks: Run) -> None:
     flags = ("--steps", "24", "--optimizer", "sgd", "--adversary.optimizer", "sgd", *STATEFUL)
     finished(start(tmp_path / "two", *flags))

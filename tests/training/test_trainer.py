@@ -301,6 +301,23 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> N
         Checkpoints(folder).latest(said.append)
 
 
+def test_a_checkpoint_from_before_times_were_kept_is_resumed(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole")
+    whole.train()
+    first = trainer(tmp_path / "parts")
+    stop_at(first, 7, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    state = first.checkpoints.latest(print)
+    assert state is not None
+    del state["seconds_validating"], state["seconds_pace"], state["meters"]["not_finite"]
+    first.checkpoints.save(state["step"], state)
+    second = trainer(tmp_path / "parts")
+    assert second.resume()
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+
+
 def test_a_kill_within_the_first_checkpoint_starts_from_the_beginning(tmp_path: Path) -> None:
     (tmp_path / "step-00000002.pt").write_bytes(b"renamed, but its .json was not written any more")
     said: list[str] = []

@@ -204,10 +204,12 @@ def teach(encoder: CharacterEncoder, items: Sequence[Loaded], cache: PictureCach
         identities = torch.tensor([numbers[item.content] for item in items])
         watch = functools.partial(cache.watch, "teaching the encoder")
         encoder.learn([item.captions for item in items], features, identities, watch)
-        return torch.nn.utils.parameters_to_vector(encoder.reader.parameters()).numpy()
+        return torch.cat([weight.reshape(-1) for weight in weights]).numpy()
 
-    vector = cache.array(content.hexdigest(), f"reader-{encoder.name}", learn)
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(vector.copy()), encoder.reader.parameters())
+    weights = list(encoder.reader.state_dict().values())  # they share their memory with the reader
+    vector = torch.from_numpy(cache.array(content.hexdigest(), f"reader-{encoder.name}", learn).copy())
+    for weight, values in zip(weights, vector.split([weight.numel() for weight in weights]), strict=True):
+        weight.copy_(values.view_as(weight))
 
 
 def states(items: Sequence[Loaded], encoder: TextEncoder, count: int, cache: PictureCache) -> list[Tensor]:

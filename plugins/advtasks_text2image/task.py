@@ -159,7 +159,8 @@ class TextToImage(Task):
         draws = torch.Generator().manual_seed(0)
         noise = torch.randn(len(embeddings), self.options.latent, generator=draws)
         place = next(generator.parameters())
-        given = [noise, embeddings, *([self.encoder.states(captions, self.options.words)] if self.attends else [])]
+        attends = _plain(generator).attends
+        given = [noise, embeddings, *([self.encoder.states(captions, self.options.words)] if attends else [])]
         parts = zip(*(rows.to(place.device).split(64) for rows in given), strict=True)
         found = torch.cat([generator(*part).float() for part in parts])
         return (found.clamp(0, 1) * 255).round().cpu() / 255

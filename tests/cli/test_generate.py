@@ -80,6 +80,35 @@ def test_resuming_gives_the_same_bundle(advtasks: Run, captioned: Path, tmp_path
     assert (tmp_path / "half" / "bundle.safetensors").read_bytes() == whole
 
 
+def test_an_encoder_that_learns_travels_with_the_model(advtasks: Run, captioned: Path, tmp_path: Path) -> None:
+    """Resume, generate and evaluate need nothing but the bundle; the words are attended to."""
+    flags = (*TINY, "--generator", "df:width=4:hidden=8:attention=8", "--encoder", "characters:width=16:steps=5",
+             "--words", "4", "--caption-dropout", "0.2", "--steps", "4")  # fmt: skip
+    run, cache = tmp_path / "run", tmp_path / "cache"
+    code, _, err = advtasks("train", "text2image", "--data", captioned, "--out", run, "--cache", cache, *flags)
+    assert code == 0, err
+    whole = (run / "bundle.safetensors").read_bytes()
+    assert read_manifest(run / "bundle.safetensors").task_options["encoder_hash"] == "", "it is in the bundle"
+    for path in [*(run / "checkpoints").glob("step-*4*"), run / "bundle.safetensors"]:
+        path.unlink()
+    shutil.rmtree(cache)
+    code, _, err = advtasks("train", "--resume", run)
+    assert code == 0, err
+    assert (run / "bundle.safetensors").read_bytes() == whole, "it learns the same again"
+    shutil.rmtree(cache)
+    arguments = ("--model", run / "bundle.safetensors", "--device", "cpu")
+    code, _, err = advtasks("generate", "a red box", "--seeds", "0-1", "-o", tmp_path / "out", *arguments)
+    assert code == 0, err
+    code, _, err = advtasks("generate", "a red box", "a blue box", "-o", tmp_path / "way", "--between", 3, *arguments)
+    assert code == 0, err
+    code, out, err = advtasks("evaluate", run, "--data", captioned, "--device", "cpu", "--cache", tmp_path / "other")
+    assert code == 0, err
+    assert "R-precision" in out
+    code, _, err = advtasks("train", "text2image", "--data", captioned, "--out", tmp_path / "next", *flags,
+                            "--initial-weights", run)  # fmt: skip
+    assert (code, "learns from each data set anew" in err) == (2, True), err
+
+
 def test_pictures_of_texts(advtasks: Run, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("generate", "a red box", "Ein Haus: 犬!", "-o", out, "--model", model, "--device", "cpu")

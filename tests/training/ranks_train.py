@@ -57,6 +57,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
             yield task, "hinge", "", name
     yield "sr", "batch-norm", "", ""
     yield "text2image", "augmentation", "", ""
+    yield "text2image", "attention", "", ""
 
 
 def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple[RunConfig, Task, Splits]:
@@ -120,13 +121,14 @@ def captioned(loss: str, adversary: AdversaryConfig) -> tuple[RunConfig, Task, S
         adversary,
         discriminator=critic,
         learning_rate=0.05,
-        loss="hinge" if loss == "augmentation" else loss,
+        loss="hinge" if loss in ("augmentation", "attention") else loss,
         conditioning="none" if "autoencoder" in critic else "concat",
     )
     weights = {"conditioning-kl": 1.0} if loss == "augmentation" else {}
     config = dataclasses.replace(
         TEXT,
-        generator="df:width=4:hidden=8" if loss != "augmentation" else "df:width=4:hidden=8:augment=6",
+        generator="df:width=4:hidden=8" + {"augmentation": ":augment=6", "attention": ":attention=8"}.get(loss, ""),
+        words=4,
         size=16,
         latent=6,
         encoder="hash:width=8",
@@ -143,7 +145,8 @@ def captioned(loss: str, adversary: AdversaryConfig) -> tuple[RunConfig, Task, S
         for i, caption in enumerate(captions)
     ]
     embeddings = [task.encoder.encode([caption]).sentences for caption in captions]
-    return config, task, Splits(CaptionedPictures(items, embeddings, flip=True), [])
+    words = [task.encoder.states([caption], 4) for caption in captions] if loss == "attention" else None
+    return config, task, Splits(CaptionedPictures(items, embeddings, flip=True, words=words), [])
 
 
 def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from advtasks_text2image.critic import TextDiscriminator
 from advtasks_text2image.data import CaptionedPictures, Loaded, fitted
-from advtasks_text2image.encoders import HashEncoder
+from advtasks_text2image.encoders import CharacterEncoder, HashEncoder
 from advtasks_text2image.generators import (
     DCGAN,
     ConditioningAugmentation,
     DeepFusion,
     TextGenerator,
+    WordAttention,
     standard_normal_divergence,
 )
 from advtasks_text2image.sheet import sheet
@@ -255,9 +256,78 @@ def test_text_models_of_transformers(kind: str, tmp_path: Path) -> None:
     assert found.cut == [0, 0, 1], "six words and the end are one more than six"
     torch.testing.assert_close(found.sentences.norm(dim=1), torch.full((3,), 4.0))
     torch.testing.assert_close(encoder.encode(texts[1:2]).sentences, found.sentences[1:2], rtol=1e-4, atol=1e-5)
+    states = encoder.states(texts, 4)
+    assert states.shape == (3, 4, 16)
+    assert (states != 0).any(2).sum(1).tolist() == [4, 2, 4]
+    torch.testing.assert_close(encoder.states(texts[1:2], 4), states[1:2], rtol=1e-4, atol=1e-4)
     assert encoder.fingerprint == components.build("text_encoders", f"transformers:model={tmp_path}").fingerprint
     with pytest.raises(UsageError, match="transformers cannot load it"):
         components.build("text_encoders", f"transformers:model={tmp_path / 'none'}")
+
+
+@pytest.mark.parametrize("name", ["hash", "wordllama", "characters:width=16"])
+def test_states_are_those_of_the_tokens(name: str) -> None:
+    encoder = components.build("text_encoders", name)
+    texts = ["a red apple", "red", "", "one two three four five six seven eight nine ten " * 3]
+    found = encoder.states(texts, 6)
+    assert found.shape == (4, 6, encoder.state_width)
+    lengths = found.norm(dim=2)
+    there = lengths > 0
+    torch.testing.assert_close(lengths[there], torch.full_like(lengths[there], encoder.state_width**0.5))
+    assert there.sum(1).tolist()[2:] == [0, 6], "no word, and no more than six"
+    assert 1 <= there[1].sum() < there[0].sum() < 6
+    torch.testing.assert_close(encoder.states(texts[:1], 6), found[:1])
+    torch.testing.assert_close(encoder.states(texts[:1], 9)[:, :6], found[:1])
+
+
+def test_places_listen_to_words_in_any_order_and_to_none() -> None:
+    attention = WordAttention(4, E)
+    x, words = normal(2, 4, 3, 5), normal(2, 6, E)
+    words[:, 4:] = 0
+    torch.testing.assert_close(attention(x, words), x, msg="γ is 0 before training")
+    attention.gain.data.fill_(0.5)
+    found = attention(x, words)
+    torch.testing.assert_close(attention(x, words[:, torch.tensor([2, 5, 0, 3, 1, 4])]), found)
+    torch.testing.assert_close(attention(x, words[:, :4]), found, msg="what is no word is not heard")
+    torch.testing.assert_close(attention(x, torch.zeros(2, 6, E)), x, msg="silence says nothing")
+    query = attention.query(x).flatten(2).transpose(1, 2)
+    logits = torch.cat((query @ attention.key(words[:, :4]).transpose(1, 2), torch.zeros(2, 15, 1)), 2) / 64**0.5
+    heard = logits.softmax(2)[..., :4] @ attention.value(words[:, :4])
+    torch.testing.assert_close(found, x + 0.5 * heard.transpose(1, 2).reshape(x.shape))
+    generator = DeepFusion(E, Z, 16, width=4, attention=8, states=E, gain=1.0)
+    assert generator.attention is not None
+    generator.attention.gain.data.fill_(1.0)
+    noise, text = normal(2, Z), normal(2, E)
+    assert not torch.allclose(generator(noise, text, words), generator(noise, text, words.flip(0)))
+    with pytest.raises(UsageError, match=r"one of \[8, 16\], got 4"):
+        DeepFusion(E, Z, 16, attention=4)
+    with pytest.raises(ValueError, match="needs their states"):
+        generator(noise, text)
+
+
+def test_the_character_encoder_learns_which_captions_belong_to_which_pictures() -> None:
+    """Captions whose words say a picture's features, spelt in ways that no word list knows."""
+    kinds, draws = ["zorb", "quax", "mifle", "трум"], torch.Generator().manual_seed(0)
+    captions = [(f"a {kinds[n % 4]} no {n}", f"{kinds[n % 4].upper()}!") for n in range(64)]
+    features = torch.eye(4)[torch.arange(64) % 4].repeat(1, 3) + 0.1 * torch.randn(64, 12, generator=draws)
+    before = torch.get_rng_state()
+    encoder = CharacterEncoder(width=16, steps=40)
+    untrained = encoder.fingerprint
+    encoder.learn(captions, features, torch.arange(64))
+    assert torch.equal(torch.get_rng_state(), before), "nobody else's draws move"
+    assert encoder.fingerprint != untrained
+    again = CharacterEncoder(width=16, steps=40)
+    again.learn(captions, features, torch.arange(64))
+    assert again.fingerprint == encoder.fingerprint
+    new = encoder.encode([f"the {kind}, number {n}" for kind in kinds for n in (70, 81)]).sentences / 4
+    cosine = new @ new.T
+    same = torch.eye(4, dtype=torch.bool).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    assert cosine[same].min() > cosine[~same].max() + 0.3
+    long = encoder.encode(["x" * 200, "x"])
+    assert long.cut == [40, 0]
+    torch.testing.assert_close(encoder.encode(["x"]).sentences, long.sentences[1:])
+    with pytest.raises(UsageError, match="at least 8"):
+        CharacterEncoder(width=2)
 
 
 # --- data ------------------------------------------------------------------------------------------------------------

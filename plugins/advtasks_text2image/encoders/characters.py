@@ -14,7 +14,9 @@ from advtasks.regularizers import contrastive_loss
 from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder, padded, scaled
 
 LENGTH = 160
-"""Bytes of UTF-8 of a text; more are cut. Every text is padded to it, so it does not matter what stands beside it."""
+"""Bytes of UTF-8 of a text; more are cut."""
+_POOLED = 8
+"""Bytes a state."""
 _BATCH = 64
 
 
@@ -30,23 +32,23 @@ class CharacterReader(nn.Module):
     def __init__(self, width: int, inner: int = 128) -> None:
         super().__init__()
         self.letters = nn.Embedding(256, inner // 2, padding_idx=0)
-        sizes = ((inner // 2, inner, 4, 2), (inner, inner, 4, 2), (inner, inner, 3, 2))
-        self.convolutions = nn.ModuleList(nn.Conv1d(i, o, kernel, padding="same") for i, o, kernel, _ in sizes)
-        self.pools = [pool for *_, pool in sizes]
+        sizes = ((inner // 2, inner, 5), (inner, inner, 5), (inner, inner, 3))
+        self.convolutions = nn.ModuleList(nn.Conv1d(i, o, kernel, padding=kernel // 2) for i, o, kernel in sizes)
         self.recurrent = nn.GRU(inner, inner, batch_first=True)
         self.last = nn.Linear(inner, width)
+        self.register_buffer("mean", torch.zeros(width))
 
     def forward(self, letters: Tensor) -> tuple[Tensor, Tensor]:
-        """Bytes (N, LENGTH), 0 behind the end, to embeddings (N, width) and the states before the mean (N, T, width),
-        0 behind the end."""
+        """Bytes (N, L), 0 behind the end, to embeddings (N, width) and the states before the mean (N, L / 8, width), 0
+        behind the end; how far the zeros go on does not matter."""
         x = self.letters(letters).transpose(1, 2)
         there = (letters > 0)[:, None].to(x)
-        for convolution, pool in zip(self.convolutions, self.pools, strict=True):
-            x = max_pool1d(leaky_relu(convolution(x), 0.2) * there, pool)
-            there = max_pool1d(there, pool)
+        for convolution in self.convolutions:
+            x = max_pool1d(leaky_relu(convolution(x), 0.2) * there, 2)
+            there = max_pool1d(there, 2)
         states, _ = self.recurrent(x.transpose(1, 2))
         there = there.transpose(1, 2)
-        states = self.last(states) * there
+        states = (self.last(states) - self.get_buffer("mean")) * there
         return states.sum(1) / there.sum(1).clamp_min(1), states
 
 
@@ -123,12 +125,20 @@ class CharacterEncoder(TextEncoder):
                 optimizer.step()
                 watch(step + 1, self.steps)
         self.reader.requires_grad_(False).eval()
+        with torch.no_grad():  # what all texts share says nothing, and would make all of them alike
+            texts = [text for several in captions for text in several]
+            means = [
+                self.reader(self._read(texts[start : start + _BATCH])[0])[0].sum(0)
+                for start in range(0, len(texts), _BATCH)
+            ]
+            self.reader.get_buffer("mean").copy_(torch.stack(means).sum(0) / len(texts))
 
     @staticmethod
     def _read(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
-        """Bytes (N, LENGTH), and how many of each text are beyond them."""
+        """Bytes (N, L), and how many of each text are beyond them."""
         raw = [text.casefold().strip().encode() for text in texts]
-        found = torch.zeros(len(raw), LENGTH, dtype=torch.long)
+        longest = min(max(map(len, raw)), LENGTH)
+        found = torch.zeros(len(raw), max(-(-longest // _POOLED), 1) * _POOLED, dtype=torch.long)
         for row, letters in enumerate(raw):
             kept = letters[:LENGTH]
             found[row, : len(kept)] = torch.tensor(list(kept), dtype=torch.long)

@@ -10,8 +10,9 @@ from advtasks.config import AdversaryConfig, StageConfig
 from advtasks_text2image.config import TextConfig
 
 QUICK = TextConfig(
-    generator="df:width=16",
-    batch=24,
+    generator="df:width=16:gain=1",
+    size=32,
+    batch=32,
     betas=(0.0, 0.9),
     ema_half_life=2000.0,
     log_every=50,
@@ -19,15 +20,17 @@ QUICK = TextConfig(
     checkpoint_every=500,
     stages=(StageConfig(name="adversarial", steps=1200, weights={}, adversary=True, learning_rate=4e-4),),
     adversary=AdversaryConfig(
-        discriminator="text:width=16",
-        loss="hinge",
-        regularizers=("matching-aware", "ma-gp:interval=4"),
-        augments=("diffaugment",),
+        discriminator="text:width=16:blocks=3:gain=1:compressed=64",
+        loss="relativistic-paired",
+        regularizers=("matching-aware", "contrastive:weight=0.5", "r1:gamma=0.1:interval=16"),
+        augments=("diffaugment:policy=translation",),
         learning_rate=8e-4,
         betas=(0.0, 0.9),
     ),
 )
-"""Minutes on two cores: DF-GAN at half its width, MA-GP at every fourth step."""
+"""Minutes on two cores: DF-GAN's networks at half their width and 32 pixels. At this length the pictures follow the text
+sooner with a contrastive term and a relativistic loss than with DF-GAN's own objective, and colours are left alone, since
+captions name them."""
 
 DF = TextConfig(
     generator="df",

@@ -1,11 +1,13 @@
-"""What the recipes of text-conditioned synthesis are worth at equal time, on captions held out by combination.
+"""What the recipes of text-conditioned synthesis are worth, on captions held out by combination.
 
-    python benchmarks/text2image_quality.py --data DIR [--minutes 10] [--seeds 2] [--json benchmarks/results/FILE.json]
+    python benchmarks/text2image_quality.py --data DIR [--images 40000] [--seeds 2] [--json benchmarks/results/FILE.json]
+
+``datasets/make_emoji.py --no-skin-tones`` makes the data that it is meant for.
 
 Protocol: the captioned pictures of DIR; a tenth of the pictures are held out whose captions, word by word, are known
 from training, so that only their combination is new (where there are too few of those, by content). Every recipe
-trains with the same networks' size, encoder and number of minutes, measured from its first step by the trainer's own
-clock. One picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2,
+trains at the same size and width, with the same encoder, on equally many real pictures seen in batches of 32; the
+seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be compared. One picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2,
 pooled, at 128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures;
 R-precision by a ridge probe fitted on the real training pairs, beside the real held-out pictures (ceiling), chance (1
 %) and the same pictures with captions shuffled (control); diversity as MS-SSIM of pairs of pictures of one caption,
@@ -46,20 +48,30 @@ from advtasks.evaluation.support import nearest
 from advtasks.evaluation.text_scores import RidgeProbe, r_precision
 from advtasks.losses import multi_scale_ssim
 
-COMMON = ("--batch", "24", "--log-every", "50")
+BATCH = 32
+COMMON = ("--batch", str(BATCH), "--log-every", "50")
+CRITIC = "text:width=16:blocks={blocks}"
+"""Halved until 4x4 are left, whatever the size."""
+OWN = ("--generator", "df:width=16", "--adversary.discriminator", CRITIC)
+SHORT = ("--generator", "df:width=16:gain=1", "--adversary.discriminator", CRITIC + ":gain=1")
+REED = ("--generator", "dcgan:width=32", "--adversary.discriminator", CRITIC + ":compressed=128")
 RECIPES: dict[str, tuple[str, ...]] = {
-    "GAN-CLS": ("gan-cls", "--generator", "dcgan:width=32", "--adversary.discriminator",
-    "text:width=16:compressed=128"), "GAN-INT-CLS": (
-        "gan-int-cls", "--generator", "dcgan:width=32", "--adversary.discriminator", "text:width=16:compressed=128",
+    "GAN-CLS": ("gan-cls", *REED),
+    "GAN-INT-CLS": ("gan-int-cls", *REED),
+    "DF without MA-GP": ("df", *OWN, "--adversary.regularizers", "matching-aware"),
+    "DF + MA-GP": ("df", *OWN),
+    "DF + MA-GP, gain 1, rates of quick": (
+        "df", *SHORT, "--stages.0.learning-rate", "4e-4", "--adversary.learning-rate", "8e-4",
     ),
-    "DF without MA-GP": ("df", "--generator", "df:width=16", "--adversary.discriminator", "text:width=16",
-                         "--adversary.regularizers", "matching-aware"),
-    "DF + MA-GP": ("df", "--generator", "df:width=16", "--adversary.discriminator", "text:width=16"),
     "DF + projected critic": (
-        "df", "--generator", "df:width=16", "--adversary.discriminator", "projected:width=16",
-        "--adversary.regularizers", "matching-aware",
+        "df", "--generator", "df:width=16:gain=1", "--adversary.discriminator", "projected:width=16",
+        "--adversary.regularizers", "matching-aware", "--stages.0.learning-rate", "4e-4",
     ),
-    "quick": ("quick",),
+    "quick": ("quick", "--adversary.discriminator", CRITIC + ":gain=1:compressed=64"),
+    "quick without its contrastive term": (
+        "quick", "--adversary.discriminator", CRITIC + ":gain=1:compressed=64",
+        "--adversary.regularizers", "matching-aware,r1:gamma=0.1:interval=16",
+    ),
 }  # fmt: skip
 REAL = "real pictures (ceiling)"
 
@@ -107,32 +119,22 @@ def split(data: Path, place: Path) -> tuple[Path, Path]:
     return folders
 
 
-def train(data: Path, held: Path, out: Path, minutes: float, seed: int, preset: str, *flags: str) -> float:
-    """A run of so many minutes; gives the images that it saw. Its length is found by a short run before."""
-
-    def run(steps: int, place: Path) -> dict[str, Any]:
-        command = [sys.executable, "-m", "advtasks.cli.main", "train", f"text2image:{preset}", "--data", str(data),
-                   "--validation", str(held), "--out", str(place), "--seed", str(seed), "--steps", str(steps),
-                   "--validate-every", "1000000", "--checkpoint-every", "1000000", *COMMON, *flags]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
-        results: dict[str, Any] = json.loads((place / "results.json").read_text())
-        return results
-
-    probe = run(60, out.with_name(out.name + "-probe"))
-    seconds = probe["stages"][-1]["seconds"] / 60
-    shutil.rmtree(out.with_name(out.name + "-probe"))
-    steps = max(int(60 * minutes / seconds), 100)
-    run(steps, out)
-    return float(steps * int(COMMON[1]))
+def train(data: Path, held: Path, out: Path, images: int, seed: int, preset: str, *flags: str) -> float:
+    """A run on so many images; gives its seconds."""
+    command = [sys.executable, "-m", "advtasks.cli.main", "train", f"text2image:{preset}", "--data", str(data),
+               "--validation", str(held), "--out", str(out), "--seed", str(seed), "--steps", str(images // BATCH),
+               "--validate-every", "1000000", "--checkpoint-every", "1000000", *COMMON, *flags]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    return float(json.loads((out / "results.json").read_text())["stages"][-1]["seconds"])
 
 
 class Judge:
     """All measures of a bundle."""
 
-    def __init__(self, train_folder: Path, held: Path, cache: PictureCache, encoder: str) -> None:
-        config = TextConfig(encoder=encoder)
+    def __init__(self, train_folder: Path, held: Path, cache: PictureCache, encoder: str, size: int) -> None:
+        config = TextConfig(encoder=encoder, size=size)
         notes: list[str] = []
         self.train, self.held = (
             load(find_captions(folder).items, config, cache, notes) for folder in (train_folder, held)
@@ -175,7 +177,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training for each recipe")
+    parser.add_argument("--images", type=int, default=40_000, help="real pictures seen by each recipe")
+    parser.add_argument("--size", type=int, default=32, help="side of the pictures")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of recipes")
     parser.add_argument("--encoder", default="wordllama")
@@ -183,13 +186,13 @@ def main() -> None:
     options = parser.parse_args()
     recorded: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
-        "minutes": options.minutes, "encoder": options.encoder,
+        "images": options.images, "size": options.size, "encoder": options.encoder,
         "protocol": " ".join((__doc__ or "").split("Protocol: ")[1].split()),
     }  # fmt: skip
     rows: dict[str, list[dict[str, float]]] = {}
     if options.json and options.json.is_file():
         known = json.loads(options.json.read_text())
-        if any(known[key] != recorded[key] for key in ("minutes", "encoder")):
+        if any(known[key] != recorded[key] for key in ("images", "size", "encoder")):
             raise SystemExit(f"{options.json} holds results of other options: give another file")
         rows = known["recipes"]
 
@@ -202,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = options.keep or Path(temporary)
         folders = split(options.data, place / "data")
-        judge = Judge(*folders, PictureCache(place / "cache"), options.encoder)
+        judge = Judge(*folders, PictureCache(place / "cache"), options.encoder, options.size)
         rows.pop(REAL, None)
         note(REAL, judge(pixels_of(judge.held), None))
         for seed in range(options.seeds):
@@ -210,9 +213,11 @@ def main() -> None:
                 if (options.only and name not in options.only) or len(rows.get(name, ())) > seed:
                     continue
                 out = place / f"recipe{number}-seed{seed}"
-                flags += ["--encoder", options.encoder]
-                images = train(*folders, out, options.minutes, seed, preset, *flags)
-                note(name, {"images": images, **judge.of(out / "bundle.safetensors")})
+                blocks = options.size.bit_length() - 3
+                flags = [flag.format(blocks=blocks) for flag in flags]
+                flags += ["--encoder", options.encoder, "--size", str(options.size)]
+                seconds = train(*folders, out, options.images, seed, preset, *flags)
+                note(name, {"seconds": seconds, **judge.of(out / "bundle.safetensors")})
     names = list(dict.fromkeys(key for values in rows.values() for row in values for key in row))
     print("\n| recipe | " + " | ".join(names) + " |\n| --- |" + " --- |" * len(names))
     for recipe, values in rows.items():

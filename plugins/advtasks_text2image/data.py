@@ -24,6 +24,7 @@ from advtasks.data.loader import Position
 from advtasks.errors import DataError
 from advtasks.features import FeatureNetwork
 from advtasks.pictures.decode import read_picture
+from advtasks.regularizers import surely_wrong
 from advtasks.task import Batch, Splits
 from advtasks_text2image.config import TextConfig
 from advtasks_text2image.encoders import CharacterEncoder, TextEncoder
@@ -110,7 +111,7 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
         attends: the generator wants the states of the words, too.
 
     Raises:
-        DataError: nothing to train on.
+        DataError: nothing to train on, or captions that all say the same.
     """
     assert config.data is not None, "the run checks that --data was given"
     found, notes = find(config.data, config)
@@ -133,6 +134,12 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
     if isinstance(encoder, CharacterEncoder):
         teach(encoder, train, cache)
     embeddings = embed(train, encoder, cache, notes)
+    every = torch.cat(embeddings)
+    if not surely_wrong(every[:1], every, None, None).any():
+        raise DataError(
+            f"{config.data}: all captions are nearly the same to {encoder.name}, so nothing can be learnt from them: "
+            "give captions that tell pictures apart, or another --encoder"
+        )
     words = states(train, encoder, config.words, cache) if attends else None
     contents = [item.content + repr(item.captions) for item in train]
     recipe = f"{config.size} {encoder.fingerprint}" + f" {config.words} words" * attends

@@ -10,6 +10,7 @@ from advtasks.evaluation.kid import kernel_distance
 from advtasks.evaluation.support import nearest
 from advtasks.evaluation.text_scores import RidgeProbe, r_precision
 from advtasks.features import FeatureNetwork
+from advtasks.regularizers import surely_wrong
 from advtasks.task import Metric
 from advtasks_text2image.data import SIDE, Loaded, pixels_of, pooled_features
 from advtasks_text2image.encoders import TextEncoder
@@ -46,8 +47,8 @@ class Measure(nn.Module):
                 "r_precision",
                 f"R-precision (probe on {of})",
                 True,
-                f"share of pictures whose caption is first among {CANDIDATES} by a ridge regression from {of} to the "
-                "text encoder's embeddings, fitted on the training pairs; chance 1 %",
+                f"share of pictures whose caption is first among {CANDIDATES} (chance 1 %; fewer where captions are "
+                f"few) by a ridge regression from {of} to the text encoder's embeddings, fitted on the training pairs",
             ),
         )
 
@@ -71,11 +72,11 @@ class Measure(nn.Module):
         found, wanted = self.features(pictures), self.features(real)
         spread = torch.linspace(0, len(self._features) - 1, len(found)).long()
         compared = self._features[spread] if is_real else found
-        seen = self._probe(found)
-        return {
-            "kernel": kernel_distance(compared, wanted).value,
-            "r_precision": r_precision(seen, embeddings, torch.cat((embeddings, self._captions)), CANDIDATES),
-        }
+        pool = torch.cat((embeddings, self._captions))
+        told = surely_wrong(embeddings, pool, None, None).any(1)  # what could be said of all pictures tells nothing
+        seen = self._probe(found)[told]
+        precision = r_precision(seen, embeddings[told], pool, CANDIDATES) if told.any() else float("nan")
+        return {"kernel": kernel_distance(compared, wanted).value, "r_precision": precision}
 
     def nearest(self, pictures: Tensor) -> list[int]:
         """The training picture nearest to each, by the direction of its features."""

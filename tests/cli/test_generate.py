@@ -240,6 +240,12 @@ def test_folders_with_faults_are_trained_on_and_the_faults_said(advtasks: Run, c
     code, out, _ = advtasks("data", "check", folder, "--task", "text2image")
     assert code == 1
     assert "no such picture: gone.png" in out
+    rows = [json.loads(line) for line in (captioned / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    same = "\n".join(json.dumps({**row, "text": "a box"}) for row in rows)
+    (folder / "metadata.jsonl").write_text(same, encoding="utf-8")
+    code, _, err = advtasks("train", "text2image", "--data", folder, "--out", tmp_path / "same", "--steps", 2, *TINY)
+    assert code == 1
+    assert "all captions are nearly the same to hash-16" in err
     (tmp_path / "none").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "none" / "red_apple.png")
     code, _, err = advtasks("train", "text2image", "--data", tmp_path / "none", "--steps", 2, *TINY)

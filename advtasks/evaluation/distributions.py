@@ -160,5 +160,5 @@ def _variety(
     support = support_size(fake.features, float(distances.median()) / 2)
     yield Score("support", "different pictures by the birthday paradox, at least", support.size, True)
     copied = repeated(fake, train, near) | (near.distances[:, 0] < distances.quantile(0.01))
-    label = "copies: share of the same pixels as a training picture, or closer to one than 99 % of real ones to another"
+    label = "copies of training pictures, by pixels or closer than 99 % of real ones to each other"
     yield Score.of("copies", label, share_interval(copied), False)

@@ -40,12 +40,12 @@ def _numbers(fake: FolderFeatures, real: FolderFeatures) -> list[str]:
         if count < enough(side):
             found.append(
                 f"{count} {which} pictures are few for {dimensions} dimensions: the Fréchet distance is biased upwards "
-                f"below about {enough(side)}; its extrapolation and the kernel distances are less so, or not"
+                f"below about {enough(side)}; the kernel distances are not"
             )
         if count < needed_for_interval(dimensions):
             found.append(
                 f"{count} {which} pictures are too few for an interval of the Fréchet distance in {dimensions} "
-                f"dimensions: it needs {needed_for_interval(dimensions)}"
+                f"dimensions: it needs {needed_for_interval(dimensions)}, and so does the extrapolation"
             )
         if side.logits is not None and count >= _FEW:
             most = side.logits.argmax(1).bincount().max().item() / count

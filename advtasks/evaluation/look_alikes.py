@@ -28,12 +28,14 @@ _EQUAL = 2.0
 """Levels that thumbnails of pictures without structure, such as skies, may differ by: noise is all that theirs is."""
 _ALIKE = 0.7
 """Correlation of the coarse structure below which the fine one is not looked at."""
+_PROMISING = 0.15
+"""Correlation of the fine structure below which moves are not tried; pictures that were cut by 2 pixels are above."""
 _COLOR = 16
 """Levels that the mean colours may differ by."""
 _STILL = ((1.0, 0.0, 0.0),)
 _MOVES = tuple(itertools.product((0.955, 1.0, 1.045), (-0.04, 0.0, 0.04), (-0.04, 0.0, 0.04)))
 """Zooms, and shifts in halves of the side: a border of 2 pixels in a hundred, and a cut on one side."""
-_PAIRS = 64
+_PAIRS = 256
 
 
 def look(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,15 +58,19 @@ def same_picture(first: Tensor, second: Tensor, candidates: Tensor) -> Tensor:
     for others in candidates.T:
         rows = (~found).nonzero()[:, 0]
         rows = rows[_near(first[rows], second[others[rows]])]
-        for moves in (_STILL, _MOVES):
-            left = rows[~found[rows]]
-            for start in range(0, len(left), _PAIRS):
-                part = left[start : start + _PAIRS]
-                one, other = _thumbnails(first[part]), _thumbnails(second[others[part]])
-                found[part] = _correlation(one, other, moves) > CORRELATION
-                if moves is _STILL:
-                    found[part] |= _difference(one, other) < _EQUAL
+        for part in rows.split(_PAIRS) if len(rows) else ():
+            found[part] = _same(_thumbnails(first[part]), _thumbnails(second[others[part]]))
     return found
+
+
+def _same(one: Tensor, other: Tensor) -> Tensor:
+    """(P,) bool, of pairs of thumbnails (P, 1, T, T)."""
+    still = _correlation(one, other, _STILL)
+    same = (still > CORRELATION) | (_difference(one, other) < _EQUAL)
+    open_ = (~same & (still > _PROMISING)).nonzero()[:, 0]
+    if len(open_):
+        same[open_] = _correlation(one[open_], other[open_], _MOVES) > CORRELATION
+    return same
 
 
 def _thumbnails(looks: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
 """What the recipes of text-conditioned synthesis are worth, on captions held out by combination.
 
-    python benchmarks/text2image_quality.py --data DIR [--images 40000] [--seeds 2] [--json benchmarks/results/FILE.json]
+    python benchmarks/text2image_quality.py --data DIR [--images 40000] [--seeds 2] [--json FILE]
 
 ``datasets/make_emoji.py --no-skin-tones`` makes the data that it is meant for.
 
 Protocol: the captioned pictures of DIR; a tenth of the pictures are held out whose captions, word by word, are known
 from training, so that only their combination is new (where there are too few of those, by content). Every recipe
 trains at the same size and width, with the same encoder, on equally many real pictures seen in batches of 32; the
-seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be compared. One picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2,
-pooled, at 128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures;
-R-precision by a ridge probe fitted on the real training pairs, beside the real held-out pictures (ceiling), chance (1
-%) and the same pictures with captions shuffled (control); diversity as MS-SSIM of pairs of pictures of one caption,
-lower is more varied; copies as the share closer to a training picture than 99 % of held-out ones are.
+seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be compared. One
+picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2, pooled, at
+128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures; R-precision by a
+ridge probe fitted on the real training pairs, beside the real held-out pictures (ceiling), chance (1 %) and the same
+pictures with captions shuffled (control); diversity as MS-SSIM of pairs of pictures of one caption, lower is more
+varied; copies as the share closer to a training picture than 99 % of held-out ones are.
 """
 
 from __future__ import annotations

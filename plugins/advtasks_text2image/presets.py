@@ -28,9 +28,9 @@ QUICK = TextConfig(
         betas=(0.0, 0.9),
     ),
 )
-"""Minutes on two cores: DF-GAN's networks at half their width and 32 pixels. At this length pictures follow the text sooner
-with a contrastive term and a relativistic loss than with DF-GAN's own objective; colours are not augmented, since captions
-name them."""
+"""Minutes on two cores: DF-GAN's networks at half their width and 32 pixels. At this length pictures follow the text
+sooner with a contrastive term and a relativistic loss than with DF-GAN's objective; colours are not augmented, since
+captions name them."""
 
 DF = TextConfig(
     generator="df",

@@ -9,10 +9,11 @@ from training, so that only their combination is new (where there are too few of
 trains at the same size and width, with the same encoder, on equally many real pictures seen in batches of 32; the
 seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be compared. One
 picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2, pooled, at
-128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures; R-precision by a
-ridge probe fitted on the real training pairs, beside the real held-out pictures (ceiling), chance (1 %) and the same
-pictures with captions shuffled (control); diversity as MS-SSIM of pairs of pictures of one caption, lower is more
-varied; copies as the share closer to a training picture than 99 % of held-out ones are.
+128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures (of the real ones:
+of as many training pictures); R-precision by a ridge probe fitted on the real training pairs, beside the real held-
+out pictures (ceiling), chance (1 %) and the same pictures with captions shuffled (control); diversity as MS-SSIM of
+pairs of pictures of one caption, lower is more varied; copies as the share closer to a training picture than 99 % of
+held-out ones are.
 """
 
 from __future__ import annotations
@@ -154,8 +155,7 @@ class Judge:
         pool = torch.cat((self.texts, self.known))
         order = torch.randperm(len(self.texts), generator=torch.Generator().manual_seed(1))
         values = {
-            "KD (Lite2)": kernel_distance(found, self.real).value,
-            "FD (Lite2)": frechet_distance(Moments.of(found), Moments.of(self.real)),
+            **self.distances(found),
             "R-precision": r_precision(self.probe(found), self.texts, pool, CANDIDATES),
             "shuffled": r_precision(self.probe(found), self.texts[order], pool, CANDIDATES),
             "copies": float((nearest(found, self.seen)[0] < self.close).double().mean()),
@@ -163,6 +163,13 @@ class Judge:
         if pairs is not None:
             values["MS-SSIM of one caption"] = multi_scale_ssim(pairs[:, 0], pairs[:, 1]).mean().item()
         return values
+
+    def distances(self, found: Tensor) -> dict[str, float]:
+        """Of features (N, d) to those of the held-out pictures."""
+        return {
+            "KD (Lite2)": kernel_distance(found, self.real).value,
+            "FD (Lite2)": frechet_distance(Moments.of(found), Moments.of(self.real)),
+        }
 
     def of(self, bundle: Path) -> dict[str, float]:
         """Of a trained generator."""
@@ -208,7 +215,10 @@ def main() -> None:
         folders = split(options.data, place / "data")
         judge = Judge(*folders, PictureCache(place / "cache"), options.encoder, options.size)
         rows.pop(REAL, None)
-        note(REAL, judge(pixels_of(judge.held), None))
+        note(
+            REAL,
+            judge(pixels_of(judge.held), None) | judge.distances(judge.seen[:: len(judge.seen) // len(judge.real)]),
+        )
         for seed in range(options.seeds):
             for number, (name, (preset, *flags)) in enumerate(RECIPES.items()):
                 if (options.only and name not in options.only) or len(rows.get(name, ())) > seed:

@@ -41,3 +41,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "known: " + (", ".join(choices) if choices else "none")
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has written a checkpoint; the message is the signal's name."""

@@ -47,7 +47,7 @@ from advtasks.evaluation.frechet import frechet_distance
 from advtasks.evaluation.kid import kernel_distance
 from advtasks.evaluation.moments import Moments
 from advtasks.evaluation.support import nearest
-from advtasks.evaluation.text_scores import RidgeProbe, r_precision
+from advtasks.evaluation.text_scores import RidgeProbe, most_candidates, r_precision
 from advtasks.losses import multi_scale_ssim
 
 BATCH = 32
@@ -153,11 +153,12 @@ class Judge:
     def __call__(self, pictures: Tensor, pairs: Tensor | None) -> dict[str, float]:
         found = self.measure.features(pictures)
         pool = torch.cat((self.texts, self.known))
+        count = min(CANDIDATES, most_candidates(self.texts, pool))
         order = torch.randperm(len(self.texts), generator=torch.Generator().manual_seed(1))
         values = {
             **self.distances(found),
-            "R-precision": r_precision(self.probe(found), self.texts, pool, CANDIDATES),
-            "shuffled": r_precision(self.probe(found), self.texts[order], pool, CANDIDATES),
+            "R-precision": r_precision(self.probe(found), self.texts, pool, count),
+            "shuffled": r_precision(self.probe(found), self.texts[order], pool, count),
             "copies": float((nearest(found, self.seen)[0] < self.close).double().mean()),
         }
         if pairs is not None:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from advtasks import components
 from advtasks.allocator import keep_freed_memory
-from advtasks.cli.evaluate import Evaluate
 from advtasks.cli.evaluate_names import beside, distinct_names
+from advtasks.cli.evaluate_options import Evaluate
 from advtasks.data.cache import PictureCache
 from advtasks.data.captions import find_captions
 from advtasks.devices import choose_device

@@ -15,8 +15,8 @@ from advtasks import components
 from advtasks.allocator import keep_freed_memory
 from advtasks.atomic import write_text
 from advtasks.bundle import find_bundle, load_bundle
-from advtasks.cli.evaluate import Evaluate
 from advtasks.cli.evaluate_names import distinct_names
+from advtasks.cli.evaluate_options import Evaluate
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.devices import choose_device

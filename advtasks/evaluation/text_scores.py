@@ -24,8 +24,7 @@ def clip_scores(pictures: Tensor, texts: Tensor) -> Tensor:
 def r_precision(
     pictures: Tensor, texts: Tensor, pool: Tensor, candidates: int = 100, limit: float = 0.9, seed: int = 0
 ) -> float:
-    """Share of :func:`found_texts`, among fewer candidates where there are not so many."""
-    candidates = max(2, min(candidates, most_candidates(texts, pool, limit)))
+    """Share of :func:`found_texts`."""
     return found_texts(pictures, texts, pool, candidates, limit, seed).double().mean().item()
 
 

@@ -34,6 +34,15 @@ class Blender:
         return len(spans(self.height, self.side[0], multiple)) * len(spans(self.width, self.side[1], multiple))
 
     @property
+    def doubt(self) -> str:
+        """What a user should know where there are several tiles."""
+        return (
+            "this network has global operations (norms over the picture, attention): tiles are blended where they "
+            f"overlap, but may differ in tone. Computed as a whole a picture does not: --tile "
+            f"{max(self.height, self.width)} for this one, or more memory (--max-memory)"
+        )
+
+    @property
     def work(self) -> int:
         """Input pixels that are computed."""
         multiple = self.geometry.multiple_of

@@ -216,12 +216,8 @@ class ImageModel:
             return Tiler(self._network, source, geometry, shape)
         blender = Blender(self._network, source, geometry, shape)
         if blender.tiles > 1 and not self._warned:
-            self._warned, longest = True, max(blender.height, blender.width)
-            self.say(
-                "this network has global operations (norms over the picture, attention): tiles are blended where they "
-                f"overlap, but may differ in tone. Computed as a whole a picture does not: --tile {longest} for this "
-                "one, or more memory (--max-memory)"
-            )
+            self._warned = True
+            self.say(blender.doubt)
         return blender
 
     def _frugal(self, source: Source, geometry: Geometry, most: int, rows: int) -> Tiler:
@@ -290,14 +286,12 @@ class ImageModel:
     def _turned(self, tile: Tensor) -> Tensor:
         if not self.ensemble:
             return self.runner(tile)
-        total: Tensor | None = None
+        total = torch.zeros(())
         for turns in range(4):
             for mirrored in (False, True):
                 given = torch.rot90(tile.flip(-1) if mirrored else tile, turns, (-2, -1))
                 output = torch.rot90(self.runner(given), -turns, (-2, -1))
-                output = output.flip(-1) if mirrored else output
-                total = output if total is None else total + output
-        assert total is not None, "eight versions"
+                total = total.to(output) + (output.flip(-1) if mirrored else output)
         return total / 8
 
 

@@ -10,8 +10,8 @@ from advtasks.config_files import read_yaml
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.reporting.results import read_results
 from advtasks.reporting.times import stage_times
+from advtasks.run_lock import read_lock
 from advtasks.trackers import read_records
-from advtasks.training.run_lock import read_lock
 
 
 @dataclass(frozen=True)

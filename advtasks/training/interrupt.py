@@ -7,11 +7,6 @@ import signal
 import time
 from types import FrameType, TracebackType
 
-
-class Interrupted(Exception):
-    """The run was asked to stop and has written a checkpoint; the message is the signal's name."""
-
-
 SAME = 20.0 if "LOCAL_RANK" in os.environ else 1.0
 """Seconds within which a second signal is the first one again: a launcher passes on what the terminal sent to all,
 after a while, and kills in the end."""

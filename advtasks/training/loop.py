@@ -18,7 +18,7 @@ from torch import nn
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import batches
 from advtasks.distributed import rank, world_size
-from advtasks.errors import Diverged, TrainingError
+from advtasks.errors import Diverged, Interrupted, TrainingError
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.mixture import AnyAdversary
 from advtasks.process_group import Agreement, from_first, gathered
@@ -29,7 +29,7 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.consistency import check_ranks_agree
 from advtasks.training.guard import ROLL_BACKS, Guard
-from advtasks.training.interrupt import Interrupt, Interrupted
+from advtasks.training.interrupt import Interrupt
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
 from advtasks.training.networks import Networks
 from advtasks.training.pace import Pace

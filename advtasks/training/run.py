@@ -20,6 +20,7 @@ from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.discriminators import Discriminator
 from advtasks.distributed import rank, world_size
+from advtasks.errors import Interrupted
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all, from_first
@@ -27,6 +28,7 @@ from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.results import read_results
 from advtasks.reporting.table import result_table, worse_than_best
+from advtasks.run_lock import RunLock
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
@@ -35,12 +37,10 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.checks import check_data, check_run
 from advtasks.training.clock import peak_memory
 from advtasks.training.initial import begin_with
-from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.profiler import TRACE
 from advtasks.training.progress import Console, duration, silent
 from advtasks.training.rehearsal import rehearse
-from advtasks.training.run_lock import RunLock
 from advtasks.training.stopwatch import Stopwatch
 
 

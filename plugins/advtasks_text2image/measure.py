@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from advtasks.evaluation.kid import kernel_distance
 from advtasks.evaluation.support import nearest
-from advtasks.evaluation.text_scores import RidgeProbe, r_precision
+from advtasks.evaluation.text_scores import RidgeProbe, most_candidates, r_precision
 from advtasks.features import FeatureNetwork
 from advtasks.regularizers import surely_wrong
 from advtasks.task import Metric
@@ -75,7 +75,10 @@ class Measure(nn.Module):
         pool = torch.cat((embeddings, self._captions))
         told = surely_wrong(embeddings, pool, None, None).any(1)  # what could be said of all pictures tells nothing
         seen = self._probe(found)[told]
-        precision = r_precision(seen, embeddings[told], pool, CANDIDATES) if told.any() else float("nan")
+        texts, count = embeddings[told], 0
+        if len(texts):
+            count = min(CANDIDATES, most_candidates(texts, pool))
+        precision = r_precision(seen, texts, pool, count) if count > 1 else float("nan")
         return {"kernel": kernel_distance(compared, wanted).value, "r_precision": precision}
 
     def nearest(self, pictures: Tensor) -> list[int]:

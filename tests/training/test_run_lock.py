@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from advtasks.errors import TrainingError, UsageError
-from advtasks.training.interrupt import Interrupted
-from advtasks.training.run_lock import RunLock, read_lock
+from advtasks.errors import Interrupted, TrainingError, UsageError
+from advtasks.run_lock import RunLock, read_lock
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from advtasks.training.run_lock import RunLock
+from advtasks.run_lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 if os.fork() == 0:  # as a loader's process does
     time.sleep(20)

@@ -18,13 +18,12 @@ from torch.utils.data import Dataset
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
-from advtasks.errors import TrainingError, UsageError
+from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms, View
 from advtasks.trackers import JsonLines, read_records
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.ema import MovingAverage
-from advtasks.training.interrupt import Interrupted
 from advtasks.training.loop import Trainer
 from advtasks.training.progress import Console
 from advtasks.training.schedules import factor

@@ -13,7 +13,7 @@ from advtasks.reporting.comparison import differences, measured, names_of
 from advtasks.reporting.runs import summary
 from advtasks.reporting.table import result_table, worse_than_best
 from advtasks.reporting.times import stage_times
-from advtasks.training.run_lock import RunLock
+from advtasks.run_lock import RunLock
 
 Run = Callable[..., tuple[int, str, str]]
 METRICS = [

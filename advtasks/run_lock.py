@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from advtasks.errors import UsageError
-from advtasks.training.interrupt import Interrupted
+from advtasks.errors import Interrupted, UsageError
 
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 _TRIES = 4

@@ -189,7 +189,7 @@ def test_every_component_is_chosen_by_name_on_every_task(task: str, kind: str, t
         )
         assert configure("", [], tmp_path / "run.yaml")[2].adversary == config.adversary
         made = resolve(plugins().find("tasks", task).spec.task)(config)
-        if name in ("ac-gan", "tac-gan", "adc-gan", "ma-gp", "matching-aware", "gan-int"):
+        if name in ("ac-gan", "tac-gan", "adc-gan", "ma-gp", "matching-aware", "gan-int", "contrastive"):
             with pytest.raises(UsageError, match="shows none|a task that shows one"):
                 make_adversaries(made, config)
         else:

@@ -76,6 +76,13 @@ def test_before_training_fusion_is_the_plain_network() -> None:
     assert not torch.allclose(network(noise, normal(2, E)), network(noise, normal(2, E, seed=1)))
 
 
+def test_a_joined_first_layer_shows_the_text_from_the_start() -> None:
+    noise, texts = normal(2, Z), (normal(2, E), normal(2, E, seed=1))
+    plain, joined = (DeepFusion(E, Z, 16, width=4, joined=joined) for joined in (False, True))
+    assert torch.allclose(plain(noise, texts[0]), plain(noise, texts[1]))
+    assert not torch.allclose(joined(noise, texts[0]), joined(noise, texts[1]))
+
+
 def test_one_picture_alone_is_that_of_a_batch() -> None:
     network = DeepFusion(E, Z, 32, width=4)
     for block in network.blocks:

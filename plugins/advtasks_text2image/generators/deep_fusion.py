@@ -76,6 +76,8 @@ class DeepFusion(TextGenerator):
         hidden: of the affine layers' networks; the paper's are as wide as noise and text together.
         gain: of the blocks' inner branches before training. 0 is the paper's code, for its hundreds of thousands of
             steps; with 1 a short training need not wait for it to grow.
+        joined: the first layer sees the text beside the noise, as in StackGAN and AttnGAN, so that layouts follow it
+            sooner; DF-GAN's sees the noise alone.
         attention: side of the features whose places look at the words (a power of two from 8 to size); 0 for none.
         states: width of the words' states.
     """
@@ -89,6 +91,7 @@ class DeepFusion(TextGenerator):
         augment: int = 0,
         hidden: int = 128,
         gain: float = 0.0,
+        joined: bool = False,
         attention: int = 0,
         states: int = 256,
         reader: str = "",
@@ -96,8 +99,9 @@ class DeepFusion(TextGenerator):
         super().__init__(embedding, latent, size, augment, reader)
         levels = int(math.log2(size)) - 1
         widths = [width * min(2**level, 8) for level in reversed(range(levels))]
-        self.first = nn.Linear(latent, widths[0] * 16)
         condition = latent + self.condition_width
+        self.joined = joined
+        self.first = nn.Linear(condition if joined else latent, widths[0] * 16)
         self.blocks = nn.ModuleList(
             FusionBlock(before, after, condition, hidden, gain) for before, after in itertools.pairwise(widths)
         )
@@ -112,7 +116,7 @@ class DeepFusion(TextGenerator):
     def pictures(self, noise: Tensor, condition: Tensor, words: Tensor | None = None) -> Tensor:
         """In [0, 1] by tanh."""
         both = torch.cat((noise, condition), 1)
-        x = self.first(noise).unflatten(1, (-1, 4, 4))
+        x = self.first(both if self.joined else noise).unflatten(1, (-1, 4, 4))
         for number, block in enumerate(self.blocks):
             x = block(x, both)
             if self.attention is not None and number == self.attended:

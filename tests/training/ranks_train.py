@@ -41,7 +41,9 @@ COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, 
                           "validate_every": 100, "optimizer": "sgd", "batch": 8}  # fmt: skip
 STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
 OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
-           "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none"}  # fmt: skip
+           "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none",
+           "r1-first-order": "r1-first-order:epsilon=0.5"}  # fmt: skip
+"""What a part needs to have an effect within three steps; the finite difference of r1-first-order amplifies roundings."""
 
 
 def rows() -> Iterator[tuple[str, str, str, str]]:

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -29,6 +27,7 @@ from advtasks_text2image.presets import DF
 from advtasks_text2image.sampler import Sampler
 from advtasks_text2image.task import TextToImage
 from floors import Setting, Step, adam, descend
+from machine import machine
 from torch.nn.functional import relu
 from train import compare, ratio
 
@@ -139,7 +138,7 @@ def main() -> None:
     print(f"step of {BATCH}: floor {found['seconds']['floor']:.4f} s, overhead {overhead:+.1%} ({setting.precision})")
     if options.json:
         record = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
+            "machine": machine(device), "torch": torch.__version__,
             "threads": torch.get_num_threads(), "pictures_per_s": speeds, "precision": setting.precision,
             "step": {**found, "overhead": overhead},
         }  # fmt: skip

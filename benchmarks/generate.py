@@ -36,6 +36,7 @@ from advtasks.allocator import keep_freed_memory
 from advtasks.bundle import Manifest
 from advtasks.config import StageConfig
 from advtasks.devices import computes_bf16
+from advtasks.discriminators import CriticOutput
 from advtasks.training.clock import Clock
 from advtasks.training.meters import Meters
 from advtasks.training.networks import Networks
@@ -84,7 +85,7 @@ def floor(setting: Setting) -> Step:
             found = critic.output(torch.cat((real.to(fake.dtype), fake.detach())), torch.cat((text, text)))
         of_real, of_fake = found.logits.float().chunk(2)
         features = found.features[-1][:BATCH].float()
-        of_wrong = critic._judge(features, text.roll(1, 0))
+        of_wrong = critic.rejudge(CriticOutput(of_real, [features]), text.roll(1, 0))
         matched = relu(1 - of_real).mean() + relu(1 + of_fake).mean()
         mismatched = relu(1 - of_real).mean() + relu(1 + of_wrong).mean()
         descend(critic_optimizer, 0.5 * (matched + mismatched))

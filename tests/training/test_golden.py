@@ -155,8 +155,9 @@ def test_the_losses_are_those_of_before(name: str, tmp_path: Path) -> None:
     for step, (now, before) in enumerate(zip(found, stored, strict=True), 1):
         assert now.keys() >= before.keys()
         # processors sum in different orders: bits may differ, losses may not. Adam makes whole steps of roundings where a
-        # gradient is nearly 0, so that later steps agree to three digits between AVX2 and AVX-512
-        tolerance = 2e-4 if step <= 5 else 3e-3
+        # gradient is nearly 0, so that from step 6 on others than the AVX-512 that stored the run agree to three digits
+        stored_here = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        tolerance = 2e-4 if step <= 5 or stored_here else 3e-3
         for key, value in before.items():
             assert math.isclose(now[key], value, rel_tol=tolerance, abs_tol=1e-6), f"{step}: {key} {now[key]} {value}"
 

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from elsewhere import peak_mib
+from machine import machine
 from metric_ladder import crops
 
 from advtasks.allocator import keep_freed_memory
@@ -159,7 +158,7 @@ def one_side(side: str, folders: list[Path], cache: Path) -> None:
 
     import advtasks.evaluation.distributions  # noqa: F401
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mib()
     start = time.perf_counter()
     if side == "torch-fidelity":
         value = fidelity(folders)
@@ -168,8 +167,7 @@ def one_side(side: str, folders: list[Path], cache: Path) -> None:
     else:
         value = ours(folders, side, cache)
     seconds = time.perf_counter() - start
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "frechet": value}))
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib() - before, "frechet": value}))
 
 
 def main() -> None:
@@ -216,7 +214,7 @@ def main() -> None:
         print(f"{side:<28}{row['seconds']:8.1f} s {row['peak_mib']:8.0f} MiB   Fréchet {row['frechet']:.4f}")
     if options.json:
         recorded = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
+            "machine": machine(torch.device("cpu")), "torch": torch.__version__,
             "pictures": options.pictures, "repeats": options.repeats,
             "protocol": " ".join((__doc__ or "").split("Protocol: ")[1].split()), "sides": table, "runs": found,
         }  # fmt: skip

@@ -23,7 +23,7 @@ from advtasks.features import FeatureNetwork
 from advtasks.features.weight_files import preprocessing, weights_hash
 
 NEAREST, NEAREST_FOR_PRECISION = 5, 3
-MEASURES = 3
+MEASURES = 4
 """Counts changes of what is computed here."""
 LEAST = 16
 """Pictures below which nothing is measured."""
@@ -139,15 +139,15 @@ def _classes(
     label = network.published.get("inception_score", f"inception score on its classes {of}")
     yield Score.of("inception_score", label, inception_estimate(fake.logits.double().softmax(1), splits), True)
     seen = class_coverage(fake.logits.argmax(1), fake.logits.shape[1], real.logits.argmax(1))
-    yield Score("classes", f"divergence of its classes from the real ones' {of}", seen.divergence, False)
+    yield Score.of("classes", f"divergence of its classes from the real ones' {of}", seen.divergence, False)
 
 
 def _slices(fake: FolderFeatures, real: FolderFeatures, of: str, seed: int) -> Iterator[Score]:
     distance = sliced_wasserstein(fake.features, real.features, seed=seed)
-    yield Score("sliced_wasserstein", f"sliced Wasserstein distance {of}", distance, False)
+    yield Score.of("sliced_wasserstein", f"sliced Wasserstein distance {of}", distance, False)
     if fake.patches is not None and real.patches is not None:
-        levels = patch_distance(fake.patches, real.patches, seed=seed)
-        yield Score("patches", "sliced Wasserstein distance of patches x1000", sum(levels) / len(levels), False)
+        found = patch_distance(fake.patches, real.patches, seed=seed)
+        yield Score.of("patches", "sliced Wasserstein distance of patches x1000", found.mean, False)
 
 
 def _variety(
@@ -158,7 +158,7 @@ def _variety(
     yield Score.of("pair_similarity", label, alike, False)
     distances = apart(real)
     support = support_size(fake.features, float(distances.median()) / 2)
-    yield Score("support", "different pictures by the birthday paradox, at least", support.size, True)
+    yield Score.of("support", "different pictures by the birthday paradox, at least", support.size, True)
     copied = repeated(fake, train, near) | (near.distances[:, 0] < distances.quantile(0.01))
     label = "copies of training pictures, by pixels or closer than 99 % of real ones to each other"
     yield Score.of("copies", label, share_interval(copied), False)

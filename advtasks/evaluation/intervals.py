@@ -1,4 +1,4 @@
-"""Values with their confidence intervals, and the intervals of means and shares."""
+"""Values with their confidence intervals, and the intervals of means, shares and counts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,31 @@ def mean_interval(values: Tensor, confidence: float = CONFIDENCE) -> Estimate:
         return Estimate(mean)
     reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * found.std().item() / math.sqrt(count)
     return Estimate(mean, mean - reach, mean + reach)
+
+
+def difference_interval(first: Tensor, second: Tensor, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of (N,) less that of (M,) other values, all independent, with Welch's (1947) interval. None where one
+    side has a single value, or one is not finite."""
+    one, other = first.double(), second.double()
+    found = (one.mean() - other.mean()).item()
+    if min(len(one), len(other)) < 2 or not math.isfinite(found):
+        return Estimate(found)
+    parts = one.var().item() / len(one), other.var().item() / len(other)
+    spread = sum(parts)
+    if not spread:
+        return Estimate(found, found, found)
+    freedom = spread**2 / (parts[0] ** 2 / (len(one) - 1) + parts[1] ** 2 / (len(other) - 1))
+    reach = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(spread)
+    return Estimate(found, found - reach, found + reach)
+
+
+def count_interval(count: int, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of a Poisson law of which `count` was seen, with Garwood's (1936) exact interval."""
+    low, high = (
+        float(stats.chi2.ppf(level, degrees)) / 2 if degrees else 0.0
+        for level, degrees in ((0.5 - confidence / 2, 2 * count), (0.5 + confidence / 2, 2 * count + 2))
+    )
+    return Estimate(float(count), low, high)
 
 
 def share_interval(hits: Tensor, confidence: float = CONFIDENCE) -> Estimate:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from advtasks.evaluation.intervals import Estimate, difference_interval
+
 
 @dataclass(frozen=True)
 class ModeCoverage:
@@ -38,9 +40,10 @@ class ClassCoverage:
 
     classes: int
     """Seen at least once."""
-    divergence: float
+    divergence: Estimate
     """KL divergence of their histogram from the reference, in nats; classes that the reference lacks count as one of
-    its samples."""
+    its samples. The interval is that of sampling both sides, to first order, about the divergence of so many: of one
+    law it is about K / 2 (1/N + 1/M) and not 0."""
 
 
 def class_coverage(found: Tensor, classes: int, reference: Tensor | None = None) -> ClassCoverage:
@@ -56,8 +59,10 @@ def class_coverage(found: Tensor, classes: int, reference: Tensor | None = None)
     wanted = torch.ones(classes).double()
     if reference is not None:
         wanted = torch.bincount(reference, minlength=classes).double().clamp_min(1)
-    share, expected = counts / counts.sum(), wanted / wanted.sum()
-    return ClassCoverage(int((counts > 0).sum()), torch.special.xlogy(share, share / expected).sum().item())
+    ratio = counts / counts.sum() / (wanted / wanted.sum())
+    surprise = ratio[found].log()
+    known = torch.zeros(2) if reference is None else ratio[reference] - ratio[reference].mean()
+    return ClassCoverage(int((counts > 0).sum()), difference_interval(surprise, known))
 
 
 def stacked(digits: Tensor) -> Tensor:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
+
+from advtasks.evaluation.intervals import Estimate, difference_interval
 
 PATCH = 7
 PYRAMID = 2
@@ -15,35 +18,38 @@ PYRAMID = 2
 _TAPS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
-def sliced_wasserstein(first: Tensor, second: Tensor, directions: int = 512, seed: int = 0) -> float:
+def sliced_wasserstein(first: Tensor, second: Tensor, directions: int = 512, seed: int = 0) -> Estimate:
     """Mean over random directions of the 1-Wasserstein distance of the projections, in the unit of the samples.
 
-    Sets of different size are compared by their quantiles at as many levels as the smaller one has samples.
+    The interval is that of sampling both sides, about the distance of so many samples: of one law it is not 0, and
+    falls with more samples. Where the laws hardly differ it is wider than it needs to be.
 
     Args:
         first: (N, d).
-        second: (M, d).
+        second: (M, d); another number of samples is fine.
         directions: unit vectors, drawn uniformly.
     """
+    return difference_interval(*_potentials(first, second, directions, seed))
+
+
+def _potentials(first: Tensor, second: Tensor, directions: int, seed: int) -> tuple[Tensor, Tensor]:
+    """(N,) and (M,): the mean over directions of Kantorovich's potentials, whose mean over the first less that over
+    the second is the distance, and which say what each sample moves it. In one dimension a potential rises where the
+    second side is ahead, by one a unit, and falls where the first is (``∫ |F - G| dx`` by parts)."""
     draws = torch.Generator().manual_seed(seed)
     axes = torch.randn(first.shape[1], directions, generator=draws, dtype=torch.float64)
     axes = axes / axes.norm(dim=0)
-    count = min(len(first), len(second))
-    total = 0.0
+    both = torch.cat((first, second)).double()
+    steps = torch.cat((torch.full((len(first),), len(second)), torch.full((len(second),), -len(first))))
+    total = torch.zeros(len(both), dtype=torch.float64)
     for part in axes.split(32, dim=1):
-        one, other = (_quantiles((x.double() @ part).sort(0).values, count) for x in (first, second))
-        total += (one - other).abs().mean(0).sum().item()
-    return total / directions
-
-
-def _quantiles(ordered: Tensor, count: int) -> Tensor:
-    """Rows of sorted samples at the middles of `count` equal shares."""
-    if len(ordered) == count:
-        return ordered
-    place = ((torch.arange(count, dtype=torch.float64) + 0.5) / count * len(ordered) - 0.5).clamp(0, len(ordered) - 1)
-    low = place.floor().long()
-    share = (place - low)[:, None]
-    return ordered[low] * (1 - share) + ordered[(low + 1).clamp_max(len(ordered) - 1)] * share
+        ordered, places = (both @ part).sort(0)
+        ahead = steps[places].cumsum(0)[:-1].sign()  # in whole numbers: level means level
+        heights = torch.zeros_like(ordered)
+        heights[1:] = -(ahead * ordered.diff(dim=0)).cumsum(0)
+        total += torch.zeros_like(heights).scatter_(0, places, heights).sum(1)
+    one, other = (total / directions).split((len(first), len(second)))
+    return one, other
 
 
 def laplacian_pyramid(pictures: Tensor, levels: int) -> list[Tensor]:
@@ -100,18 +106,32 @@ def pyramid_patches(pictures: Tensor, seeds: Sequence[int], levels: int = 4, pat
     return torch.stack(found)
 
 
-def patch_distance(first: Tensor, second: Tensor, directions: int = 128, seed: int = 0) -> list[float]:
+@dataclass(frozen=True)
+class PatchDistance:
+    """How far the patches of two sets of pictures are from each other."""
+
+    levels: tuple[float, ...]
+    """Finest first."""
+    mean: Estimate
+    """Over the levels; the interval is that of sampling the pictures, all of whose patches count as one."""
+
+
+def patch_distance(first: Tensor, second: Tensor, directions: int = 128, seed: int = 0) -> PatchDistance:
     """The sliced Wasserstein distance of each level's patches, a thousandfold, as the paper prints it; each side's
     channels are shifted and scaled to mean 0 and deviation 1 first, so it sees structure and not colour.
 
     Args:
         first: of :func:`pyramid_patches`; another number of pictures than `second` is fine.
     """
-    found = []
+    found: list[tuple[Tensor, Tensor]] = []
     for level in range(first.shape[1]):
         one, other = (_standardized(side[:, level].flatten(0, 1).double()) for side in (first, second))
-        found.append(1000 * sliced_wasserstein(one, other, directions, seed + level))
-    return found
+        moved = zip((first, second), _potentials(one, other, directions, seed + level), strict=True)
+        by_picture = (1000 * values.unflatten(0, (len(side), -1)).mean(1) for side, values in moved)
+        found.append((next(by_picture), next(by_picture)))
+    levels = tuple((a.mean() - b.mean()).item() for a, b in found)
+    fakes, reals = (torch.stack(side).mean(0) for side in zip(*found, strict=True))
+    return PatchDistance(levels, difference_interval(fakes, reals))
 
 
 def _standardized(patches: Tensor) -> Tensor:

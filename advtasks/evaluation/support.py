@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from advtasks.evaluation.intervals import Estimate, count_interval
+
 _ROWS = 1024
 
 
@@ -16,9 +18,9 @@ class Support:
 
     collisions: int
     """Pairs of duplicates among the samples."""
-    size: float
-    """``s (s - 1) / (2 c)`` of s samples with c collisions, which is what c colliding pairs say of a uniform law; with
-    no collision it is a lower bound, that of one."""
+    size: Estimate
+    """``s (s - 1) / (2 c)`` of s samples with c collisions, which is what c colliding pairs say of a uniform law, with
+    the interval of c as a Poisson count; with no collision it is a lower bound, that of one, without interval."""
 
     @property
     def is_bound(self) -> bool:
@@ -42,7 +44,11 @@ def support_size(samples: Tensor, threshold: float) -> Support:
     for start in range(0, count, _ROWS):
         near = torch.cdist(values[start : start + _ROWS], values[start:]) < threshold
         close += int(near.triu(1).sum())
-    return Support(close, count * (count - 1) / (2 * max(close, 1)))
+    pairs = count * (count - 1) / 2
+    if not close:
+        return Support(close, Estimate(pairs))
+    seen = count_interval(close)
+    return Support(close, Estimate(pairs / close, pairs / seen.high, pairs / seen.low))
 
 
 def nearest_other(samples: Tensor) -> Tensor:

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from advtasks.evaluation.inception_score import inception_estimate, inception_score
-from advtasks.evaluation.intervals import mean_interval, share_interval
+from advtasks.evaluation.intervals import Estimate, count_interval, difference_interval, mean_interval, share_interval
 from advtasks.evaluation.manifold import manifold
+from advtasks.evaluation.modes import class_coverage
+from advtasks.evaluation.sliced_wasserstein import patch_distance, sliced_wasserstein
+from advtasks.evaluation.support import support_size
 
 
 @pytest.mark.parametrize("count", [3, 5, 20])
@@ -54,3 +57,75 @@ def test_intervals_of_the_inception_score_are_about_that_of_so_many_pictures(spl
     assert 0.92 <= sum(e.low <= middle <= e.high for e in found) / 300 <= 0.98
     value, _ = inception_score((3 * torch.randn(150, 6, generator=torch.Generator().manual_seed(0))).softmax(1), splits)
     assert found[0].value == value
+
+
+def holds(found: list[Estimate], truth: float | None = None) -> float:
+    """Share of the intervals that hold the truth, or what such samples give in the middle."""
+    middle = sum(one.value for one in found) / len(found) if truth is None else truth
+    return sum(one.low <= middle <= one.high for one in found) / len(found)
+
+
+def test_intervals_of_a_difference_of_two_deviations_and_sizes() -> None:
+    draws = torch.Generator().manual_seed(0)
+    pairs = [(3 * torch.randn(8, generator=draws), torch.randn(30, generator=draws)) for _ in range(2000)]
+    assert 0.935 <= holds([difference_interval(*pair) for pair in pairs], 0) <= 0.965
+    assert math.isnan(difference_interval(torch.ones(1), torch.ones(5)).low)
+    same = difference_interval(torch.ones(4), torch.ones(5))
+    assert (same.low, same.value, same.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mean", [1.5, 20.0])
+def test_intervals_of_a_count_hold_at_least_95_of_100_times(mean: float) -> None:
+    draws = torch.Generator().manual_seed(0)
+    counts = torch.poisson(torch.full((3000,), mean), generator=draws).int().tolist()
+    assert 0.945 <= holds([count_interval(count) for count in counts], mean) <= 0.99
+    assert (count_interval(0).low, count_interval(0).high) == (0, pytest.approx(3.689, rel=1e-3))
+
+
+@pytest.mark.parametrize(("shift", "scale", "most"), [(0.5, 1.0, 0.98), (0.0, 1.5, 0.985), (0.0, 1.0, 1.0)])
+def test_intervals_of_the_sliced_distance_are_about_that_of_so_many_samples(
+    shift: float, scale: float, most: float
+) -> None:
+    """Of one law, where what a sample moves is itself noise, they are too wide."""
+    draws = torch.Generator().manual_seed(0)
+    sides = [
+        (shift + scale * torch.randn(120, 5, generator=draws), torch.randn(200, 5, generator=draws)) for _ in range(200)
+    ]
+    assert 0.925 <= holds([sliced_wasserstein(*pair, directions=32) for pair in sides]) <= most
+
+
+def test_intervals_of_patches_count_pictures_and_not_patches() -> None:
+    """Patches of a picture are alike: eight times as many of the same say no more."""
+    draws = torch.Generator().manual_seed(0)
+
+    def patches(strength: float) -> torch.Tensor:
+        own = 1 + strength * torch.rand(30, 1, 1, 1, 1, 1, generator=draws)
+        return own * torch.randn(30, 1, 1, 3, 7, 7, generator=draws).expand(30, 2, 8, 3, 7, 7)
+
+    found = [patch_distance(patches(0.2), patches(6.0), directions=8).mean for _ in range(120)]
+    assert holds(found) >= 0.92
+    once = [patch_distance(patches(0.2)[:, :, :1], patches(6.0)[:, :, :1], directions=8).mean for _ in range(120)]
+    widths = [sum(one.high - one.low for one in group) for group in (found, once)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.2)
+
+
+@pytest.mark.parametrize(("classes", "most"), [(10, 0.985), (100, 1.0)])
+def test_intervals_of_the_divergence_of_classes(classes: int, most: float) -> None:
+    """Of few pictures a class they are too wide."""
+    draws = torch.Generator().manual_seed(0)
+    made, real = torch.rand(classes, generator=draws) ** 2, torch.rand(classes, generator=draws)
+
+    def read(law: torch.Tensor) -> torch.Tensor:
+        return torch.multinomial(law, 300, True, generator=draws)
+
+    found = [class_coverage(read(made), classes, read(real)).divergence for _ in range(300)]
+    assert 0.925 <= holds(found) <= most
+    assert class_coverage(torch.arange(4), 4).divergence == Estimate(0, 0, 0)
+
+
+@pytest.mark.parametrize(("atoms", "drawn"), [(200, 120), (2000, 300)])
+def test_intervals_of_the_support_hold_its_size(atoms: int, drawn: int) -> None:
+    draws = torch.Generator().manual_seed(0)
+    places = torch.randn(atoms, 4, generator=draws) * 10
+    found = [support_size(places[torch.randint(atoms, (drawn,), generator=draws)], 1e-6) for _ in range(300)]
+    assert 0.92 <= holds([one.size for one in found if not one.is_bound], atoms) <= 0.985

@@ -13,7 +13,7 @@ from advtasks.bundle import Manifest, find_bundle, load_bundle
 from advtasks.devices import choose_device
 from advtasks.errors import UsageError
 from advtasks_text2image.encoders import TextEncoder
-from advtasks_text2image.generators import TextGenerator
+from advtasks_text2image.generators import TextGenerator, noise_of
 from advtasks_text2image.task import check_encoder
 
 _BATCH = 64
@@ -83,13 +83,13 @@ class Sampler:
         """
         embedding = self.encoder.encode([text]).sentences * guidance
         words = self.encoder.states([text], self.words).expand(len(seeds), -1, -1) if self.words else None
-        return self._drawn(self._noise(seeds) * truncation, embedding.expand(len(seeds), -1), words)
+        return self._drawn(noise_of(seeds, self.network.latent) * truncation, embedding.expand(len(seeds), -1), words)
 
     def between(self, first: End, last: End, steps: int, truncation: float = 1.0, guidance: float = 1.0) -> Tensor:
         """(steps, 3, S, S) on the straight way from one text and seed to another; noise goes along a circle, so that
         it stays as far from its mean."""
         embeddings = self.encoder.encode([first[0], last[0]]).sentences * guidance
-        noise = self._noise([first[1], last[1]]) * truncation
+        noise = noise_of([first[1], last[1]], self.network.latent) * truncation
         share = torch.linspace(0, 1, steps)[:, None]
         angle = share * torch.pi / 2
         way = noise[:1] * angle.cos() + noise[1:] * angle.sin() if first[1] != last[1] else noise[:1].expand(steps, -1)
@@ -98,12 +98,6 @@ class Sampler:
             states = self.encoder.states([first[0], last[0]], self.words)
             words = torch.lerp(states[:1], states[1:], share[..., None])
         return self._drawn(way, torch.lerp(embeddings[:1], embeddings[1:], share), words)
-
-    def _noise(self, seeds: Sequence[int]) -> Tensor:
-        """A row a seed, whatever the others are."""
-        return torch.stack(
-            [torch.randn(self.network.latent, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        )
 
     @torch.inference_mode()
     def _drawn(self, noise: Tensor, embeddings: Tensor, words: Tensor | None = None) -> Tensor:

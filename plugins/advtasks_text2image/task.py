@@ -18,7 +18,7 @@ from advtasks.task import Batch, Evaluated, Judged, Splits, Task, Term, Terms, V
 from advtasks_text2image.config import TextConfig
 from advtasks_text2image.data import Held, find, load, make_splits, pixels_of
 from advtasks_text2image.encoders import TextEncoder
-from advtasks_text2image.generators import TextGenerator
+from advtasks_text2image.generators import TextGenerator, noise_of
 from advtasks_text2image.measure import Measure
 from advtasks_text2image.sheet import sheet
 
@@ -150,14 +150,18 @@ class TextToImage(Task):
         pictures = real if generator is None else self._drawn(generator, captions, embeddings)
         self.measure.fit(example.train, self.encoder)
         found = self.measure(pictures, embeddings, real, is_real=generator is None)
-        nearest = self.measure.nearest(pictures[:_SHOWN])
-        shown = (pictures[:_SHOWN], pixels_of([example.train[number] for number in nearest]), real[:_SHOWN])
-        labels = captions[:_SHOWN]
-        return Evaluated(found, {name: sheet(one, labels) for name, one in zip(self.picture_names, shown, strict=True)})
+        shown, labels = pictures[:_SHOWN], captions[:_SHOWN]
+        nearest = [example.train[number] for number in self.measure.nearest(shown)]
+        sheets = (
+            sheet(shown, labels if generator is None else [f"seed {seed}: {text}" for seed, text in enumerate(labels)]),
+            sheet(pixels_of(nearest), [item.captions[0] for item in nearest]),
+            sheet(real[:_SHOWN], labels),
+        )
+        return Evaluated(found, dict(zip(self.picture_names, sheets, strict=True)))
 
     def _drawn(self, generator: nn.Module, captions: Sequence[str], embeddings: Tensor) -> Tensor:
-        draws = torch.Generator().manual_seed(0)
-        noise = torch.randn(len(embeddings), self.options.latent, generator=draws)
+        """The picture of seed i for the i-th caption, as ``advtasks generate`` makes it."""
+        noise = noise_of(range(len(embeddings)), self.options.latent)
         place = next(generator.parameters())
         attends = _plain(generator).attends
         given = [noise, embeddings, *([self.encoder.states(captions, self.options.words)] if attends else [])]

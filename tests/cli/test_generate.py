@@ -61,6 +61,20 @@ def test_training_tells_what_it_found_and_leaves_a_bundle(model: Path) -> None:
     assert list((model / "pictures").rglob("*.png"))
 
 
+def test_the_report_shows_what_generate_makes_of_caption_and_seed(model: Path) -> None:
+    """Its i-th picture is that of seed i."""
+    from advtasks_text2image.sampler import Sampler
+
+    shown = np.array(Image.open(next((model / "pictures").rglob("adversarial*.png"))))
+    sampler, cell = Sampler.load(model), 128 // 16
+    texts = [text for name in COLORS for text in (f"a {name} box", *(f"box number {n}, {name}" for n in range(6)))]
+    for seed in (0, 3):
+        top, left = seed // 4 * (128 + 18), seed % 4 * (128 + 4)
+        found = shown[top + cell // 2 : top + 128 : cell, left + cell // 2 : left + 128 : cell]
+        made = [(sampler(text, [seed])[0] * 255).round().permute(1, 2, 0).numpy() for text in texts]
+        assert min(np.abs(found - one).max() for one in made) <= 1
+
+
 def test_resuming_gives_the_same_bundle(advtasks: Run, captioned: Path, tmp_path: Path) -> None:
     def trained(name: str, *flags: str) -> bytes:
         run = tmp_path / name

@@ -3,7 +3,7 @@
 from advtasks_text2image.generators.augmentation import ConditioningAugmentation, standard_normal_divergence
 from advtasks_text2image.generators.dcgan import DCGAN
 from advtasks_text2image.generators.deep_fusion import DeepFusion
-from advtasks_text2image.generators.text_generator import TextGenerator
+from advtasks_text2image.generators.text_generator import TextGenerator, noise_of
 from advtasks_text2image.generators.word_attention import WordAttention
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "DeepFusion",
     "TextGenerator",
     "WordAttention",
+    "noise_of",
     "standard_normal_divergence",
 ]

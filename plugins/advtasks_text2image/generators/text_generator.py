@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from advtasks import components
 from advtasks_text2image.generators.augmentation import ConditioningAugmentation
+
+
+def noise_of(seeds: Iterable[int], latent: int) -> Tensor:
+    """(seeds, latent), standard normal: a row a seed, whatever the others are."""
+    return torch.stack([torch.randn(latent, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 class Synthesized(NamedTuple):

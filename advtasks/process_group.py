@@ -156,12 +156,12 @@ def from_first(work: Callable[[], Result]) -> Result:
         try:
             outcome[0] = work()
         except BaseException as error:
-            failure, outcome[1] = error, type(error).__name__
+            failure, outcome[1] = error, getattr(error, "exit_code", 1)
     dist.broadcast_object_list(outcome, src=0, group=_patient)
     if failure is not None:
         raise failure
     if outcome[1] is not None:
-        raise FirstRankFailed
+        raise FirstRankFailed(outcome[1])
     result: Result = outcome[0]
     return result
 

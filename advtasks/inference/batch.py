@@ -55,6 +55,8 @@ class Prepared:
     target: Path
     skipped: bool = False
     """Since its result exists."""
+    remark: str = ""
+    """What is not as it was asked for."""
     kind: Kind | None = None
     """None of a video, and of what is skipped."""
     frames: int = 1
@@ -147,6 +149,8 @@ def prepare(job: Job, model: ImageModel, settings: Settings, decode: bool = True
         settings.suffix or job.source.suffix, model.output_kind(kind).resized(width, height), animation
     )
     task = Prepared(job, job.result(suffix), kind=kind, frames=len(animation.durations) if animation else 1)
+    if settings.suffix and suffix != settings.suffix:
+        task.remark = f"{settings.suffix[1:]} cannot hold it"
     task.skipped = _exists(task.target, settings)
     if decode and not task.skipped and task.frames == 1 and kind.width * kind.height <= _AHEAD:
         task.picture = model.read(job.source, settings.limit)
@@ -249,4 +253,5 @@ def _done(task: Prepared, start: float, width: int, height: int, frames: int = 1
         height=height,
         frames=frames,
         seconds=time.monotonic() - start,
+        message=task.remark,
     )

@@ -20,6 +20,7 @@ class Result:
     """``written``, ``skipped``, ``failed``, or ``planned`` of a dry run."""
     target: Path | None = None
     message: str = ""
+    """Why it failed, or what is not as it was asked for."""
     width: int = 0
     height: int = 0
     frames: int = 1
@@ -51,7 +52,8 @@ class Result:
         if self.status == "skipped":
             return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it)"
         frames = f", {self.frames} frames" if self.frames > 1 else ""
-        return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s"
+        remark = f"  ({self.message})" if self.message else ""
+        return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s{remark}"
 
 
 @dataclass

@@ -12,6 +12,7 @@ import torch
 from test_ranks_train import free_port
 from torch import nn
 
+from advtasks.errors import UsageError
 from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
 from advtasks.process_group import Agreement, Place, first_host, from_first, gathered, place
 
@@ -48,7 +49,7 @@ import os, sys, time
 import torch, torch.distributed as dist
 from advtasks.distributed import all_mean, rank
 from advtasks.errors import TrainingError, UsageError
-from advtasks.process_group import Agreement, from_first, gathered, joined
+from advtasks.process_group import Agreement, FirstRankFailed, from_first, gathered, joined
 from advtasks.training.consistency import check_ranks_agree
 
 case, number, port = sys.argv[1], sys.argv[2], sys.argv[3]
@@ -76,6 +77,8 @@ try:
             heard = [agreement.any_raised(rank() == 1 and step == 2) for step in range(5)]
             assert heard == [False, False, False, True, False], heard
             print("ok")
+except FirstRankFailed as error:
+    os._exit(error.exit_code)
 except (TrainingError, UsageError) as error:
     print(error)
     os._exit(3)
@@ -126,7 +129,7 @@ def test_a_mistake_of_the_first_rank_is_said_once() -> None:
     codes, outputs, _ = pair("first")
     assert codes[0] == 3
     assert outputs[0] == "a mistake\n"
-    assert codes[1] != 0
+    assert codes[1] == UsageError.exit_code == 2, "the others end as the first would"
     assert outputs[1] == ""
 
 

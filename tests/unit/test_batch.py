@@ -351,3 +351,14 @@ def test_inputs_that_are_not_there(tmp_path: Path) -> None:
         plan([tmp_path / "none"], tmp_path, "x4")
     with pytest.raises(UsageError, match="no pictures in"):
         plan([tmp_path], tmp_path / "out", "x4")
+
+
+def test_a_format_that_cannot_hold_a_picture_is_said(identity: ImageModel, tmp_path: Path) -> None:
+    clear = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 99, np.uint8)])
+    for name, pixels in (("clear", clear), ("opaque", PIXELS)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    found = done(identity, [tmp_path / "clear.png", tmp_path / "opaque.png"], tmp_path / "out", suffix=".jpg")
+    lines = {result.source.stem: result.line() for result in found.having("written")}
+    assert lines["clear"].endswith("(jpg cannot hold it)")
+    assert "clear_x1.png" in lines["clear"]
+    assert lines["opaque"].endswith(" s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,5 +68,5 @@ def _with_opacity(frame: Picture) -> Picture:
     """A frame as the encoders of animations want all of them alike: RGB and opacity. Some decoders give opacity only
     where there is some."""
     opaque = np.full(frame.pixels.shape[:2], frame.kind.top, frame.pixels.dtype)
-    pixels = np.repeat(frame.pixels, 3, axis=2) if frame.kind.channels == 1 else frame.pixels
-    return Picture(pixels, opaque if frame.alpha is None else frame.alpha, frame.metadata)
+    metadata = dataclasses.replace(frame.metadata, palette=None)
+    return Picture(frame.colors(), opaque if frame.alpha is None else frame.alpha, metadata)

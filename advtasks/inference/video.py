@@ -128,7 +128,7 @@ def _copy(
                 aspect = video.sample_aspect_ratio
                 if aspect:
                     output.codec_context.sample_aspect_ratio = 1 / aspect if frame.rotation % 180 else aspect
-            pixels = convert(upright, (width, height)).pixels
+            pixels = convert(upright, (width, height)).colors()
             count += 1
             watch(count, max(video.frames, count))
             written.mux(_encoded(output, pixels, frame, colors))
@@ -155,7 +155,7 @@ def _encoded(stream: Any, pixels: np.ndarray, like: Any, colors: _Colors) -> Ite
     """A frame's packets; it is shown when the frame `like` was."""
     import av
 
-    given = av.VideoFrame.from_ndarray(pixels, format="rgb48le" if colors.deep else "rgb24")
+    given = av.VideoFrame.from_ndarray(pixels, format="rgb48le" if pixels.dtype == np.uint16 else "rgb24")
     # swscale has a number of its own for BT.601
     matrix = 5 if colors.matrix == _BT601 else colors.matrix
     frame = given.reformat(format=stream.pix_fmt, dst_colorspace=matrix, dst_color_range=1 + colors.full_range)

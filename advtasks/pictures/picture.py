@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advtasks.errors import DataError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
@@ -63,6 +65,22 @@ class Picture:
         if self.alpha is None:
             return self.pixels
         return np.concatenate((self.pixels, self.alpha[..., None]), axis=2)
+
+    def colors(self) -> NDArray[Any]:
+        """(H, W, 3) of its own depth: grey repeated, numbers of a palette as its colours.
+
+        Raises:
+            DataError: measurements, or channels that are no colours.
+        """
+        kind = self.kind
+        if kind.real or kind.channels not in (1, 3):
+            raise DataError(
+                f"{kind.channels} channels of {self.pixels.dtype} are no colours, and only frames of a TIFF hold them"
+            )
+        if self.metadata.palette:
+            palette = np.frombuffer(self.metadata.palette, np.uint8).reshape(-1, 3)
+            return palette[self.pixels[..., 0]]
+        return np.repeat(self.pixels, 3, axis=2) if kind.channels == 1 else self.pixels
 
     def flat(self) -> NDArray[Any]:
         """(H, W, C) of its own depth, transparency laid on white."""

@@ -249,23 +249,63 @@ def test_inputs_are_made_of_animations_arrays_and_tensors(tmp_path: Path) -> Non
     assert (model(tensor)[0] * 255 - torch.from_numpy(luma)).abs().max() <= 1
 
 
-def test_inputs_are_made_of_videos(tmp_path: Path) -> None:
+def test_animations_of_label_maps_bear_the_colours_of_the_classes(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 12), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    finder = translator(lambda tile: torch.cat((tile[:, :1], tile[:, 2:], 0 * tile[:, :1]), 1), wanted=LABELS)
+    (written,) = files(finder, tmp_path / "a.png", tmp_path / "out")
+    with Image.open(written) as moving:
+        for number, color in enumerate(LABELS.colors[:2]):
+            moving.seek(number)
+            assert (np.asarray(moving.convert("RGB")) == color).all()
+
+
+def test_animations_of_measurements_are_refused(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 12), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    model = translator(lambda tile: tile[:, :2], wanted=Pixels(channels=2))
+    found = run(plan([tmp_path / "a.png"], tmp_path / "out", "t"), model, Settings(size=OutputSize(1, name="t")))
+    assert "2 channels of uint8 are no colours" in found.having("failed")[0].message
+
+
+def filmed(model: Translator, folder: Path, depth: int = 8) -> np.ndarray:
+    """The only frame of what becomes of a video, left red and right blue."""
     av = pytest.importorskip("av")
     colors = np.zeros((32, 64, 3), np.uint8)
     colors[:, :32], colors[:, 32:] = (200, 40, 40), (40, 40, 200)
-    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+    with av.open(str(folder / "a.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"qp": "0"})
-        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p" if depth == 8 else "yuv420p10le"
         for packet in (*stream.encode(av.VideoFrame.from_ndarray(colors, format="rgb24")), *stream.encode(None)):
             container.mux(packet)
-    model = translator(lambda tile: tile.expand(-1, 3, -1, -1), Pixels(channels=1), made="grey", make_input=True)
-    (written,) = files(model, tmp_path / "a.mp4", tmp_path / "out")
+    (written,) = files(model, folder / "a.mp4", folder / "out")
     with av.open(str(written)) as container:
         (frame,) = container.decode(video=0)
-    found = frame.to_ndarray(format="rgb24").astype(int)
+    return np.asarray(frame.to_ndarray(format="rgb24").astype(int))
+
+
+def test_inputs_are_made_of_videos(tmp_path: Path) -> None:
+    found = filmed(
+        translator(lambda tile: tile.expand(-1, 3, -1, -1), Pixels(channels=1), made="grey", make_input=True), tmp_path
+    )
     assert np.ptp(found, axis=2).max() <= 4, "grey"
     assert abs(found[:, :30].mean() - 88) < 5
     assert abs(found[:, 34:].mean() - 58) < 5
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_videos_of_label_maps_bear_the_colours_of_the_classes(tmp_path: Path, depth: int) -> None:
+    finder = translator(lambda tile: torch.cat((tile[:, :1], tile[:, 2:], 0 * tile[:, :1]), 1), wanted=LABELS)
+    found = filmed(finder, tmp_path, depth)
+    assert np.abs(found[:, :30] - LABELS.colors[0]).max() < 10, "red is class 0"
+    assert np.abs(found[:, 34:] - LABELS.colors[1]).max() < 10, "blue is class 1"
+
+
+def test_videos_of_one_channel_are_grey(tmp_path: Path) -> None:
+    found = filmed(translator(lambda tile: tile[:, :1], wanted=Pixels(channels=1)), tmp_path)
+    assert np.ptp(found, axis=2).max() <= 4
+    assert abs(found[:, :30].mean() - 200) < 5
+    assert abs(found[:, 34:].mean() - 40) < 5
 
 
 def test_made_inputs_keep_depth_and_opacity(tmp_path: Path) -> None:

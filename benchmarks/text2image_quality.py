@@ -1,27 +1,25 @@
 """What the recipes of text-conditioned synthesis are worth, on captions held out by combination.
 
-    python benchmarks/text2image_quality.py --data DIR [--images 40000] [--seeds 2] [--json FILE]
+    python benchmarks/text2image_quality.py --data DIR [--images 40000] [--seeds 0,1] [--json FILE]
 
 ``datasets/make_emoji.py --no-skin-tones`` makes the data that it is meant for.
 
 Protocol: the captioned pictures of DIR; a tenth of the pictures are held out whose captions, word by word, are known
 from training, so that only their combination is new (where there are too few of those, by content). Every recipe
-trains at the same size and width, with the same encoder, on equally many real pictures seen in batches of 32; the
-seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be compared. One
-picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2, pooled, at
-128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures (of the real ones:
-of as many training pictures); R-precision by a ridge probe fitted on the real training pairs, beside the real held-
-out pictures (ceiling), chance (1 %) and the same pictures with captions shuffled (control); diversity as MS-SSIM of
-pairs of pictures of one caption, lower is more varied; copies as the share closer to a training picture than 99 % of
-held-out ones are.
+trains at the same size and width, with the same encoder, on equally many real pictures seen, in batches of 32, or of
+16 for `quick`; the seconds are those of the trainer's own clock, on a machine that did nothing else if they are to be
+compared. One picture of each held-out caption is generated from the averaged weights. Measured on EfficientNet-Lite2,
+pooled, at 128 pixels, which nothing trains against: the kernel and Fréchet distances to the held-out pictures (of the
+real ones: of as many training pictures); R-precision by a ridge probe fitted on the real training pairs, beside the
+real held-out pictures (ceiling), chance (1 %) and the same pictures with captions shuffled (control); diversity as
+MS-SSIM of pairs of pictures of one caption, lower is more varied; copies as the share closer to a training picture
+than 99 % of held-out ones are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import shutil
 import statistics
@@ -36,6 +34,7 @@ from advtasks_text2image.config import TextConfig
 from advtasks_text2image.data import load, pixels_of
 from advtasks_text2image.measure import CANDIDATES, Measure
 from advtasks_text2image.sampler import Sampler
+from machine import machine
 from tables import spread
 from torch import Tensor
 
@@ -49,30 +48,30 @@ from advtasks.evaluation.moments import Moments
 from advtasks.evaluation.support import nearest
 from advtasks.evaluation.text_scores import RidgeProbe, most_candidates, r_precision
 from advtasks.losses import multi_scale_ssim
+from advtasks.seeds import parse_seeds
 
 BATCH = 32
-COMMON = ("--batch", str(BATCH), "--log-every", "50")
 CRITIC = "text:width=16:blocks={blocks}"
 """Halved until 4x4 are left, whatever the size."""
 OWN = ("--generator", "df:width=16", "--adversary.discriminator", CRITIC)
-SHORT = ("--generator", "df:width=16:gain=1", "--adversary.discriminator", CRITIC + ":gain=1")
+QUICK = ("--batch", "16", "--adversary.discriminator", CRITIC + ":gain=1:compressed=64")
 REED = ("--generator", "dcgan:width=32", "--adversary.discriminator", CRITIC + ":compressed=128")
 RECIPES: dict[str, tuple[str, ...]] = {
     "GAN-CLS": ("gan-cls", *REED),
     "GAN-INT-CLS": ("gan-int-cls", *REED),
     "DF without MA-GP": ("df", *OWN, "--adversary.regularizers", "matching-aware"),
     "DF + MA-GP": ("df", *OWN),
-    "DF + MA-GP, gain 1, rates of quick": (
-        "df", *SHORT, "--stages.0.learning-rate", "4e-4", "--adversary.learning-rate", "8e-4",
-    ),
     "DF + projected critic": (
         "df", "--generator", "df:width=16:gain=1", "--adversary.discriminator", "projected:width=16",
         "--adversary.regularizers", "matching-aware", "--stages.0.learning-rate", "4e-4",
     ),
-    "quick": ("quick", "--adversary.discriminator", CRITIC + ":gain=1:compressed=64"),
-    "quick without its contrastive term": (
-        "quick", "--adversary.discriminator", CRITIC + ":gain=1:compressed=64",
-        "--adversary.regularizers", "matching-aware,r1:gamma=0.1:interval=16",
+    "quick": ("quick", *QUICK),
+    "quick without feature matching": (
+        "quick", *QUICK, "--adversary.regularizers", "matching-aware,r1:gamma=0.1:interval=16",
+    ),
+    "quick with a contrastive term": (
+        "quick", *QUICK, "--adversary.regularizers",
+        "matching-aware,contrastive:weight=0.5,feature-matching:weight=50,r1:gamma=0.1:interval=16",
     ),
 }  # fmt: skip
 REAL = "real pictures (ceiling)"
@@ -123,9 +122,11 @@ def split(data: Path, place: Path) -> tuple[Path, Path]:
 
 def train(data: Path, held: Path, out: Path, images: int, seed: int, preset: str, *flags: str) -> float:
     """A run on so many images; gives its seconds."""
+    batch = int(flags[flags.index("--batch") + 1]) if "--batch" in flags else BATCH
     command = [sys.executable, "-m", "advtasks.cli.main", "train", f"text2image:{preset}", "--data", str(data),
-               "--validation", str(held), "--out", str(out), "--seed", str(seed), "--steps", str(images // BATCH),
-               "--validate-every", "1000000", "--checkpoint-every", "1000000", *COMMON, *flags]  # fmt: skip
+               "--validation", str(held), "--out", str(out), "--seed", str(seed), "--steps", str(images // batch),
+               "--batch", str(batch), "--validate-every", "1000000", "--checkpoint-every", "1000000",
+               *flags]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
@@ -188,13 +189,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--images", type=int, default=40_000, help="real pictures seen by each recipe")
     parser.add_argument("--size", type=int, default=32, help="side of the pictures")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", default="0", help="such as 0,1 or 0-2")
     parser.add_argument("--only", nargs="*", help="names of recipes")
     parser.add_argument("--encoder", default="wordllama")
     parser.add_argument("--keep", type=Path, help="folder for the runs")
     options = parser.parse_args()
     recorded: dict[str, Any] = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}", "torch": torch.__version__,
+        "machine": machine(torch.device("cpu")), "torch": torch.__version__,
         "images": options.images, "size": options.size, "encoder": options.encoder,
         "protocol": " ".join((__doc__ or "").split("Protocol: ")[1].split()),
     }  # fmt: skip
@@ -220,17 +221,17 @@ def main() -> None:
             REAL,
             judge(pixels_of(judge.held), None) | judge.distances(judge.seen[:: len(judge.seen) // len(judge.real)]),
         )
-        for seed in range(options.seeds):
+        for seed in parse_seeds(options.seeds):
             for number, (name, (preset, *flags)) in enumerate(RECIPES.items()):
-                if (options.only and name not in options.only) or len(rows.get(name, ())) > seed:
+                if (options.only and name not in options.only) or seed in [row["seed"] for row in rows.get(name, ())]:
                     continue
                 out = place / f"recipe{number}-seed{seed}"
                 blocks = options.size.bit_length() - 3
                 flags = [flag.format(blocks=blocks) for flag in flags]
                 flags += ["--encoder", options.encoder, "--size", str(options.size)]
                 seconds = train(*folders, out, options.images, seed, preset, *flags)
-                note(name, {"seconds": seconds, **judge.of(out / "bundle.safetensors")})
-    names = list(dict.fromkeys(key for values in rows.values() for row in values for key in row))
+                note(name, {"seed": seed, "seconds": seconds, **judge.of(out / "bundle.safetensors")})
+    names = list(dict.fromkeys(key for values in rows.values() for row in values for key in row if key != "seed"))
     print("\n| recipe | " + " | ".join(names) + " |\n| --- |" + " --- |" * len(names))
     for recipe, values in rows.items():
         cells = [spread(found) if (found := [row[n] for row in values if n in row]) else "" for n in names]

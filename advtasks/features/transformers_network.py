@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,14 @@ def pooled(found: Any) -> Tensor:
     return chosen.flatten(1)
 
 
-def load_pretrained(model: str, kind: str, **options: Any) -> Any:
-    """A model, tokenizer or processor of transformers by its ``Auto`` class `kind`.
+def load_pretrained(
+    model: str, kind: str, instead: str = "a network whose weights came with pip is efficientnet-lite0"
+) -> Any:
+    """A model, tokenizer or processor of transformers by its ``Auto`` class `kind`. What lies in the hub's cache is
+    taken without asking the hub.
+
+    Args:
+        instead: what works without; for the message.
 
     Raises:
         UsageError: it is not there, or not readable.
@@ -76,13 +83,17 @@ def load_pretrained(model: str, kind: str, **options: Any) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
+    load = getattr(transformers, kind).from_pretrained
     try:
-        return getattr(transformers, kind).from_pretrained(model, **options)
+        if not Path(model).exists():
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                return load(model, local_files_only=True)
+        return load(model)
     except (OSError, ValueError, KeyError) as error:
         cause = " ".join(str(error).split())[:200]
         raise UsageError(
             f"{model}: transformers cannot load it ({cause}). Without a network a model must be a folder, or lie in "
-            "the hub's cache; a network whose weights came with pip is efficientnet-lite0"
+            f"the hub's cache; {instead}"
         ) from None
 
 

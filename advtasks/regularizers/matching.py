@@ -20,9 +20,11 @@ def surely_wrong(
     condition: Tensor, pool: Tensor, identity: Tensor | None, pool_identity: Tensor | None, limit: float = 0.9
 ) -> Tensor:
     """Where a condition of `pool` cannot be right for a row (N, M): it belongs to another sample, and is of another
-    class, or its embedding has a cosine similarity below `limit`. Arguments as for :func:`mismatched_partners`."""
+    class, or its embedding has a cosine similarity below `limit`. An embedding of zeros, which is that of no text, is
+    right for all. Arguments as for :func:`mismatched_partners`."""
     if condition.is_floating_point():
         wrong = normalize(at_least_float32(condition), dim=1) @ normalize(at_least_float32(pool), dim=1).T < limit
+        wrong &= condition.any(1)[:, None] & pool.any(1)
     else:
         wrong = condition[:, None] != pool[None]
     if identity is not None and pool_identity is not None:

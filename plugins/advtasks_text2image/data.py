@@ -34,6 +34,10 @@ TEACHER = "efficientnet-lite0"
 SIDE = 128
 """Pictures are enlarged to this before a feature network sees them: it was trained on larger ones."""
 _MOST_NAMED = 5
+_COMPARED = 512
+"""Captions at most that are compared with each other."""
+_APART = 0.5
+"""Share of their pairs from which on nothing is said."""
 _BATCH = 32
 
 
@@ -134,12 +138,7 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
     if isinstance(encoder, CharacterEncoder):
         teach(encoder, train, cache)
     embeddings = embed(train, encoder, cache, notes)
-    every = torch.cat(embeddings)
-    if not surely_wrong(every[:1], every, None, None).any():
-        raise DataError(
-            f"{config.data}: all captions are nearly the same to {encoder.name}, so nothing can be learnt from them: "
-            "give captions that tell pictures apart, or another --encoder"
-        )
+    notes += told_apart(config.data, embeddings, encoder)
     words = states(train, encoder, config.words, cache) if attends else None
     contents = [item.content + repr(item.captions) for item in train]
     recipe = f"{config.size} {encoder.fingerprint}" + f" {config.words} words" * attends
@@ -147,6 +146,29 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
     data = CaptionedPictures(train, embeddings, config.flip, words)
     held = Held("held out", tuple(validation), tuple(train))
     return Splits(data, [held], tuple(notes), digest)
+
+
+def told_apart(folder: Path, embeddings: Sequence[Tensor], encoder: TextEncoder) -> list[str]:
+    """What is to be said of how alike captions are to the encoder.
+
+    Raises:
+        DataError: all of them are nearly the same.
+    """
+    every = torch.cat(list(embeddings))
+    every = every[every.any(1)]
+    if not surely_wrong(every[:1], every, None, None).any():
+        raise DataError(
+            f"{folder}: all captions are nearly the same to {encoder.name}, so nothing can be learnt from them: "
+            "give captions that tell pictures apart, or another --encoder"
+        )
+    some = every[:: -(-len(every) // _COMPARED)]
+    apart = surely_wrong(some, some, None, None).float().mean().item()
+    if apart >= _APART:
+        return []
+    return [
+        f"warning: {1 - apart:.0%} of the pairs of captions are nearly the same to {encoder.name} (cosines from 0.9) "
+        "and never called wrong for each other: take another --encoder, or a higher matching-aware:limit=0.97"
+    ]
 
 
 def find(folder: Path, config: TextConfig) -> tuple[Captions, list[str]]:
@@ -232,20 +254,20 @@ def embed(items: Sequence[Loaded], encoder: TextEncoder, cache: PictureCache, no
     """The embeddings (K, E) of each picture's captions; computed once for a set of captions and an encoder."""
     texts = [caption for item in items for caption in item.captions]
     content = hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
-    recipe = f"sentence-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
-    cut: list[int] = []
+    recipe = f"sentence-cut-{encoder.name.replace('/', '-')}-{encoder.fingerprint}"
 
     def encode() -> NDArray[np.float32]:
+        """With the tokens that were cut as a last column, so that they are said of known embeddings, too."""
         found = encoder.encode(texts)
-        cut.extend(found.cut)
-        return found.sentences.numpy()
+        return np.column_stack((found.sentences.numpy(), np.array(found.cut, np.float32)))
 
-    vectors = torch.from_numpy(cache.array(content, recipe, encode).copy())
-    if sum(map(bool, cut)):
-        longest = max(range(len(texts)), key=lambda number: cut[number])
+    known = torch.from_numpy(cache.array(content, recipe, encode).copy())
+    vectors, cut = known[:, :-1], known[:, -1].int()
+    if cut.any():
+        longest = int(cut.argmax())
         notes.append(
-            f"warning: {sum(map(bool, cut))} captions are longer than {encoder.name} takes and were cut, most "
-            f"{cut[longest]} tokens of {texts[longest][:60]!r}"
+            f"warning: {int((cut > 0).sum())} captions are longer than {encoder.name} takes and were cut, most "
+            f"{int(cut[longest])} tokens of {texts[longest][:60]!r}"
         )
     unknown = int((vectors.square().sum(1) == 0).sum())
     if unknown:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +20,8 @@ from advtasks.seeds import parse_seeds
 @dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make pictures of texts: for each text and seed OUT/TEXT_seedN.png. The same text, seed and model always give the
-    same picture. Exit code 0: all done; 1: some were there already and left; 2: usage."""
+    same picture. Exit code 0: all done; 1: some were there already and left; 2: usage. What is to be said besides the
+    files goes to the standard error."""
 
     texts: tyro.conf.Positional[tuple[str, ...]] = ()
     """What the pictures show, each in quotes."""
@@ -35,7 +38,7 @@ class Generate:
     guidance: float = 1.0
     """Above 1: further along the way from no text to the text; for models that were trained with --caption-dropout."""
     grid: Path | None = None
-    """Also write all pictures as one, a row for each text, with the texts below."""
+    """Also write all pictures as one, a row for each text, with the texts below. One that is there already is left."""
     between: int = 0
     """Steps of a strip from the first of two texts to the second, or from the first of two seeds to the second;
     written as OUT/between.png and, moving, OUT/between.gif instead of single pictures."""
@@ -75,7 +78,7 @@ def main(argv: list[str]) -> int:
             "know what no text is"
         )
     for text in sampler.unknown(texts):
-        print(f"warning: {sampler.encoder.name} knows no word of {text!r}")
+        _say(f"warning: {sampler.encoder.name} knows no word of {text!r}")
     options.out.mkdir(parents=True, exist_ok=True)
     if options.between:
         return _between(options, sampler, texts, seeds)
@@ -86,18 +89,19 @@ def main(argv: list[str]) -> int:
         rows.append(pictures)
         cut = sampler.cut(text)
         if cut:
-            print(f"warning: {cut} tokens of {text[:60]!r} are beyond what {sampler.encoder.name} takes")
+            _say(f"warning: {cut} tokens of {text[:60]!r} are beyond what {sampler.encoder.name} takes")
         for seed, picture in zip(seeds, pictures, strict=True):
             target = options.out / f"{name}_seed{seed}.png"
-            if target.exists():
-                print(f"{target} is there already; left as it is")
+            if _is_there(target):
                 skipped += 1
                 continue
             save_picture(target, picture)
             made.append(Made(str(target), text, seed, cut))
             if not options.json:
                 print(target)
-    if options.grid is not None:
+    if options.grid is not None and _is_there(options.grid):
+        skipped += 1
+    elif options.grid is not None:
         import torch
 
         labels = [text for text in texts for _ in seeds]
@@ -105,6 +109,16 @@ def main(argv: list[str]) -> int:
     if options.json:
         print(json.dumps([dataclasses.asdict(one) for one in made], indent=2))
     return 1 if skipped else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _is_there(target: Path) -> bool:
+    if target.exists():
+        _say(f"{target} is there already; left as it is")
+    return target.exists()
 
 
 def _between(options: Generate, sampler: object, texts: list[str], seeds: list[int]) -> int:
@@ -118,10 +132,8 @@ def _between(options: Generate, sampler: object, texts: list[str], seeds: list[i
 
     assert isinstance(sampler, Sampler)
     targets = [options.out / f"between{suffix}" for suffix in (".png", ".gif")]
-    for target in targets:
-        if target.exists():
-            print(f"{target} is there already; left as it is")
-            return 1
+    if any(list(map(_is_there, targets))):
+        return 1
     ends = [(texts[0], seeds[0]), (texts[-1], seeds[-1])]
     pictures = sampler.between(ends[0], ends[1], options.between, options.truncation, options.guidance)
     save_picture(targets[0], torch.cat(list(pictures), 2))
@@ -129,8 +141,10 @@ def _between(options: Generate, sampler: object, texts: list[str], seeds: list[i
     frames += frames[-2:0:-1]  # and back
     with atomic_path(targets[1]) as temporary:
         frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
-    for target in targets:
-        print(target)
+    if options.json:
+        print(json.dumps([{"file": str(target), "from": ends[0], "to": ends[1]} for target in targets], indent=2))
+    else:
+        print(*targets, sep="\n")
     return 0
 
 
@@ -152,9 +166,13 @@ def _check(options: Generate, texts: list[str], seeds: list[int]) -> None:
         raise UsageError("a text is empty: write what the picture shows between the quotes")
     if not 0 < options.truncation <= 1:
         raise UsageError(f"--truncation must lie above 0 and at most at 1, got {options.truncation:g}")
-    if options.guidance < 0:
-        raise UsageError(f"--guidance must be at least 0, got {options.guidance:g}")
+    if not 0 <= options.guidance < math.inf:
+        raise UsageError(f"--guidance must be at least 0 and finite, got {options.guidance:g}")
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"-o {options.out}: is a file, and pictures go into a folder")
     if options.between:
+        if options.grid is not None:
+            raise UsageError("--between makes a strip and no --grid: leave one of them out")
         if options.between < 2:
             raise UsageError(f"--between must be at least 2 steps, got {options.between}")
         if (len(texts), len(seeds)) not in ((2, 1), (1, 2), (2, 2)):

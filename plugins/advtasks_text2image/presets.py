@@ -30,10 +30,10 @@ QUICK = TextConfig(
         betas=(0.0, 0.9),
     ),
 )
-"""Minutes on two cores: DF-GAN's networks at half their width and 32 pixels. At this length pictures have the shapes and
-colours of the text where the critic's features are to be near those of the captioned picture and the first layer sees
-the text, too, at the price of seeds that differ less; and with small batches and a relativistic loss. Colours are not
-augmented, since captions name them."""
+"""Minutes on two cores: DF-GAN's networks at half their width and 32 pixels. At this length pictures have the shapes
+and colours of the text where the critic's features are to be near those of the captioned picture and the first layer
+sees the text, too, at the price of seeds that differ less; and with small batches and a relativistic loss. Colours are
+not augmented, since captions name them."""
 
 DF = TextConfig(
     generator="df",

@@ -50,16 +50,20 @@ class Sampler:
 
         Raises:
             advtasks.errors.BundleError: no bundle, or a damaged one.
-            UsageError: it is for another command, or its text encoder is not here or another one.
+            UsageError: it is for another command, or its text encoder is not here or another one, or it carries its own
+                and is given one.
         """
         network, manifest = load_bundle(find_bundle(Path(model)))
         if manifest.verb != "generate":
             raise UsageError(f"{model} was trained for {manifest.task}: use advtasks {manifest.verb}")
         wanted = str(manifest.task_options["encoder"])
+        if encoder not in (None, wanted) and network.reader is not None:
+            raise UsageError(f"{model} carries its own text encoder, which learnt with it: leave --encoder out")
         try:
             found = components.build("text_encoders", encoder or wanted)
         except UsageError as error:
-            raise UsageError(f"{model} reads texts with {wanted!r}, which is not here: {error}") from None
+            elsewhere = " (--encoder says where it lies now)" if encoder is None else ""
+            raise UsageError(f"{model} reads texts with {wanted!r}, which is not here{elsewhere}: {error}") from None
         check_encoder(found, str(manifest.task_options["encoder_hash"]), str(model))
         return cls(network, found, manifest, device)  # type: ignore[arg-type]
 
@@ -79,10 +83,10 @@ class Sampler:
 
         Args:
             truncation: scales the noise (BigGAN: Brock et al. 2019, section 3.1, cuts it off instead).
-            guidance: scales the embedding, whose zero is no text; the words that are attended to stay.
+            guidance: scales the embedding, whose zero is no text, and the words that are attended to.
         """
         embedding = self.encoder.encode([text]).sentences * guidance
-        words = self.encoder.states([text], self.words).expand(len(seeds), -1, -1) if self.words else None
+        words = self._states([text], guidance).expand(len(seeds), -1, -1) if self.words else None
         return self._drawn(noise_of(seeds, self.network.latent) * truncation, embedding.expand(len(seeds), -1), words)
 
     def between(self, first: End, last: End, steps: int, truncation: float = 1.0, guidance: float = 1.0) -> Tensor:
@@ -95,9 +99,12 @@ class Sampler:
         way = noise[:1] * angle.cos() + noise[1:] * angle.sin() if first[1] != last[1] else noise[:1].expand(steps, -1)
         words = None
         if self.words:
-            states = self.encoder.states([first[0], last[0]], self.words)
+            states = self._states([first[0], last[0]], guidance)
             words = torch.lerp(states[:1], states[1:], share[..., None])
         return self._drawn(way, torch.lerp(embeddings[:1], embeddings[1:], share), words)
+
+    def _states(self, texts: Sequence[str], guidance: float) -> Tensor:
+        return self.encoder.states(texts, self.words) * guidance
 
     @torch.inference_mode()
     def _drawn(self, noise: Tensor, embeddings: Tensor, words: Tensor | None = None) -> Tensor:

@@ -23,7 +23,7 @@ def sheet(pictures: Tensor, captions: Sequence[str], columns: int = 4, cell: int
         pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         side = cell // pixels.shape[0] * pixels.shape[0] or cell
         whole.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST), (left, top))
-        text = caption
+        text = " ".join(caption.split())
         while text and draw.textlength(text, font) > cell:
             text = text[:-1]
         draw.text((left, top + cell + 1), text, fill="black", font=font)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks import components
+from advtasks.bundle import find_bundle, read_manifest
 from advtasks.config import RunConfig
 from advtasks.data.cache import PictureCache
 from advtasks.distributed import draw_rows
@@ -49,6 +50,9 @@ class TextToImage(Task):
                 "generator does not know its embeddings; take an encoder that is the same everywhere"
             )
         check_encoder(self.encoder, config.encoder_hash, "the configuration")
+        if config.initial_weights is not None and config.initial_weights.exists():
+            theirs = read_manifest(find_bundle(config.initial_weights)).task_options
+            check_encoder(self.encoder, str(theirs.get("encoder_hash", "")), str(config.initial_weights))
         self.measure = Measure(components.build("features", config.metric_network))
         self.metrics = self.measure.metrics()  # type: ignore[misc]
         self._divergences: list[Tensor] = []

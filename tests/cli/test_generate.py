@@ -115,12 +115,27 @@ def test_an_encoder_that_learns_travels_with_the_model(advtasks: Run, captioned:
     assert code == 0, err
     code, _, err = advtasks("generate", "a red box", "a blue box", "-o", tmp_path / "way", "--between", 3, *arguments)
     assert code == 0, err
+    code, _, err = advtasks("generate", "a red box", "-o", tmp_path / "no", *arguments, "--encoder", "hash:width=16")
+    assert (code, "carries its own text encoder" in err) == (2, True), err
+    assert_no_guidance_is_no_text(run)
     code, out, err = advtasks("evaluate", run, "--data", captioned, "--device", "cpu", "--cache", tmp_path / "other")
     assert code == 0, err
     assert "R-precision" in out
     code, _, err = advtasks("train", "text2image", "--data", captioned, "--out", tmp_path / "next", *flags,
                             "--initial-weights", run)  # fmt: skip
     assert (code, "learns from each data set anew" in err) == (2, True), err
+
+
+def assert_no_guidance_is_no_text(run: Path) -> None:
+    from advtasks_text2image.sampler import Sampler
+
+    sampler = Sampler.load(run, "cpu")
+    words = []
+    sampler.network.register_forward_pre_hook(lambda _, given: words.append(given[2]))
+    sampler("a red box", range(2))
+    sampler("a red box", range(2), guidance=0.0)
+    assert words[0].any()
+    assert not words[1].any()
 
 
 def test_pictures_of_texts(advtasks: Run, model: Path, tmp_path: Path) -> None:
@@ -142,9 +157,17 @@ def test_pictures_of_texts(advtasks: Run, model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "alone" / "a-red-box_seed2.png").read_bytes() == before, "whatever stands beside it"
     (made,) = json.loads(text)
     assert (made["text"], made["seed"], made["cut_tokens"]) == ("a red box", 2, 0)
-    code, text, _ = advtasks(*arguments)
+    code, text, err = advtasks(*arguments, "--json", "--seeds", "5-6")
     assert code == 1
-    assert "is there already; left as it is" in text
+    assert "is there already; left as it is" in err
+    assert [one["seed"] for one in json.loads(text)] == [6, 6], "those that were not there"
+    before = (tmp_path / "grid.png").read_bytes()
+    code, _, err = advtasks(*arguments[:1], "a\nblue box", *arguments[3:], "--grid", tmp_path / "grid.png")
+    assert code == 1
+    assert f"{tmp_path / 'grid.png'} is there already" in err
+    assert (tmp_path / "grid.png").read_bytes() == before
+    code, _, err = advtasks(*arguments[:1], "a\nblack box", *arguments[3:], "--grid", tmp_path / "lines.png")
+    assert code == 0, err
 
 
 def test_prompts_from_a_file_and_names_that_collide(advtasks: Run, model: Path, tmp_path: Path) -> None:
@@ -168,10 +191,11 @@ def test_from_one_text_to_another(advtasks: Run, model: Path, tmp_path: Path) ->
     assert advtasks("generate", "a red box", "-o", tmp_path / "one", *arguments)[0] == 0
     with Image.open(tmp_path / "one" / "a-red-box_seed0.png") as picture:
         assert np.array_equal(np.asarray(picture), first)
-    assert (
-        advtasks("generate", "a red box", "-o", tmp_path / "seeds", "--seeds", "0-1", "--between", 3, *arguments)[0]
-        == 0
-    )
+    seeds = ("generate", "a red box", "-o", tmp_path / "seeds", "--seeds", "0-1,1", "--between", 3, *arguments)
+    code, out, err = advtasks(*seeds, "--json")
+    assert code == 0, err
+    assert [Path(one["file"]).name for one in json.loads(out)] == ["between.png", "between.gif"]
+    assert json.loads(out)[0]["to"] == ["a red box", 1]
     assert advtasks("generate", "a", "-o", tmp_path / "seeds", "--seeds", "0-1", "--between", 3, *arguments)[0] == 1
 
 
@@ -203,19 +227,25 @@ def test_guidance_and_truncation_change_what_they_should(model: Path) -> None:
         (("x", "y", "z", "--between", "4"), "give two of them"),
         (("--prompts", "/none.txt"), "cannot be read"),
         (("x", "--encoder", "hash:width=32"), "was made with"),
+        (("x", "y", "--between", "4", "--grid", "g.png"), "makes a strip and no --grid"),
+        (("x", "--guidance", "nan"), "at least 0 and finite"),
+        (("x", "--seeds", "99999999999999999999999"), "below 2^63"),
+        (("x", "--seeds", "0-9999999"), "at most 1,000,000"),
+        (("x", "-o", "pyproject.toml"), "is a file, and pictures go into a folder"),
     ],
 )
 def test_what_generate_refuses(
     advtasks: Run, model: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    code, _, err = advtasks("generate", *arguments, "-o", tmp_path / "out", "--model", model)
+    code, _, err = advtasks("generate", "-o", tmp_path / "out", *arguments, "--model", model)
     assert (code, message in err) == (2, True), err
 
 
 def test_words_that_nobody_knows_are_said(advtasks: Run, model: Path, tmp_path: Path) -> None:
-    code, out, _ = advtasks("generate", "!!!", "-o", tmp_path / "out", "--model", model)
+    code, out, err = advtasks("generate", "!!!", "-o", tmp_path / "out", "--model", model, "--json")
     assert code == 0
-    assert "knows no word of '!!!'" in out
+    assert "knows no word of '!!!'" in err
+    assert len(json.loads(out)) == 1, "nothing but JSON"
 
 
 @pytest.mark.parametrize(
@@ -260,6 +290,10 @@ def test_folders_with_faults_are_trained_on_and_the_faults_said(advtasks: Run, c
     code, _, err = advtasks("train", "text2image", "--data", folder, "--out", tmp_path / "same", "--steps", 2, *TINY)
     assert code == 1
     assert "all captions are nearly the same to hash-16" in err
+    code, _, err = advtasks("train", "text2image", "--data", captioned, "--out", tmp_path / "next", "--steps", 2, *TINY,
+                            "--encoder", "hash:width=32", "--initial-weights", tmp_path / "run")  # fmt: skip
+    assert code == 2
+    assert "was made with" in err
     (tmp_path / "none").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "none" / "red_apple.png")
     code, _, err = advtasks("train", "text2image", "--data", tmp_path / "none", "--steps", 2, *TINY)

@@ -132,6 +132,9 @@ def test_what_is_surely_wrong() -> None:
     same = torch.tensor([0, 0, 0, 1])
     expected[:2, 2] = expected[2, :2] = False
     assert torch.equal(surely_wrong(embeddings, embeddings, same, same), expected)
+    silent = torch.cat((embeddings, torch.zeros(1, 2)))
+    assert not surely_wrong(silent, silent, None, None)[4].any(), "no text is right for all pictures"
+    assert not surely_wrong(silent, silent, None, None)[:, 4].any()
     classes = torch.tensor([0, 0, 1])
     assert torch.equal(surely_wrong(classes, classes, None, None), classes[:, None] != classes)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from advtasks_text2image.config import TextConfig
 from advtasks_text2image.critic import TextDiscriminator
-from advtasks_text2image.data import CaptionedPictures, Loaded, fitted
-from advtasks_text2image.encoders import CharacterEncoder, HashEncoder
+from advtasks_text2image.data import CaptionedPictures, Loaded, embed, fitted, told_apart
+from advtasks_text2image.encoders import CharacterEncoder, Encoded, HashEncoder
 from advtasks_text2image.generators import (
     DCGAN,
     ConditioningAugmentation,
@@ -20,14 +22,16 @@ from advtasks_text2image.generators import (
     standard_normal_divergence,
 )
 from advtasks_text2image.sheet import sheet
+from advtasks_text2image.task import TextToImage
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, normalize
 
 from advtasks import components
 from advtasks.adversary import Adversary
+from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
 from advtasks.discriminators import CriticOutput, criticize_again
-from advtasks.errors import UsageError
+from advtasks.errors import DataError, UsageError
 from advtasks.evaluation.text_scores import RidgeProbe, clip_score, r_precision
 from advtasks.regularizers import mismatched_partners
 from advtasks.task import Judged, View
@@ -268,8 +272,17 @@ def test_text_models_of_transformers(kind: str, tmp_path: Path) -> None:
     assert (states != 0).any(2).sum(1).tolist() == [4, 2, 4]
     torch.testing.assert_close(encoder.states(texts[1:2], 4), states[1:2], rtol=1e-4, atol=1e-4)
     assert encoder.fingerprint == components.build("text_encoders", f"transformers:model={tmp_path}").fingerprint
-    with pytest.raises(UsageError, match="transformers cannot load it"):
+    with pytest.raises(UsageError, match="transformers cannot load it .*wordllama, hash and characters work without"):
         components.build("text_encoders", f"transformers:model={tmp_path / 'none'}")
+    swapped = {word: i for i, word in enumerate([*words[:6], "cat", "apple"])}
+    unfilled = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(swapped, unk_token="<unk>")), eos_token="<eos>", model_max_length=6
+    )
+    unfilled.save_pretrained(tmp_path)
+    other = components.build("text_encoders", f"transformers:model={tmp_path}")
+    assert other.fingerprint != encoder.fingerprint, "the same weights read other words"
+    assert other.tokenizer.pad_token == "<eos>", "as the GPT family has it"
+    assert other.encode(texts).sentences.shape == (3, 16)
 
 
 @pytest.mark.parametrize("name", ["hash", "wordllama", "characters:width=16"])
@@ -285,6 +298,49 @@ def test_states_are_those_of_the_tokens(name: str) -> None:
     assert 1 <= there[1].sum() < there[0].sum() < 6
     torch.testing.assert_close(encoder.states(texts[:1], 6), found[:1])
     torch.testing.assert_close(encoder.states(texts[:1], 9)[:, :6], found[:1])
+
+
+class Short(HashEncoder):
+    """Takes three words of a text."""
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        rest = [max(len(text.split()) - 3, 0) for text in texts]
+        return Encoded(super().encode([" ".join(text.split()[:3]) for text in texts]).sentences, rest)
+
+
+def test_captions_that_were_cut_are_said_of_known_embeddings_too(tmp_path: Path) -> None:
+    captions = ("a red apple", "a very very long caption")
+    items = [Loaded("x.png", "x", np.zeros((16, 16, 3), np.uint8), captions)]
+    for _ in range(2):
+        notes: list[str] = []
+        (found,) = embed(items, Short(16), PictureCache(tmp_path), notes)
+        assert torch.equal(found, Short(16).encode(captions).sentences)
+        assert notes == [
+            "warning: 1 captions are longer than hash-16 takes and were cut, most 2 tokens of 'a very very long caption'"
+        ]
+
+
+def test_captions_that_an_encoder_hardly_tells_apart_are_said(tmp_path: Path) -> None:
+    apart, alike = torch.eye(16)[:6], torch.ones(6, 16) + 0.1 * torch.eye(16)[:6]
+    silent = torch.zeros(2, 16)
+    assert told_apart(tmp_path, [silent, apart], HashEncoder(16)) == []
+    (note,) = told_apart(tmp_path, [alike, apart[:1]], HashEncoder(16))
+    assert "of the pairs of captions are nearly the same to hash-16" in note
+    for same in (alike, silent):
+        with pytest.raises(DataError, match="all captions are nearly the same"):
+            told_apart(tmp_path, [silent, same], HashEncoder(16))
+
+
+def test_captions_left_out_are_a_share_of_all(tmp_path: Path) -> None:
+    task = TextToImage(TextConfig(encoder="hash:width=16", caption_dropout=0.3, generator="df:width=4:attention=8"))
+    count = 4000
+    batch = {"real": torch.zeros(count, 3, 2, 2), "embedding": torch.ones(count, 16), "words": torch.ones(count, 5, 16)}
+    torch.manual_seed(0)
+    found = task.prepare(batch)
+    left_out = ~found["embedding"].any(1)
+    assert left_out.float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(left_out, ~found["words"].any(2).any(1)), "with all their words"
+    assert found["embedding"][~left_out].min() == 1
 
 
 def test_places_listen_to_words_in_any_order_and_to_none() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,7 @@ from advtasks.features.transformers_network import load_pretrained
 from advtasks.features.weight_files import weights_hash
 from advtasks_text2image.encoders.text_encoder import Encoded, TextEncoder, padded, scaled
 
+_INSTEAD = "the text encoders wordllama, hash and characters work without"
 _LONGEST = 512
 """Tokens, where a tokenizer states no limit."""
 _BATCH = 64
@@ -32,8 +35,12 @@ class TransformersEncoder(TextEncoder):
     """
 
     def __init__(self, model: str = "") -> None:
-        self.network = load_pretrained(model, "AutoModel").eval().requires_grad_(False)
-        self.tokenizer = load_pretrained(model, "AutoTokenizer")
+        self.network = load_pretrained(model, "AutoModel", _INSTEAD).eval().requires_grad_(False)
+        self.tokenizer = load_pretrained(model, "AutoTokenizer", _INSTEAD)
+        if self.tokenizer.pad_token is None:  # of the GPT family
+            self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
+        if self.tokenizer.pad_token is None:
+            raise UsageError(f"{model}: its tokenizer has no token that fills texts up to one length")
         self.name = Path(model).name
         self.dual = hasattr(self.network, "get_text_features")
         if not self.dual and getattr(self.network.config, "is_encoder_decoder", False):
@@ -48,8 +55,14 @@ class TransformersEncoder(TextEncoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all weights."""
-        return weights_hash(self.network)
+        """Of all weights, and of what makes tokens of texts."""
+        read = [weights_hash(self.network), str(self.limit), self.tokenizer.pad_token, type(self.tokenizer).__name__]
+        read += [f"{word} {number}" for word, number in sorted(self.tokenizer.get_vocab().items())]
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:  # its rules; how it fills and cuts depends on the last call
+            rules = json.loads(backend.to_str())
+            read.append(json.dumps([rules.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor")]))
+        return hashlib.sha256("\n".join(read).encode()).hexdigest()[:12]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Encoded:

@@ -35,7 +35,7 @@ class WordLlama(TextEncoder):
         tokenizers = sorted((place / "tokenizers").glob("*tokenizer_config.json"))
         if not tables or not tokenizers:
             raise UsageError(f"{place}: this version of wordllama holds no table of 256 values; hash needs none")
-        self.table_file = tables[0]
+        self.files = (tables[0], tokenizers[0])
         self.table = next(iter(load_file(tables[0]).values())).float()
         self.tokenizer = Tokenizer.from_file(str(tokenizers[0]))
         self.tokenizer.no_padding()
@@ -45,9 +45,12 @@ class WordLlama(TextEncoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the table's file."""
-        with self.table_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        """Of the files of table and tokenizer."""
+        found = hashlib.sha256()
+        for path in self.files:
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+        return found.hexdigest()[:12]
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Texts of any length."""

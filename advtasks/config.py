@@ -155,7 +155,8 @@ class RunConfig(Options):
     clip_norm: float = 0.0
     """Shorten the generator's gradients together to this norm; 0 leaves them."""
     ema_half_life: float = 10_000.0
-    """Half-life of the generator's moving average, in images; ramped up within each stage. 0 switches it off."""
+    """Half-life of the generator's moving average, in images; ramped up within each stage. It follows every fiftieth of
+    that. 0 switches it off."""
     ema_follows_rate: bool = False
     """Shorten the half-life as the learning rate falls: slower weights need less averaging."""
     monitor: Literal["warn", "rollback", "off"] = "warn"

@@ -142,6 +142,7 @@ def framework(name: str, setting: Setting, compile: bool = False, loading: bool 
     meters, networks = Meters(), Networks(task, config, adversaries)
     guard = Guard(config, Recorder([], Console(silent())))
     step = Step(networks, config, stage, meters, Clock(setting.device), guard)
+    networks.ema.images = 10**6  # past its ramp, where most of a run is
     crops: Dataset[Batch] = pairs() if name == "pix2pix" else Patches()
     stream = batches(crops, batch=floors.batch_of(name), seed=0, pin_memory=setting.device.type == "cuda")
     done = 0

@@ -95,6 +95,7 @@ class Step:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "scalers": {name: item.state_dict() for name, item in self.scalers.items()},
             "ema_images": self.networks.ema.images,
+            "ema_waiting": self.networks.ema.waiting,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -104,7 +105,7 @@ class Step:
                 optimizer.load_state_dict(state["optimizers"][name])
         for name, item in self.scalers.items():
             item.load_state_dict(state["scalers"][name])
-        self.networks.ema.images = state["ema_images"]
+        self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state["ema_waiting"]
 
     def run(self, host_batch: Batch, step: int, stage_step: int, rate_scale: float = 1.0) -> None:
         """One step on a batch of the loader.

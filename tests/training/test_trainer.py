@@ -335,6 +335,18 @@ def test_moving_average_closed_form() -> None:
     for _ in range(4):
         average.update(network, batch=5)
     assert next(average.network.parameters()).item() == pytest.approx(1 - 0.5 ** (20 / 10))
+    rare = MovingAverage(network, half_life=1000.0, ramp=1e9)
+    with torch.no_grad():
+        network.weight.fill_(2.0)
+    for _ in range(7):
+        rare.update(network, batch=6)
+    assert next(rare.network.parameters()).item() == pytest.approx(2 - 0.5 ** (24 / 1000)), "every 20 images or more"
+    assert rare.waiting == 18
+    none = MovingAverage(network, half_life=0.0)
+    with torch.no_grad():
+        network.weight.fill_(3.0)
+    none.update(network, batch=1)
+    assert next(none.network.parameters()).item() == 3
     ramped = MovingAverage(network, half_life=1e9, ramp=0.05)
     assert ramped.decay(8) == 0, "at the beginning the average is the network"
     ramped.images = 1000

@@ -38,8 +38,9 @@ class TaskSpec:
     presets: str
     """``module:NAME`` of a mapping from preset name to a configuration object, the first being the default."""
     recognize: str | None = None
-    """``module:function`` that takes a folder and returns an :class:`advtasks.data.layout.Layout` or None.
-    ``advtasks data check`` asks it. Its module must not import torch."""
+    """``module:function`` that takes a folder and returns an :class:`advtasks.data.layout.Layout` or None, or raises a
+    DataError that says why there is nothing to train on. ``advtasks data check`` asks it, and gives it what it also
+    takes of ``captions`` and ``encoder``. Its module must not import torch."""
     needs_data: bool = True
     """Whether it trains on a folder, ``--data``."""
     api_version: int = API_VERSION

@@ -16,6 +16,7 @@ class Layout:
         roles: the files of each role, for example ``{"high resolution": (...), "low resolution x4": (...)}``.
         ignored: files that play no role.
         problems: what keeps files from being used, each naming the file; training stops on these.
+        notes: what a user should look at; training goes on.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Layout:
     roles: dict[str, tuple[Path, ...]]
     ignored: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

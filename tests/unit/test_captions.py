@@ -36,7 +36,6 @@ def test_a_table_of_json_lines_with_lists(tmp_path: Path) -> None:
     assert found.empty == 1
     assert "2 pictures with 3 captions of 1 to 2 words" in found.summary()
     layout = recognize(tmp_path)
-    assert layout is not None
     assert layout.problems == ("no such picture: gone.png (metadata.jsonl, row 3)",)
     assert layout.roles["pictures without a caption"] == found.uncaptioned
 
@@ -121,4 +120,5 @@ def test_broken_tables_are_named(text: bytes, message: str, tmp_path: Path) -> N
     with pytest.raises(DataError, match=message) as error:
         find_captions(tmp_path)
     assert "metadata.jsonl" in str(error.value)
-    assert recognize(tmp_path) is None
+    with pytest.raises(DataError, match=message):
+        recognize(tmp_path)

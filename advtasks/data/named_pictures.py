@@ -34,7 +34,8 @@ class NamedPictures:
         Raises:
             DataError: a name is the end of several pictures' paths.
         """
-        bases = {table: (_absolute(table.parent), _absolute(self._folder)) for table, _ in wanted}
+        tables = {table for table, _ in wanted}
+        bases = {table: (_absolute(table.parent), _absolute(self._folder)) for table in tables}
         found: dict[Named, Path] = {}
         for table, name in dict.fromkeys(wanted):
             for base in bases[table]:

@@ -156,7 +156,7 @@ def from_first(work: Callable[[], Result]) -> Result:
         try:
             outcome[0] = work()
         except BaseException as error:
-            failure, outcome[1] = error, getattr(error, "exit_code", 1)
+            failure, outcome[1] = error, getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1)
     dist.broadcast_object_list(outcome, src=0, group=_patient)
     if failure is not None:
         raise failure

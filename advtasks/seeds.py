@@ -18,7 +18,7 @@ def parse_seeds(text: str) -> list[int]:
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and (not last.isdecimal() or int(last) < int(first))):
             raise UsageError(f"--seeds {text}: write numbers and ranges, for example 0-7 or 0,3,5-6")
-        if int(last or first) >= 2**63 or int(last or first) - int(first) >= _MOST:
-            raise UsageError(f"--seeds {text}: seeds are below 2^63, and a range has at most {_MOST:,} of them")
+        if int(last or first) >= 2**63 or len(found) + int(last or first) - int(first) >= _MOST:
+            raise UsageError(f"--seeds {text}: seeds are below 2^63, and at most {_MOST:,} of them are taken")
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +29,7 @@ from advtasks.data.loader import Position, batches
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Batch, Judged, Task, Terms
 from advtasks.training.clock import Clock
+from advtasks.training.ema import GRAIN, MovingAverage
 from advtasks.training.guard import Guard
 from advtasks.training.meters import Meters
 from advtasks.training.networks import Networks
@@ -34,6 +38,35 @@ from advtasks.training.recorder import Recorder
 from advtasks.training.step import Step
 
 Run = Callable[[], None]
+
+
+@dataclasses.dataclass
+class Framework:
+    """A step of the trainer, and its moving average apart, which follows now and then."""
+
+    run: Run
+    networks: Networks
+    batch: int
+
+    def __call__(self) -> None:
+        self.run()
+
+    def follow(self) -> float:
+        """Seconds in which the moving average follows once."""
+        average = MovingAverage(self.networks.generator, 1.0)
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            average.update(self.networks.generator, 1)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    @property
+    def steps_between(self) -> int:
+        """Steps from once to the next, past the average's ramp."""
+        return max(math.ceil(GRAIN * self.networks.ema.half_life / self.batch), 1)
+
+
 LAZY = 16
 """R1 every 16th step: that step is timed 16 at a time."""
 
@@ -113,7 +146,7 @@ def pairs() -> Crops:
     return Crops(held, lambda both: Loaded("", "", both[0], both[1]), floors.PAIR_SIDE, flip=True)
 
 
-def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Run:
+def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Framework:
     """A step of the trainer. `loading` feeds it from the loader, and watches it and reads its meters at the preset's
     interval (20 steps where there is none), as a run does."""
     stage = StageConfig(name="stage", steps=10**6, weights={}, adversary=name != "srresnet", learning_rate=1e-4)
@@ -156,4 +189,4 @@ def framework(name: str, setting: Setting, compile: bool = False, loading: bool 
             meters.clear()
             step.clock.take()
 
-    return run
+    return Framework(run, networks, floors.batch_of(name))

@@ -16,8 +16,9 @@ from advtasks.errors import DataError
 
 FIRST = 3
 """So many missing files are named where none of a table is there."""
-_FILES = ("file_name", "filename", "image", "image_path", "path", "file", "img")
-_CAPTIONS = ("text", "caption", "captions", "texts", "prompt", "description", "sentence")
+_FILES = ("file_name", "filename", "image", "image_name", "image_path", "path", "file", "img")
+_CAPTIONS = ("text", "caption", "captions", "texts", "prompt", "description", "sentence", "comment")
+_DELIMITERS = (",", "\t", ";", "|")
 
 
 class _Row(NamedTuple):
@@ -28,7 +29,7 @@ class _Row(NamedTuple):
 
 
 def read_tables(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Reading:
-    """The captions of ``metadata`` tables, or of all tables if there is none of that name.
+    """The captions of ``metadata`` tables, or of all others if there is none of that name with captions.
 
     Raises:
         DataError: a table has the columns and is broken, by table and row.
@@ -37,16 +38,21 @@ def read_tables(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) 
     tables = [path for path in others if _is_table(path, beside)]
     rows: list[_Row] = []
     passed: list[str] = []
-    used = []
-    for table in [path for path in tables if path.stem == "metadata"] or tables:
-        columns: tuple[str, str] | None = None
+    used: list[str] = []
+    for table in sorted(tables, key=lambda path: path.stem != "metadata"):
+        if any(name.startswith("metadata.") for name in used) and table.stem != "metadata":
+            break
         try:
             columns, found = _with_columns(table)
         except _Unknown as error:
             passed.append(str(error))
+            continue
         if columns is not None:
             used.append(table.name)
             rows += [_row(table, number, cells, columns) for number, cells in found]
+        elif found:
+            named = ", ".join(str(name).strip() for name in found[0][1] if name is not None)
+            passed.append(f"{table.name}: has no columns of files and captions, but {named[:80]}")
     name = f"table {', '.join(used)}"
     places = NamedPictures(folder, pictures).find([(row.table, row.file) for row in rows])
     pairs = [(path, row.captions) for row, path in zip(rows, places, strict=True) if path is not None]
@@ -78,7 +84,16 @@ def _is_table(path: Path, beside: set[Path]) -> bool:
             header = file.readline(1000).decode("utf-8-sig", errors="replace")
     except OSError:
         return False
-    return _columns(dict.fromkeys(header.split("\t" if "\t" in header else ","))) is not None
+    return _delimiter(header) is not None
+
+
+def _delimiter(header: str) -> str | None:
+    """What stands between the columns of files and captions, if the line names them."""
+    for delimiter in _DELIMITERS:
+        names = next(csv.reader([header.strip()], delimiter=delimiter), [])
+        if _columns(dict.fromkeys(names)) is not None:
+            return delimiter
+    return None
 
 
 def _with_columns(table: Path) -> tuple[tuple[str, str] | None, list[tuple[int, dict[str, Any]]]]:
@@ -87,9 +102,9 @@ def _with_columns(table: Path) -> tuple[tuple[str, str] | None, list[tuple[int, 
     try:
         for number, row in _rows(table):
             columns = columns or _columns(row)
+            rows.append((number, row))
             if columns is None and table.suffix.lower() != ".jsonl":
                 break
-            rows.append((number, row))
     except DataError as error:
         if columns is None and table.stem != "metadata":
             raise _Unknown(str(error)) from None
@@ -101,12 +116,11 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered from 1, as a reader counts them."""
     text = read_text(table)
     if table.suffix.lower() != ".jsonl":
-        tabs = table.suffix.lower() == ".tsv" or (table.suffix.lower() == ".txt" and "\t" in text.partition("\n")[0])
+        usual = "\t" if table.suffix.lower() == ".tsv" else ","
         number = 0
         try:
-            reader = csv.DictReader(
-                io.StringIO(text, newline=""), dialect="excel-tab" if tabs else "excel", strict=True
-            )
+            delimiter = _delimiter(text.partition("\n")[0]) or usual
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
             for number, row in enumerate(reader, 1):
                 yield number, row
         except csv.Error as error:
@@ -116,7 +130,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{table}: line {number} is broken, not JSON lines ({error})") from None
             if not isinstance(row, dict):
                 raise DataError(f"{table}: line {number} is no JSON object")

@@ -11,7 +11,7 @@ from advtasks.data.captioned import Reading
 from advtasks.data.text_file import read_text
 from advtasks.errors import DataError
 
-_FLAT = ("images", "image", "text", "texts", "text_c10", "captions", "img", "jpg")
+_FLAT = ("images", "image", "text", "texts", "text_c10", "captions", "img", "jpg", "pictures", "photos")
 """Folders that say nothing of what lies in them."""
 
 
@@ -28,8 +28,8 @@ def read_beside(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) 
 
 
 def read_parallel(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Reading:
-    """Texts whose path ends like that of a picture: class folder and name; or the name alone, where the pictures have
-    no such class folder and one picture and one text have the name.
+    """Texts whose path ends like that of a picture: class folder and name; or the name alone, where the pictures lie
+    in no folders of classes and one picture and one text have the name.
 
     Raises:
         DataError: a text may be of several pictures.
@@ -40,14 +40,15 @@ def read_parallel(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
     for path in pictures:
         by_end.setdefault(_end(path), []).append(path)
         by_stem.setdefault(path.stem, []).append(path)
-    classes = {path.parent.name for path in pictures}
     stems = Counter(path.stem for path in texts)
     pairs, alone = [], []
     for text in texts:
         fitting = _nearest(text, by_end.get(_end(text), []))
-        if not fitting and text.parent.name not in classes and stems[text.stem] == 1:
+        if not fitting and stems[text.stem] == 1:
             same = by_stem.get(text.stem, [])
-            fitting = same if len(same) == 1 else []
+            fitting = (
+                same if len(same) == 1 and (_flat(same[0].parent) or len(same[0].relative_to(folder).parts) < 3) else []
+            )
         pairs += [(path, text) for path in fitting]
         if not fitting:
             alone.append(text)

@@ -105,7 +105,7 @@ def _few(items: Sequence[str]) -> str:
 def _too_long(found: Captions, encoder: str) -> str:
     texts = [caption for item in found.items for caption in item.captions]
     built: Any = components.build("text_encoders", encoder)
-    cut: list[int] = built.encode(texts).cut
+    cut: list[int] = built.cut(texts)
     count = sum(map(bool, cut))
     if not count:
         return f"no caption is longer than {built.name} takes"

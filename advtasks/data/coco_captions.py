@@ -26,10 +26,10 @@ def read_coco(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) ->
         if path.suffix.lower() == ".json":
             try:
                 content = json.loads(read_text(path))
-            except json.JSONDecodeError as error:
-                passed.append(f"{path}: broken JSON ({error})")
             except DataError as error:
                 passed.append(str(error))
+            except (ValueError, RecursionError) as error:
+                passed.append(f"{path}: broken JSON ({error})")
             else:
                 said += [(path, *one) for one in _said(path, content)]
     places = NamedPictures(folder, pictures).find([(path, name) for path, name, _ in said])

@@ -15,7 +15,8 @@ class Layout:
         explanation: one sentence on what training will do with it.
         roles: the files of each role, for example ``{"high resolution": (...), "low resolution x4": (...)}``.
         ignored: files that play no role.
-        problems: what keeps files from being used, each naming the file; training stops on these.
+        problems: what keeps files from being used, each naming the file; training stops on these, or warns where the
+            rest can be used without.
         notes: what a user should look at; training goes on.
     """
 

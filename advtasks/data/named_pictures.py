@@ -16,7 +16,8 @@ class NamedPictures:
     """Finds the pictures of a folder by what tables call them.
 
     A name is the path from the table or from the folder; or else the end of one picture's path; or else, where no other
-    name means the same picture, the one whose path has the longest end in common with it.
+    name means the same picture, the one whose path has the longest end in common with it. A table means all its names
+    alike: what is not found as its other names were is not there.
     """
 
     def __init__(self, folder: Path, pictures: Sequence[Path]) -> None:
@@ -43,11 +44,10 @@ class NamedPictures:
                     found[table, name] = path
                     break
         for guess in (self._ending, self._likeliest):
-            taken = frozenset(found.values())
-            guesses = {
-                one: path for one in dict.fromkeys(wanted) if one not in found and (path := guess(*one, taken=taken))
-            }
-            found |= _without_rivals(guesses, taken)
+            taken, understood = frozenset(found.values()), {table for table, _ in found}
+            open_ = [one for one in dict.fromkeys(wanted) if one[0] not in understood]
+            guesses = {one: path for one in open_ if (path := guess(*one, taken=taken))}
+            found |= guesses if guess == self._ending else _without_rivals(guesses, taken)
         return [found.get(one) for one in wanted]
 
     def _ending(self, table: Path, name: str, taken: frozenset[Path]) -> Path | None:

@@ -42,7 +42,8 @@ def difference_interval(first: Tensor, second: Tensor, confidence: float = CONFI
     spread = sum(parts)
     if not spread:
         return Estimate(found, found, found)
-    freedom = spread**2 / (parts[0] ** 2 / (len(one) - 1) + parts[1] ** 2 / (len(other) - 1))
+    shares = [part / spread for part in parts]
+    freedom = 1 / (shares[0] ** 2 / (len(one) - 1) + shares[1] ** 2 / (len(other) - 1))
     reach = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(spread)
     return Estimate(found, found - reach, found + reach)
 

@@ -113,7 +113,8 @@ class PatchDistance:
     levels: tuple[float, ...]
     """Finest first."""
     mean: Estimate
-    """Over the levels; the interval is that of sampling the pictures, all of whose patches count as one."""
+    """Over the levels; the interval is that of sampling the pictures, all of whose patches count as one, with the
+    channels' means and deviations as they are."""
 
 
 def patch_distance(first: Tensor, second: Tensor, directions: int = 128, seed: int = 0) -> PatchDistance:
@@ -126,12 +127,15 @@ def patch_distance(first: Tensor, second: Tensor, directions: int = 128, seed: i
     found: list[tuple[Tensor, Tensor]] = []
     for level in range(first.shape[1]):
         one, other = (_standardized(side[:, level].flatten(0, 1).double()) for side in (first, second))
-        moved = zip((first, second), _potentials(one, other, directions, seed + level), strict=True)
-        by_picture = (1000 * values.unflatten(0, (len(side), -1)).mean(1) for side, values in moved)
-        found.append((next(by_picture), next(by_picture)))
+        fakes, reals = _potentials(one, other, directions, seed + level)
+        found.append((_by_picture(fakes, len(first)), _by_picture(reals, len(second))))
     levels = tuple((a.mean() - b.mean()).item() for a, b in found)
-    fakes, reals = (torch.stack(side).mean(0) for side in zip(*found, strict=True))
+    fakes, reals = (torch.stack([pair[side] for pair in found]).mean(0) for side in (0, 1))
     return PatchDistance(levels, difference_interval(fakes, reals))
+
+
+def _by_picture(potentials: Tensor, pictures: int) -> Tensor:
+    return 1000 * potentials.unflatten(0, (pictures, -1)).mean(1)
 
 
 def _standardized(patches: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+from scipy import stats
 from torch import Tensor
 
-from advtasks.evaluation.intervals import Estimate, count_interval
+from advtasks.evaluation.intervals import CONFIDENCE, Estimate, count_interval
 
 _ROWS = 1024
 
@@ -19,8 +21,10 @@ class Support:
     collisions: int
     """Pairs of duplicates among the samples."""
     size: Estimate
-    """``s (s - 1) / (2 c)`` of s samples with c collisions, which is what c colliding pairs say of a uniform law, with
-    the interval of c as a Poisson count; with no collision it is a lower bound, that of one, without interval."""
+    """``s (s - 1) / (2 c)`` of s samples with c collisions, an estimate of ``1 / Σ p²``, which of a uniform law is
+    the number of its samples and of others less. Its interval is that of a Poisson count, widened by how much samples
+    differ in their collisions (Hoeffding's first term). With no collision it is a lower bound, that of one, without
+    interval."""
 
     @property
     def is_bound(self) -> bool:
@@ -40,15 +44,20 @@ def support_size(samples: Tensor, threshold: float) -> Support:
     if count < 2:
         raise ValueError("two samples at least are needed")
     values = samples.double()
-    close = 0
+    parts = []
     for start in range(0, count, _ROWS):
-        near = torch.cdist(values[start : start + _ROWS], values[start:]) < threshold
-        close += int(near.triu(1).sum())
-    pairs = count * (count - 1) / 2
+        near = torch.cdist(values[start : start + _ROWS], values) < threshold
+        near.diagonal(start).fill_(False)  # itself
+        parts.append(near.sum(1).double())
+    collisions = torch.cat(parts)
+    close, pairs = int(collisions.sum()) // 2, count * (count - 1) / 2
     if not close:
         return Support(close, Estimate(pairs))
-    seen = count_interval(close)
-    return Support(close, Estimate(pairs / close, pairs / seen.high, pairs / seen.low))
+    share, seen = close / pairs, count_interval(close)
+    apart = (collisions / (count - 1)).var().item() - share / (count - 1)  # without what chance alone does
+    spread = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) * 2 * math.sqrt(max(apart, 0.0) / count) / share
+    high, low = (math.exp(math.hypot(math.log(end / close), spread)) for end in (seen.high, seen.low))
+    return Support(close, Estimate(1 / share, 1 / share / high, 1 / share * low))
 
 
 def nearest_other(samples: Tensor) -> Tensor:

@@ -138,7 +138,8 @@ def prepare(job: Job, model: ImageModel, settings: Settings, decode: bool = True
     """
     if job.is_video:
         target = job.result(".mp4" if job.source.suffix.lower() == ".avi" else job.source.suffix)
-        return Prepared(job, target, skipped=_exists(target, settings))
+        remark = "videos keep their format" if settings.suffix else ""
+        return Prepared(job, target, skipped=_exists(target, settings), remark=remark)
     usual = job.result(settings.suffix or job.source.suffix.lower())
     if _exists(usual, settings):
         return Prepared(job, usual, skipped=True)

@@ -38,17 +38,18 @@ def _one(task: Prepared, settings: Settings, clock: _Clock, say: Callable[..., N
         return result
     if task.kind is None:
         say(f"{source}: a video; its time is not predicted")
-        return Result(source=source, status="planned", target=task.target)
+        return Result(source=source, status="planned", target=task.target, message=task.remark)
     kind = task.kind
     tiler = clock.model.tiler(_Promised(kind.width, kind.height), 1 + kind.alpha)
     seconds = tiler.work * (1 + kind.alpha) * task.frames * clock.seconds_a_pixel(task, settings)
     width, height = settings.size.of(kind.width, kind.height)
     frames = f"{task.frames} frames of " if task.frames > 1 else ""
+    remark = f" ({task.remark})" if task.remark else ""
     tiles = f"{tiler.tiles} tile" + "s" * (tiler.tiles > 1)
-    say(f"{source}: {kind.width}x{kind.height} -> {width}x{height}, {frames}{tiles}, about {seconds:.1f} s")
+    say(f"{source}: {kind.width}x{kind.height} -> {width}x{height}, {frames}{tiles}, about {seconds:.1f} s{remark}")
     return Result(
         source=source, status="planned", target=task.target, width=width, height=height, frames=task.frames,
-        seconds=seconds,
+        seconds=seconds, message=task.remark,
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ class Picture:
             raise DataError(
                 f"{kind.channels} channels of {self.pixels.dtype} are no colours, and only frames of a TIFF hold them"
             )
-        if self.metadata.palette:
+        if self.metadata.palette and kind.channels == 1:
             palette = np.frombuffer(self.metadata.palette, np.uint8).reshape(-1, 3)
             return palette[self.pixels[..., 0]]
         return np.repeat(self.pixels, 3, axis=2) if kind.channels == 1 else self.pixels

@@ -105,7 +105,7 @@ class Step:
                 optimizer.load_state_dict(state["optimizers"][name])
         for name, item in self.scalers.items():
             item.load_state_dict(state["scalers"][name])
-        self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state["ema_waiting"]
+        self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state.get("ema_waiting", 0)
 
     def run(self, host_batch: Batch, step: int, stage_step: int, rate_scale: float = 1.0) -> None:
         """One step on a batch of the loader.

@@ -154,7 +154,7 @@ def told_apart(folder: Path, embeddings: Sequence[Tensor], encoder: TextEncoder)
     Raises:
         DataError: all of them are nearly the same.
     """
-    every = torch.cat(list(embeddings))
+    every = torch.cat(list(embeddings)).unique(dim=0)
     every = every[every.any(1)]
     if not surely_wrong(every[:1], every, None, None).any():
         raise DataError(
@@ -162,7 +162,7 @@ def told_apart(folder: Path, embeddings: Sequence[Tensor], encoder: TextEncoder)
             "give captions that tell pictures apart, or another --encoder"
         )
     some = every[:: -(-len(every) // _COMPARED)]
-    apart = surely_wrong(some, some, None, None).float().mean().item()
+    apart = surely_wrong(some, some, None, None).sum().item() / (len(some) * (len(some) - 1))
     if apart >= _APART:
         return []
     return [
@@ -175,7 +175,7 @@ def find(folder: Path, config: TextConfig) -> tuple[Captions, list[str]]:
     """The captions of a folder, and what is to be said of them.
 
     Raises:
-        DataError: captions name files that are not there, by name.
+        DataError: there are no captions; the message says why.
     """
     found = find_captions(folder, config.captions == "names")
     notes = []

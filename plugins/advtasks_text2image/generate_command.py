@@ -116,9 +116,10 @@ def _say(text: str) -> None:
 
 
 def _is_there(target: Path) -> bool:
-    if target.exists():
+    found = target.exists()
+    if found:
         _say(f"{target} is there already; left as it is")
-    return target.exists()
+    return found
 
 
 def _between(options: Generate, sampler: object, texts: list[str], seeds: list[int]) -> int:
@@ -132,7 +133,7 @@ def _between(options: Generate, sampler: object, texts: list[str], seeds: list[i
 
     assert isinstance(sampler, Sampler)
     targets = [options.out / f"between{suffix}" for suffix in (".png", ".gif")]
-    if any(list(map(_is_there, targets))):
+    if [target for target in targets if _is_there(target)]:
         return 1
     ends = [(texts[0], seeds[0]), (texts[-1], seeds[-1])]
     pictures = sampler.between(ends[0], ends[1], options.between, options.truncation, options.guidance)

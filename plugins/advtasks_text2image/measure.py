@@ -73,6 +73,7 @@ class Measure(nn.Module):
         spread = torch.linspace(0, len(self._features) - 1, len(found)).long()
         compared = self._features[spread] if is_real else found
         pool = torch.cat((embeddings, self._captions))
+        pool = pool[pool.any(1)]  # no text is no candidate
         told = surely_wrong(embeddings, pool, None, None).any(1)  # what could be said of all pictures tells nothing
         seen = self._probe(found)[told]
         texts, count = embeddings[told], 0

@@ -210,7 +210,7 @@ def check_encoder(encoder: TextEncoder, wanted: str, what: str) -> None:
     """
     if wanted and encoder.fingerprint != wanted:
         raise UsageError(
-            f"the text encoder {encoder.name} here has the weights {encoder.fingerprint}, and {what} was made with "
+            f"the text encoder {encoder.name} here has the hash {encoder.fingerprint}, and {what} was made with "
             f"{wanted}: install the version that was there, or give --encoder the folder of that model"
         )
 

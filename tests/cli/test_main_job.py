@@ -277,7 +277,9 @@ def start(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
         str(run),
         *flags,
     ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    )
 
 
 def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:

@@ -70,6 +70,7 @@ def test_intervals_of_a_difference_of_two_deviations_and_sizes() -> None:
     pairs = [(3 * torch.randn(8, generator=draws), torch.randn(30, generator=draws)) for _ in range(2000)]
     assert 0.935 <= holds([difference_interval(*pair) for pair in pairs], 0) <= 0.965
     assert math.isnan(difference_interval(torch.ones(1), torch.ones(5)).low)
+    assert difference_interval(torch.tensor([1e-160, 2e-160]), torch.zeros(3, dtype=torch.float64)).value < 1e-100
     same = difference_interval(torch.ones(4), torch.ones(5))
     assert (same.low, same.value, same.high) == (0, 0, 0)
 
@@ -129,3 +130,12 @@ def test_intervals_of_the_support_hold_its_size(atoms: int, drawn: int) -> None:
     places = torch.randn(atoms, 4, generator=draws) * 10
     found = [support_size(places[torch.randint(atoms, (drawn,), generator=draws)], 1e-6) for _ in range(300)]
     assert 0.92 <= holds([one.size for one in found if not one.is_bound], atoms) <= 0.985
+
+
+def test_intervals_of_the_support_hold_of_a_law_with_a_large_mode() -> None:
+    """A tenth of all samples is one: collisions come in bunches."""
+    draws = torch.Generator().manual_seed(0)
+    places = torch.randn(2000, 4, generator=draws) * 10
+    law = torch.cat((torch.tensor([0.1]), torch.full((1999,), 0.9 / 1999)))
+    found = [support_size(places[torch.multinomial(law, 400, True, generator=draws)], 1e-6).size for _ in range(150)]
+    assert holds(found, 1 / law.square().sum().item()) >= 0.92

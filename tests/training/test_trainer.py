@@ -187,6 +187,28 @@ def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[
     assert records[0] == records[1]
 
 
+@pytest.mark.parametrize(("half_life", "waiting"), [(400.0, 6), (0.0, 15)])
+def test_a_moving_average_that_follows_now_and_then_is_resumed(tmp_path: Path, half_life: float, waiting: int) -> None:
+    """Every eight images, of which a step has three; at half-life 0 it is the network."""
+
+    def made(name: str) -> Trainer:
+        run = trainer(tmp_path / name, config(ema_half_life=half_life))
+        run.networks.ema.ramp = 1e9
+        return run
+
+    whole, first, second = made("whole"), made("parts"), made("parts")
+    whole.train()
+    stop_at(first, 11, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    assert second.resume()
+    assert second._pending is not None
+    assert (second.step, second._pending["ema_waiting"]) == (10, waiting)
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+    assert same(whole.state()["ema"], whole.state()["generator"]) == (half_life == 0)
+
+
 def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
     base = config()
     none = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, kind="none"))

@@ -117,6 +117,60 @@ def test_a_name_never_stands_for_the_picture_of_another_name(tmp_path: Path) -> 
     assert [name.split()[0] for name in found.missing] == ["train/1.jpg", "a/2.jpg", "b/2.jpg"]
 
 
+def test_a_table_means_all_its_names_alike(tmp_path: Path) -> None:
+    """Where some names are found for sure, the others are of pictures that are not there, and not of their namesakes."""
+    pictures(tmp_path / "colors", "red/1.png", "blue/2.png")
+    texts(tmp_path / "colors", **{"a.csv": "image,caption\nred/1.png,red\ngreen/2.png,green\n"})
+    found = find_captions(tmp_path / "colors")
+    assert said(found, tmp_path / "colors") == {"red/1.png": ("red",)}
+    assert len(found.missing) == 1
+    pictures(tmp_path / "split", "train/1.png", "test/2.png")
+    texts(tmp_path / "split", **{"train/metadata.csv": "file_name,text\n1.png,red\n2.png,blue\n"})
+    assert said(find_captions(tmp_path / "split"), tmp_path / "split") == {"train/1.png": ("red",)}
+    pictures(tmp_path / "classes", "images/birds/1.png")
+    texts(tmp_path / "classes", **{"text/cats/1.txt": "a cat"})
+    with pytest.raises(DataError, match="no captions"):
+        find_captions(tmp_path / "classes")
+
+
+def test_two_tables_may_name_one_picture_in_two_ways(tmp_path: Path) -> None:
+    pictures(tmp_path, "Images/1.jpg")
+    texts(tmp_path, **{"a.csv": "image,caption\nImages/1.jpg,one\n", "lists/b.csv": "image,caption\n1.jpg,two\n"})
+    found = find_captions(tmp_path)
+    assert said(found, tmp_path) == {"Images/1.jpg": ("one", "two")}
+    assert not found.missing
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("captions.csv", "image;caption\n1.jpg;a red, big apple\n"),
+     ("results.csv", "image_name| comment_number| comment\n1.jpg| 0| a red, big apple\n"),
+     ("captions.txt", '"image","caption"\n1.jpg,"a red, big apple"\n')],
+)  # fmt: skip
+def test_other_delimiters(name: str, text: str, tmp_path: Path) -> None:
+    pictures(tmp_path, "1.jpg")
+    texts(tmp_path, **{name: text})
+    assert said(find_captions(tmp_path), tmp_path) == {"1.jpg": ("a red, big apple",)}
+
+
+def test_tables_of_other_columns_are_said_and_hide_nothing(tmp_path: Path) -> None:
+    pictures(tmp_path, "1.jpg")
+    texts(tmp_path, **{"metadata.csv": "file_name,label\n1.jpg,3\n"})
+    with pytest.raises(DataError, match=r"metadata.csv: has no columns of files and captions, but file_name, label"):
+        find_captions(tmp_path)
+    texts(tmp_path, **{"captions.csv": "image,caption\n1.jpg,red\n"})
+    assert said(find_captions(tmp_path), tmp_path) == {"1.jpg": ("red",)}
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "9" * 5000])
+@pytest.mark.parametrize("name", ["captions.json", "captions.jsonl"])
+def test_json_that_python_cannot_read_is_named(name: str, content: str, tmp_path: Path) -> None:
+    pictures(tmp_path, "1.jpg")
+    texts(tmp_path, **{name: content})
+    with pytest.raises(DataError, match=name):
+        find_captions(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [("captions.csv", 'image,caption\na.png,red\na.png,"blue\nb.png,green\n', "row 2 is broken .*double quote"),

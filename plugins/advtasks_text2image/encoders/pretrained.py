@@ -57,20 +57,24 @@ class TransformersEncoder(TextEncoder):
     def fingerprint(self) -> str:
         """Of all weights, and of what makes tokens of texts."""
         read = [weights_hash(self.network), str(self.limit), self.tokenizer.pad_token, type(self.tokenizer).__name__]
-        read += [f"{word} {number}" for word, number in sorted(self.tokenizer.get_vocab().items())]
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is not None:  # its rules; how it fills and cuts depends on the last call
-            rules = json.loads(backend.to_str())
-            read.append(json.dumps([rules.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor")]))
+        if backend is None:
+            read += [f"{word} {number}" for word, number in sorted(self.tokenizer.get_vocab().items())]
+        else:  # how it fills and cuts depends on the last call
+            rules = json.loads(backend.to_str()) | {"padding": None, "truncation": None}
+            read.append(json.dumps(rules, sort_keys=True))
         return hashlib.sha256("\n".join(read).encode()).hexdigest()[:12]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Encoded:
         """In batches of texts of any length."""
-        whole = self.tokenizer(list(texts), verbose=False)["input_ids"]
-        cut = [max(len(ids) - self.limit, 0) for ids in whole]
         rows = [self._sentences(given) for given in self._tokens(texts)]
-        return Encoded(scaled(torch.cat(rows)).clone(), cut)
+        return Encoded(scaled(torch.cat(rows)).clone(), self.cut(texts))
+
+    def cut(self, texts: Sequence[str]) -> list[int]:
+        """By the tokenizer alone."""
+        whole = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        return [max(len(ids) - self.limit, 0) for ids in whole]
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], count: int) -> Tensor:

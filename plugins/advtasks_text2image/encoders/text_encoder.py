@@ -53,6 +53,10 @@ class TextEncoder(abc.ABC):
     def encode(self, texts: Sequence[str]) -> Encoded:
         """The embeddings of texts in any script."""
 
+    def cut(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens of each text are beyond what the encoder takes."""
+        return self.encode(texts).cut
+
     @abc.abstractmethod
     def states(self, texts: Sequence[str], count: int) -> Tensor:
         """The states of the first `count` tokens of each text (N, count, W), float32 on the CPU, of length √W; zeros

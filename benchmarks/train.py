@@ -3,10 +3,10 @@
     python benchmarks/train.py [--device cuda] [--json benchmarks/results/train_cpu.json]
 
 *Overhead*: a step of the framework (phases, checks, meters, seeds, schedules, clock, moving average) against its floor
-in ``floors.py`` at the same precision and layout. The moving average follows once in many steps past its ramp: what that
-takes is timed apart and its share of a step added. *Peer*: what a user runs, with loader, moving average and logging,
-against BasicSR's and pytorch-CycleGAN-and-pix2pix's recipes re-written from their descriptions in ``peers.py`` and
-``pix2pix_peer.py`` (fp32, contiguous, their optimiser and loader settings). *Plain*: the framework at its settings
+in ``floors.py`` at the same precision and layout. The moving average follows once in many steps past its ramp: what
+that takes is timed apart and its share of a step added. *Peer*: what a user runs, with loader, moving average and
+logging, against BasicSR's and pytorch-CycleGAN-and-pix2pix's recipes re-written from their descriptions in ``peers.py``
+and ``pix2pix_peer.py`` (fp32, contiguous, their optimiser and loader settings). *Plain*: the framework at its settings
 against the fp32, eager, contiguous floor. The framework's step leaves the monitor out, as the floors have none; *as
 run* has it at its default.
 
@@ -190,11 +190,12 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
     setting = best_setting(device, name)
     ceiling = floors.convolution_ceiling(setting)
     seconds = found["seconds"]
+    share = average["seconds"] / average["steps_between"] / seconds["floor"]
     record = {
         "step": name, "batch": batch, "precision": setting.precision, "channels_last": setting.channels_last,
         "gflop": work, "ceiling_gflop_per_s": ceiling, **found,
         "moving_average": average,
-        "overhead": ratio(found, "framework", "floor") - 1 + average["seconds"] / average["steps_between"] / seconds["floor"],
+        "overhead": ratio(found, "framework", "floor") - 1 + share,
         "images_per_s": {side: batch / value for side, value in seconds.items()},
         "share_of_ceiling": {side: work / value / ceiling for side, value in seconds.items()},
         "peak_memory_gib": {side: peak_memory(side, name, device) for side in ("floor", "framework")},

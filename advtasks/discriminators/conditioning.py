@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from advtasks.errors import UsageError
 
@@ -21,22 +21,36 @@ def join(sample: Tensor, condition: Tensor | None, in_channels: int) -> Tensor:
     joined = sample * 2 - 1 if picture else sample
     if condition is None:
         return joined
+    channels = _channels(sample, condition, in_channels)
+    if picture:
+        return torch.cat((joined, channels.expand(-1, -1, *sample.shape[2:])), dim=1)
+    return torch.cat((joined, channels.flatten(1)), dim=1)
+
+
+def _channels(sample: Tensor, condition: Tensor, in_channels: int) -> Tensor:
+    """(N, C', H, W) of a picture, in [-1, 1]; (N, C', 1, 1) of classes or an embedding."""
     if condition.dim() == 4:
-        condition = condition * 2 - 1
-    else:
-        if not condition.is_floating_point():
-            condition = one_hot(condition, in_channels - sample.shape[1])
-        condition = condition.to(sample)
-        if picture:
-            condition = condition[:, :, None, None].expand(-1, -1, *sample.shape[2:])
-    return torch.cat((joined, condition), dim=1)
+        return condition * 2 - 1
+    if not condition.is_floating_point():
+        condition = one_hot(condition, in_channels - sample.shape[1])
+    return condition.to(sample)[:, :, None, None]
+
+
+def join_small(features: Tensor, channels: Tensor | None) -> Tensor:
+    """Features (N, C, h, w) and the second of :func:`rgb_and_condition`, pooled or repeated to their size."""
+    if channels is None:
+        return features
+    height, width = features.shape[2:]
+    everywhere = channels.shape[2:] == (1, 1)
+    found = channels.expand(-1, -1, height, width) if everywhere else adaptive_avg_pool2d(channels, (height, width))
+    return torch.cat((features, found), 1)
 
 
 def rgb_and_condition(
     picture: Tensor, condition: Tensor | None, in_channels: int, critic: str
 ) -> tuple[Tensor, Tensor | None]:
     """For critics that look at the picture itself in a way of their own: RGB pictures (N, 3, H, W), and the condition
-    as channels (N, in_channels - 3, H, W) in [-1, 1], or None.
+    as channels (N, in_channels - 3, H, W) in [-1, 1], of height and width 1 where it is the same everywhere, or None.
 
     Raises:
         UsageError: the sample has another number of channels, for example several pictures packed.
@@ -46,5 +60,4 @@ def rgb_and_condition(
             f"the critic {critic!r} looks at single RGB pictures (N, 3, H, W), not at {tuple(picture.shape)}; without "
             "pack, or with the critic 'patch' or 'unet'"
         )
-    joined = join(picture, condition, in_channels)[:, 3:]
-    return picture, joined if joined.shape[1] else None
+    return picture, None if condition is None else _channels(picture, condition, in_channels)

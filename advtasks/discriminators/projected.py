@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, leaky_relu
+from torch.nn.functional import conv2d, interpolate, leaky_relu
 from torch.nn.utils import parametrizations
 
 from advtasks import components
-from advtasks.discriminators.conditioning import rgb_and_condition
+from advtasks.discriminators.conditioning import join_small, rgb_and_condition
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.features import FeatureNetwork
 
@@ -87,9 +87,7 @@ class ProjectedDiscriminator(Discriminator):
         picture, joined = rgb_and_condition(picture, condition, self.in_channels, "projected")
         logits, features = [], []
         for critic, x in zip(self.critics, self.mixed(picture), strict=True):
-            if joined is not None:
-                x = torch.cat((x, adaptive_avg_pool2d(joined, (x.shape[2], x.shape[3]))), 1)
-            found = critic(x)
+            found = critic(join_small(x, joined))
             features.append(found[0])
             logits.append(found[1].flatten(1))
         return CriticOutput(torch.cat(logits, 1), features)

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, pad
+from torch.nn.functional import pad
 
-from advtasks.discriminators.conditioning import rgb_and_condition
+from advtasks.discriminators.conditioning import join_small, rgb_and_condition
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.discriminators.patch import PatchDiscriminator
 from advtasks.errors import UsageError
@@ -63,7 +63,5 @@ class WaveletDiscriminator(Discriminator):
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """Logits and features of the patch critic."""
         picture, joined = rgb_and_condition(picture, condition, self.in_channels, "wavelet")
-        bands = self.bands(picture)
-        if joined is not None:
-            bands = torch.cat((bands, adaptive_avg_pool2d(joined, (bands.shape[2], bands.shape[3]))), 1)
+        bands = join_small(self.bands(picture), joined)
         return self.critic.output((bands + 1) / 2)  # it maps [0, 1] to [-1, 1]

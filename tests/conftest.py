@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +13,7 @@ from PIL import Image
 from advtasks.bundle import Manifest
 from advtasks.inference.engine import ImageModel
 
-if os.environ.get("PYTEST_XDIST_WORKER"):  # a core each, and one for each process that a test starts
-    torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-else:
-    torch.set_num_threads(2)
+torch.set_num_threads(2)
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from advtasks import components
 from advtasks.data.caption_tables import read_tables
 from advtasks.data.caption_texts import read_beside, read_parallel
 from advtasks.data.captioned import Captioned, Captions, Reading, normalized
@@ -63,12 +61,11 @@ def find_captions(folder: Path, from_names: bool = False) -> Captions:
     raise DataError("\n  ".join([first, *passed, known]) if passed else f"{first}. {known}")
 
 
-def recognize(folder: Path, captions: str = "auto", encoder: str = "") -> Layout:
+def recognize(folder: Path, captions: str = "auto") -> Layout:
     """For ``advtasks data check``.
 
     Args:
         captions: as in training: auto or names.
-        encoder: a text encoder; captions that are longer than it takes are counted.
 
     Raises:
         DataError: there are no captions; the message says why.
@@ -78,10 +75,8 @@ def recognize(folder: Path, captions: str = "auto", encoder: str = "") -> Layout
     roles = {"captioned pictures": tuple(item.path for item in found.items)}
     if found.uncaptioned:
         roles["pictures without a caption"] = found.uncaptioned
-    notes = [*_notes(found, folder), *([_too_long(found, encoder)] if encoder else [])]
-    return Layout(
-        name=found.name, explanation=found.summary(), roles=roles, problems=tuple(problems), notes=tuple(notes)
-    )
+    notes = tuple(_notes(found, folder))
+    return Layout(name=found.name, explanation=found.summary(), roles=roles, problems=tuple(problems), notes=notes)
 
 
 def from_name(path: Path) -> str:
@@ -100,20 +95,6 @@ def _notes(found: Captions, folder: Path) -> Iterator[str]:
 def _few(items: Sequence[str]) -> str:
     more = len(items) - _NAMED
     return ", ".join(items[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _too_long(found: Captions, encoder: str) -> str:
-    texts = [caption for item in found.items for caption in item.captions]
-    built: Any = components.build("text_encoders", encoder)
-    cut: list[int] = built.cut(texts)
-    count = sum(map(bool, cut))
-    if not count:
-        return f"no caption is longer than {built.name} takes"
-    longest = max(range(len(texts)), key=lambda number: cut[number])
-    return (
-        f"{count} of {len(texts)} captions are longer than {built.name} takes and will be cut, most {cut[longest]} "
-        f"tokens of {texts[longest][:60]!r}"
-    )
 
 
 __all__ = ["Captioned", "Captions", "find_captions", "from_name", "normalized", "recognize"]

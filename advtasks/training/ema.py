@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 GRAIN = 0.02
 """The average follows once so many half-lives have passed: nearer points of the way of the weights are nearly the same,
-and each pass over all of them costs as much as a third of an optimiser's step."""
+and a pass over 54 M of them took 22 ms (benchmarks/results/train_pix2pix_avx2.json)."""
 
 
 class MovingAverage:

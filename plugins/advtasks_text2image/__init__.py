@@ -15,7 +15,7 @@ def advtasks_tasks() -> list[TaskSpec]:
             config="advtasks_text2image.config:TextConfig",
             task="advtasks_text2image.task:TextToImage",
             presets="advtasks_text2image.presets:PRESETS",
-            recognize="advtasks.data.captions:recognize",
+            recognize="advtasks_text2image.layout:recognize",
         )
     ]
 

@@ -232,7 +232,7 @@ def test_guidance_and_truncation_change_what_they_should(model: Path) -> None:
         (("x", "--seeds", "99999999999999999999999"), "below 2^63"),
         (("x", "--seeds", "0-9999999"), "at most 1,000,000"),
         (("x", "--seeds", "0-600000,600001-1200000"), "at most 1,000,000"),
-        (("x", "-o", "pyproject.toml"), "is a file, and pictures go into a folder"),
+        (("x", "-o", __file__), "is a file, and pictures go into a folder"),
     ],
 )
 def test_what_generate_refuses(

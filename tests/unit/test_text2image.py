@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -283,6 +286,35 @@ def test_text_models_of_transformers(kind: str, tmp_path: Path) -> None:
     assert other.fingerprint != encoder.fingerprint, "the same weights read other words"
     assert other.tokenizer.pad_token == "<eos>", "as the GPT family has it"
     assert other.encode(texts).sentences.shape == (3, 16)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_of_the_hubs_cache_needs_no_hub(tmp_path: Path) -> None:
+    """By its name, in a process that sees the cache and no network."""
+    import_torchvision()
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    home = tmp_path / "models--somebody--tiny"
+    snapshot = home / "snapshots" / ("0" * 40)
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("0" * 40)
+    words = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "red": 2, "apple": 3}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    transformers.BertModel(transformers.BertConfig(**shape, vocab_size=4)).save_pretrained(snapshot)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", model_max_length=8
+    ).save_pretrained(snapshot)
+    code = (
+        "from advtasks import components; e = components.build('text_encoders', 'transformers:model=somebody/tiny'); "
+    )
+    code += "print(e.encode(['red apple']).sentences.shape[1], e.fingerprint)"
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    here = components.build("text_encoders", f"transformers:model={snapshot}")
+    assert done.stdout.split() == ["16", here.fingerprint]
 
 
 @pytest.mark.parametrize("name", ["hash", "wordllama", "characters:width=16"])

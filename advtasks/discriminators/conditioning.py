@@ -36,7 +36,7 @@ def _channels(sample: Tensor, condition: Tensor, in_channels: int) -> Tensor:
     return condition.to(sample)[:, :, None, None]
 
 
-def join_small(features: Tensor, channels: Tensor | None) -> Tensor:
+def join_features(features: Tensor, channels: Tensor | None) -> Tensor:
     """Features (N, C, h, w) and the second of :func:`rgb_and_condition`, pooled or repeated to their size."""
     if channels is None:
         return features

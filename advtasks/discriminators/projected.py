@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, interpolate, leaky_relu
 from torch.nn.utils import parametrizations
 
 from advtasks import components
-from advtasks.discriminators.conditioning import join_small, rgb_and_condition
+from advtasks.discriminators.conditioning import join_features, rgb_and_condition
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.features import FeatureNetwork
 
@@ -87,7 +87,7 @@ class ProjectedDiscriminator(Discriminator):
         picture, joined = rgb_and_condition(picture, condition, self.in_channels, "projected")
         logits, features = [], []
         for critic, x in zip(self.critics, self.mixed(picture), strict=True):
-            found = critic(join_small(x, joined))
+            found = critic(join_features(x, joined))
             features.append(found[0])
             logits.append(found[1].flatten(1))
         return CriticOutput(torch.cat(logits, 1), features)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from advtasks.discriminators.conditioning import join_small, rgb_and_condition
+from advtasks.discriminators.conditioning import join_features, rgb_and_condition
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.discriminators.patch import PatchDiscriminator
 from advtasks.errors import UsageError
@@ -63,5 +63,5 @@ class WaveletDiscriminator(Discriminator):
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """Logits and features of the patch critic."""
         picture, joined = rgb_and_condition(picture, condition, self.in_channels, "wavelet")
-        bands = join_small(self.bands(picture), joined)
+        bands = join_features(self.bands(picture), joined)
         return self.critic.output((bands + 1) / 2)  # it maps [0, 1] to [-1, 1]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advtasks import Adversary, View, components
 from advtasks.discriminators import ProjectedDiscriminator, WaveletDiscriminator, criticize, judges_alone
-from advtasks.discriminators.conditioning import join_small, rgb_and_condition
+from advtasks.discriminators.conditioning import join_features, rgb_and_condition
 from advtasks.errors import UsageError
 from advtasks.layers import haar, inverse_haar, stationary_haar
 
@@ -183,5 +183,5 @@ def test_pieces_of_a_batch_train_as_the_whole(critic: str) -> None:
 def test_what_is_the_same_everywhere_need_not_be_pooled() -> None:
     features, embedding = rand(2, 4, 5, 3), rand(2, 6, seed=1)
     planes = (embedding[:, :, None, None].expand(-1, -1, 32, 32) + 1) / 2  # a picture's values are moved to [-1, 1]
-    found = [join_small(features, rgb_and_condition(rand(2, 3, 32, 32), c, 9, "x")[1]) for c in (embedding, planes)]
+    found = [join_features(features, rgb_and_condition(rand(2, 3, 32, 32), c, 9, "x")[1]) for c in (embedding, planes)]
     torch.testing.assert_close(*found)

@@ -15,7 +15,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,19 +25,21 @@ from torch.optim import Optimizer
 from advtasks import components
 from advtasks.augments import Augment, pack
 from advtasks.combinations import check_combination
-from advtasks.discriminators import ProjectionDiscriminator, criticize
+from advtasks.discriminators import CriticOutput, ProjectionDiscriminator, criticize
 from advtasks.distributed import world_size
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
 from advtasks.main_path import MainPath
+from advtasks.observed import observed
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase, frozen
 from advtasks.regularizers import Regularizer, Scored, critic_term
 from advtasks.schedule import Schedule
+from advtasks.shared_pass import SharedPass
 from advtasks.task import Judged, Term, Terms, View, read
 
 Conditioning = Literal["concat", "projection", "none"]
-Part = TypeVar("Part")
+Updates = Literal["alternating", "simultaneous"]
 
 
 class Adversary(nn.Module):
@@ -62,6 +64,8 @@ class Adversary(nn.Module):
         clip_norm: the critic's gradients together are shortened to this norm; 0 leaves them.
         compile: run the main terms through a compiled critic, and penalties through the plain one, which shares its
             weights: a compiled critic has no second derivative.
+        updates: ``simultaneous``: the generator's terms come first, and :meth:`update` on the same samples takes up the
+            pass that they made, so that both networks answer the same state of the game with one pass less.
         accumulate: pieces in which main terms and penalties of single samples run over a batch: the memory of one
             piece, the result of the whole batch (:mod:`advtasks.pieces`).
 
@@ -86,6 +90,7 @@ class Adversary(nn.Module):
         betas: tuple[float, float] = (0.0, 0.99),
         clip_norm: float = 0.0,
         compile: bool = False,
+        updates: Updates = "alternating",
         accumulate: int = 1,
     ) -> None:
         super().__init__()
@@ -112,6 +117,8 @@ class Adversary(nn.Module):
         self.scaler: GradScaler | None = None
         self.optimizer: Optimizer | None = None
         self.main = MainPath(discriminator, compile, accumulate)
+        once = compile or accumulate > 1  # one can go back through such a pass a single time
+        self.passes = SharedPass() if updates == "simultaneous" and not once else None
         self._updates = 0
         self._phases: list[Phase[tuple[Judged, int]]] | None = None
         placed = next(discriminator.parameters(), None)
@@ -139,12 +146,15 @@ class Adversary(nn.Module):
         self.weight = Schedule.of(1.0)
 
     def _regularizers(self) -> list[Regularizer]:
-        return _all(self.regularizers, Regularizer)
+        return list(self.regularizers)  # type: ignore[arg-type]
+
+    def _augments(self) -> list[Augment]:
+        return list(self.augments)  # type: ignore[arg-type]
 
     def seen(self, judged: Judged, step: int) -> Judged:
         """`judged` as the critic sees it: augmented and packed."""
         paired = any(regularizer.paired for regularizer in self._regularizers())
-        for augment in _all(self.augments, Augment):
+        for augment in self._augments():
             judged = augment(judged, step, paired)
         return pack(judged, self.pack)
 
@@ -168,27 +178,17 @@ class Adversary(nn.Module):
         if weight == 0:
             return {}
         regularizers = self._regularizers()
-        judged = self.seen(judged, step)
-        plain = scored = self._scored(judged, step)
+        scored = self._scored(self.seen(judged, step), step)
         for regularizer in regularizers:
             regularizer.prepare(scored)
             scored = dataclasses.replace(scored, critic=regularizer.critic_for_generator(scored))
+        real, fake = outputs = self._for_generator(scored, judged)
+        real_logits, fake_logits = None if real is None else real.logits, fake.logits
         with frozen(self):
-            output, precision, real_graph = functools.partial(self.main, freeze=self), self.autocast, False
-            if scored.critic is not plain.critic:  # one that depends on the fakes
-                output = functools.partial(MainPath(scored.critic), freeze=self)
-                precision, real_graph = contextlib.nullcontext, True
-            with precision():
-                fake, real, real_logits = output(judged.fake, scored.condition), None, None
-                if self.loss.needs_real or any(r.uses_real_output for r in regularizers):
-                    with torch.set_grad_enabled(real_graph):
-                        real = output(judged.real, scored.condition)
-                    real_logits = real.logits
-            fake_logits = fake.logits
             for regularizer in regularizers:
                 fake_logits, real_logits = regularizer.select(fake_logits, real_logits, step)
             terms = {"adversarial": Term(self.loss.generator(fake_logits, real_logits), weight)}
-            scored = dataclasses.replace(scored, outputs=(real, fake))
+            scored = dataclasses.replace(scored, outputs=outputs)
             for regularizer in regularizers:
                 value = regularizer.generator_term(scored) if "generator" in regularizer.phases else None
                 if value is not None:
@@ -196,41 +196,41 @@ class Adversary(nn.Module):
                     terms[f"{regularizer.name}/generator" if both else regularizer.name] = Term(value, weight)
         return terms
 
+    def _for_generator(self, scored: Scored, shown: Judged) -> tuple[CriticOutput | None, CriticOutput]:
+        """Of real samples, where somebody asks, and of fakes; no gradient reaches the critic."""
+        judged, own = scored.judged, scored.critic is self.discriminator
+        output = self.main if own else MainPath(scored.critic)  # one that depends on the fakes
+        with self.autocast() if own else contextlib.nullcontext():
+            if own and self.passes is not None:
+                return self.passes.leave(self.main, shown, scored)
+            fake, real = output(judged.fake, scored.condition, freeze=self), None
+            if self.loss.needs_real or any(r.uses_real_output for r in self._regularizers()):
+                with torch.set_grad_enabled(not own):
+                    real = output(judged.real, scored.condition, freeze=self)
+        return real, fake
+
     def discriminator_terms(self, judged: Judged, step: int = 0) -> Terms:
         """The critic's loss on detached samples, its regularizers of interval 1, and what it thinks (weight 0):
         ``logit/real``, ``logit/fake``, ``accuracy/real``, ``accuracy/fake``."""
-        judged = self.seen(judged.detached(), step)
-        scored = self._scored(judged, step)
-        for regularizer in self._regularizers():
-            regularizer.prepare(scored)
+        regularizers, scored = self._regularizers(), None if self.passes is None else self.passes.take(judged)
+        if scored is None:
+            judged = self.seen(judged.detached(), step)
+            scored = self._scored(judged, step)
+            for regularizer in regularizers:
+                regularizer.prepare(scored)
+            with self.autocast():
+                outputs = self.main.both(judged.real, judged.fake, scored.condition)
+            scored = dataclasses.replace(scored, outputs=outputs)
+        real, fake = scored.real.logits, scored.fake.logits
         with self.autocast():
-            real, fake = self.main.both(judged.real, judged.fake, scored.condition)
-            value = self.loss.discriminator(real.logits, fake.logits)
-        scored, regularizers = dataclasses.replace(scored, outputs=(real, fake)), self._regularizers()
+            value = self.loss.discriminator(real, fake)
         terms = {"discriminator": Term(value, 1 - sum(r.share_of_loss for r in regularizers))}
         for regularizer in regularizers:
             if regularizer.interval == 1:
                 terms.update(self._critic_term(regularizer, scored))
-        terms.update(self._observed(real.logits.detach(), fake.logits.detach(), step))
+        samples = len(real) * self.pack * world_size()
+        terms.update(observed(real.detach(), fake.detach(), self.loss, self._augments(), regularizers, step, samples))
         return terms
-
-    def _observed(self, real: Tensor, fake: Tensor, step: int) -> Terms:
-        """Values to log; the loss and the augments move their state."""
-        boundary = self.loss.threshold
-        accuracy_real = (real > (fake.mean() if boundary is None else boundary)).float().mean()
-        accuracy_fake = (fake < (real.mean() if boundary is None else boundary)).float().mean()
-        found = {
-            "logit/real": real.mean(),
-            "logit/fake": fake.mean(),
-            "accuracy/real": accuracy_real,
-            "accuracy/fake": accuracy_fake,
-            **self.loss.observe(real, fake),
-        }
-        for augment in _all(self.augments, Augment):
-            found.update(augment.observe(real, boundary, step, len(real) * self.pack * world_size()))
-        for regularizer in self._regularizers():
-            found.update(regularizer.observed())
-        return {name: Term(value, 0.0) for name, value in found.items()}
 
     def _critic_term(self, regularizer: Regularizer, scored: Scored) -> Terms:
         if "discriminator" not in regularizer.phases:
@@ -293,8 +293,3 @@ class Adversary(nn.Module):
                 terms.update(phase.run((judged, self._updates)))
         self._updates += 1
         return read(terms)
-
-
-def _all(modules: nn.ModuleList, kind: type[Part]) -> list[Part]:
-    """The modules, typed."""
-    return list(modules)  # type: ignore[arg-type]

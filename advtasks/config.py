@@ -48,6 +48,10 @@ class AdversaryConfig(Options):
     """One-sided: the target of real pictures is 1 minus this."""
     steps_per_generator_step: int = 1
     """Critic steps for each generator step (n_critic)."""
+    updates: Literal["alternating", "simultaneous"] = "alternating"
+    """alternating: the critic first, then the generator against the critic that has just learned. simultaneous: both
+    answer the same fakes and the same critic, which saves a pass of the critic (the order of BasicSR's and ESRGAN's
+    loops; simultaneous gradient descent)."""
     optimizer: str = "adam"
     """Of the critic, with options: adamw:weight_decay=0.01, lion, rmsprop."""
     learning_rate: float = 1e-4

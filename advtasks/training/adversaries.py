@@ -51,6 +51,7 @@ def _make_adversary(config: RunConfig, view: View) -> Adversary:
         learning_rate=wanted.learning_rate,
         betas=wanted.betas,
         clip_norm=wanted.clip_norm,
+        updates=wanted.updates,
         compile=config.compile,
         accumulate=config.accumulate,
     )

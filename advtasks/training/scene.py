@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from advtasks.task import Batch
+from advtasks.task import Batch, Judged
 
 
 @dataclass
@@ -19,6 +19,8 @@ class Scene:
     stage_step: int
     step: int = 0
     """Of the run."""
+    judged: dict[str, Judged] | None = None
+    """What the critics see of :attr:`output`, by view, once a phase has asked."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ class Step:
             after_backward=functools.partial(reshard, networks.generator) if networks.sharded else None,
             scaler=scaler(networks.device, networks.precision),
         )
-        self.phases.append(self.generator_phase)
+        self.simultaneous = config.adversary.updates == "simultaneous"
+        self.phases.insert(0 if self.simultaneous else len(self.phases), self.generator_phase)
         networks.ema.restart()
         networks.generator.train()
         self.task.train()
@@ -117,7 +118,7 @@ class Step:
         """
         seed = self.config.seed
         scene = Scene(self._prepared(host_batch, step), None, stage_step, step)
-        if self.task.shares_fake:
+        if self.task.shares_fake or self.simultaneous:
             seed_draws(seed, step, "output", rank())
             with self.clock.measure("generator"):
                 scene.output = self._output(scene, grad=self.generator_phase.due(stage_step))
@@ -146,14 +147,17 @@ class Step:
             prepared = self.task.prepare(moved).items()
             return {k: t.contiguous(memory_format=networks.layout) if t.dim() == 4 else t for k, t in prepared}
 
-    def _show(self, scene: Scene, grad: bool = False) -> dict[str, Judged]:
-        """What the critics see of a scene, by view."""
-        return self._shown(scene, self._output(scene, grad))
-
-    def _shown(self, scene: Scene, output: Tensor) -> dict[str, Judged]:
+    def _show(self, scene: Scene, output: Tensor | None = None) -> dict[str, Judged]:
+        """What the critics see of a scene, by view; of an output that all phases share, the same objects."""
+        if scene.judged is not None:
+            return scene.judged
+        output = self._output(scene, grad=False) if output is None else output
         judged = shown(self.task, scene.batch, output, self._synthesize)
-        same = self.networks.critic_layout == self.networks.layout
-        return judged if same else laid_out(judged, self.networks.critic_layout)
+        if self.networks.critic_layout != self.networks.layout:
+            judged = laid_out(judged, self.networks.critic_layout)
+        if scene.output is not None:
+            scene.judged = judged
+        return judged
 
     def _output(self, scene: Scene, grad: bool) -> Tensor:
         if scene.output is not None:
@@ -181,7 +185,7 @@ class Step:
             terms = self._objective(scene.batch, output)
         if not self.adversaries:
             return terms
-        judged = self._shown(scene, output)
+        judged = self._show(scene, output)
         for view, adversary in self.adversaries.items():
             found = adversary.generator_terms(judged[view], scene.stage_step)
             ending = f"/{view}" if len(self.adversaries) > 1 else ""

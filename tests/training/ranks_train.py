@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from advtasks_pix2pix.presets import QUICK as PAIRS
 from advtasks_pix2pix.task import Translation
@@ -19,10 +18,10 @@ from advtasks_sr.presets import QUICK
 from advtasks_sr.task import SuperResolution
 from advtasks_synthesis.points import Points
 from advtasks_synthesis.presets import RING
-from advtasks_text2image.data import CaptionedPictures, Loaded
 from advtasks_text2image.presets import QUICK as TEXT
 from advtasks_text2image.task import TextToImage
 from test_golden import MADE, Bytes, Pairs
+from test_golden import captioned as captions
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
@@ -58,6 +57,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         for name in provided("augments"):
             yield task, "hinge", "", name
     yield "sr", "batch-norm", "", ""
+    for task in ("points", "sr"):
+        yield task, "simultaneous", "", ""
     yield "text2image", "augmentation", "", ""
     yield "text2image", "attention", "", ""
 
@@ -74,7 +75,8 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         critic = "patch:features=4:layers=2:norm=batch"
     adversary = AdversaryConfig(
         discriminator=critic,
-        loss="non-saturating" if loss == "batch-norm" else loss,
+        loss="non-saturating" if loss in ("batch-norm", "simultaneous") else loss,
+        updates="simultaneous" if loss == "simultaneous" else "alternating",
         regularizers=tuple(regularizers),
         augments=(OPTIONS.get(augment, augment),) if augment else (),
         optimizer="sgd",
@@ -140,15 +142,7 @@ def captioned(loss: str, adversary: AdversaryConfig) -> tuple[RunConfig, Task, S
         **COMMON,
     )
     task = TextToImage(config)
-    draws = np.random.default_rng(0)
-    captions = ["red apple", "green pear", "cat", "red apple", "dog", "old house", "sun", "moon", "star", "sea"]
-    items = [
-        Loaded(str(i), str(i), draws.integers(0, 256, (16, 16, 3), dtype=np.uint8), (caption,))
-        for i, caption in enumerate(captions)
-    ]
-    embeddings = [task.encoder.encode([caption]).sentences for caption in captions]
-    words = [task.encoder.states([caption], 4) for caption in captions] if loss == "attention" else None
-    return config, task, Splits(CaptionedPictures(items, embeddings, flip=True, words=words), [])
+    return config, task, captions(task)
 
 
 def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:

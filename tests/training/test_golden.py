@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from advtasks_pix2pix.presets import QUICK as PAIRS
@@ -22,6 +23,9 @@ from advtasks_sr.presets import QUICK
 from advtasks_sr.task import SuperResolution
 from advtasks_synthesis.points import Points
 from advtasks_synthesis.presets import RING
+from advtasks_text2image.data import CaptionedPictures, Loaded
+from advtasks_text2image.presets import QUICK as TEXT
+from advtasks_text2image.task import TextToImage
 from torch.utils.data import Dataset
 
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
@@ -82,7 +86,9 @@ def _translation() -> tuple[RunConfig, Task, Splits]:
         perceptual_network="efficientnet-lite0:levels=2",
         input_pixels='{"kind": "labels", "channels": 1, "classes": 3}',
         target_pixels="{}",
-        steps=8,
+        stages=tuple(
+            dataclasses.replace(stage, steps=steps) for stage, steps in zip(PAIRS.stages, (5, 3), strict=True)
+        ),
         adversary=dataclasses.replace(
             PAIRS.adversary,
             discriminator="patch:features=8:layers=1:norm=none",
@@ -125,7 +131,41 @@ def _points() -> tuple[RunConfig, Task, Splits]:
     return config, task, Splits(task.splits(PictureCache(Path(tempfile.mkdtemp()))).train, [])
 
 
-RUNS = {"sr": _super_resolution, "points": _points, "pix2pix": _translation}
+def captioned(task: TextToImage) -> Splits:
+    """Noise pictures with captions, one of them twice."""
+    draws = np.random.default_rng(0)
+    captions = ["red apple", "green pear", "cat", "red apple", "dog", "old house", "sun", "moon", "star", "sea"]
+    items = [
+        Loaded(str(i), str(i), draws.integers(0, 256, (16, 16, 3), dtype=np.uint8), (caption,))
+        for i, caption in enumerate(captions)
+    ]
+    embeddings = [task.encoder.encode([caption]).sentences for caption in captions]
+    words = [task.encoder.states([caption], 4) for caption in captions] if task.attends else None
+    return Splits(CaptionedPictures(items, embeddings, flip=True, words=words), [])
+
+
+def _text() -> tuple[RunConfig, Task, Splits]:
+    config = dataclasses.replace(
+        TEXT,
+        generator="df:width=4:hidden=8:gain=1:joined=true",
+        size=16,
+        latent=6,
+        encoder="hash:width=8",
+        caption_dropout=0.3,
+        adversary=dataclasses.replace(
+            TEXT.adversary,
+            discriminator="text:width=4:blocks=2",
+            updates="simultaneous",
+            regularizers=("matching-aware", "feature-matching:weight=5", "r1:gamma=0.1:interval=2"),
+        ),
+        stages=tuple(dataclasses.replace(stage, steps=5) for stage in TEXT.stages),
+        **COMMON,
+    )
+    task = TextToImage(config)
+    return config, task, captioned(task)
+
+
+RUNS = {"sr": _super_resolution, "points": _points, "pix2pix": _translation, "text2image": _text}
 
 
 def losses(name: str, folder: Path) -> list[dict[str, float]]:

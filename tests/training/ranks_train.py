@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import os
 import sys
@@ -23,6 +24,7 @@ from advtasks_text2image.task import TextToImage
 from test_golden import MADE, Bytes, Pairs
 from test_golden import captioned as captions
 
+from advtasks import components
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
@@ -145,6 +147,15 @@ def captioned(loss: str, adversary: AdversaryConfig) -> tuple[RunConfig, Task, S
     return config, task, captions(task)
 
 
+def keep_frozen_networks() -> None:
+    """Read each network that measures once, not in every row."""
+    build = components.build
+    kept = functools.cache(lambda text: build("features", text))
+    components.build = lambda group, text, **options: (
+        kept(text) if group == "features" and not options else build(group, text, **options)
+    )
+
+
 def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:
     """The state after a few steps; None where the task cannot serve the part."""
     try:
@@ -170,6 +181,7 @@ def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[
 def main(rank: int, ranks: int, port: str, folder: Path) -> None:
     """Run all rows on one rank and keep where they got."""
     torch.set_num_threads(1)
+    keep_frozen_networks()
     if ranks > 1:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="localhost", MASTER_PORT=port)
     with joined("cpu", 60):

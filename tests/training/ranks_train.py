@@ -21,7 +21,7 @@ from advtasks_synthesis.points import Points
 from advtasks_synthesis.presets import RING
 from advtasks_text2image.presets import QUICK as TEXT
 from advtasks_text2image.task import TextToImage
-from test_golden import MADE, Bytes, Pairs
+from test_golden import LABELS, MADE, Bytes, Pairs
 from test_golden import captioned as captions
 
 from advtasks import components
@@ -36,10 +36,11 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.loop import Trainer
 from advtasks.training.networks import Networks
 from advtasks.training.progress import Console
+from advtasks.training.sharding import whole_state
 
 STEPS = 3
 COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "seed": 3,
-                          "validate_every": 100, "optimizer": "sgd", "batch": 8}  # fmt: skip
+                          "validate_every": 100, "optimizer": "sgd", "batch": 8, "ema_half_life": 600.0}  # fmt: skip
 STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
 OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
            "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none",
@@ -106,7 +107,6 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
             "generator": "unet:levels=2:width=4",
             "crop": 16,
             "target_pixels": "{}",
-            "ema_half_life": 100.0,
             **MADE,
         }
         config = dataclasses.replace(PAIRS, stages=stages, adversary=adversary, **{**COMMON, **pairs})
@@ -165,6 +165,7 @@ def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[
         with tempfile.TemporaryDirectory(dir=folder) as place:
             checkpoints = Checkpoints(Path(place), 1)
             trainer = Trainer(task, config, splits, adversaries, checkpoints, [], Console(io.StringIO()))
+            trainer.networks.ema.ramp = 1e9  # the average follows in every second step and lets the third one wait
             trainer.train()
             state = trainer.state()
     except UsageError:
@@ -176,6 +177,42 @@ def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[
         "adversaries": {k: v.state_dict() for k, v in fresh.adversaries.items()},
     }
     return {"generator": state["generator"], "ema": state["ema"], "adversaries": state["adversaries"], "before": before}
+
+
+GENERATORS = {
+    "unet:levels=2:width=4": MADE,
+    "resnet:width=4:blocks=2": MADE,
+    "pix2pixhd:width=4:blocks=1:downs=1:enhancer_blocks=1": MADE,
+    "spade:width=2": {"crop": 64, "make_input": "none", "noise": 0, "input_pixels": LABELS},
+}
+"""Of translation, with options of the task."""
+LIVES = (0.0, 600.0)
+"""Half-lives of the average in images."""
+
+
+def in_shares(text: str, half_life: float, folder: Path) -> list[dict[str, dict[str, torch.Tensor]]]:
+    """Where a generator and its average get as a whole and in shares; on the first rank."""
+    found = []
+    for shared in (False, True):
+        config, _, splits = configuration("pix2pix", "hinge", "", "")
+        config = dataclasses.replace(
+            config,
+            generator=text,
+            ema_half_life=half_life,
+            optimizer="adam:eps=0.001",  # a bias before a norm has no gradient but roundings
+            shard_generator=shared,
+            **GENERATORS[text],
+        )
+        if config.crop == 64:
+            splits = Splits(Pairs(made=False, side=64), [])
+        task = Translation(config)
+        checkpoints = Checkpoints(folder / f"{text.split(':')[0]}-{half_life}-{shared}", 1)
+        trainer = Trainer(task, config, splits, make_adversaries(task, config), checkpoints, [], Console(io.StringIO()))
+        trainer.networks.ema.ramp = 1e9
+        trainer.train()
+        networks = {"generator": trainer.networks.generator, "average": trainer.networks.ema.network}
+        found.append({name: whole_state(network) for name, network in networks.items()})
+    return found
 
 
 def main(rank: int, ranks: int, port: str, folder: Path) -> None:
@@ -190,6 +227,8 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
             both = {"+".join(filter(None, row)): train(row, folder, accumulate=2) for row in rows()}
             both["no-sync"] = train(("sr", "batch-norm", "", ""), folder, sync_batch_norm=False)
             torch.save(both, folder / f"both-{rank}.pt")
+            shares = {f"{text}+{life}": in_shares(text, life, folder) for text in GENERATORS for life in LIVES}
+            torch.save(shares, folder / f"shares-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")
     if ranks == 1:
         pieces = {"+".join(filter(None, row)): train(row, folder, accumulate=4) for row in rows()}

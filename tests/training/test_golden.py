@@ -60,19 +60,20 @@ class Bytes(Dataset[Batch]):
 class Pairs(Dataset[Batch]):
     """Random pictures and label maps; the input alone where it is not made of the target."""
 
-    def __init__(self, made: bool) -> None:
-        self.made = made
+    def __init__(self, made: bool, side: int = 16) -> None:
+        self.made, self.side = made, side
 
     def __len__(self) -> int:
         return 6
 
     def __getitem__(self, position: Position) -> Batch:
         draws = torch.Generator().manual_seed(position.seed)
-        target = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=draws)
-        labels = torch.randint(0, 3, (16, 16), dtype=torch.uint8, generator=draws)
+        target = torch.randint(0, 256, (self.side, self.side, 3), dtype=torch.uint8, generator=draws)
+        labels = torch.randint(0, 3, (self.side, self.side), dtype=torch.uint8, generator=draws)
         return {"target": target} if self.made else {"input": labels, "target": target}
 
 
+LABELS = '{"kind": "labels", "channels": 1, "classes": 3}'
 MADE = {"make_input": "mask", "noise": 2, "input_pixels": '{"channels": 4}'}
 """Options of translation whose inputs are drawn on the device."""
 
@@ -84,7 +85,7 @@ def _translation() -> tuple[RunConfig, Task, Splits]:
         crop=16,
         scales=2,
         perceptual_network="efficientnet-lite0:levels=2",
-        input_pixels='{"kind": "labels", "channels": 1, "classes": 3}',
+        input_pixels=LABELS,
         target_pixels="{}",
         stages=tuple(
             dataclasses.replace(stage, steps=steps) for stage, steps in zip(PAIRS.stages, (5, 3), strict=True)

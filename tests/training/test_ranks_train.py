@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from ranks_train import rows
+from ranks_train import GENERATORS, LIVES, rows
 from torch import Tensor
 
 HERE = Path(__file__).parent
@@ -33,9 +33,10 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, States]:
         subprocess.Popen([sys.executable, HERE / "ranks_train.py", str(rank), str(ranks), port, str(folder)], cwd=HERE)
         for rank, ranks in ((0, 1), (0, 2), (1, 2))
     ]
-    assert [process.wait(400) for process in processes] == [0, 0, 0]
+    assert [process.wait(600) for process in processes] == [0, 0, 0]
     return {
-        name: torch.load(folder / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1", "pieces", "both-0")
+        name: torch.load(folder / f"{name}.pt", weights_only=True)
+        for name in ("1-0", "2-0", "2-1", "pieces", "both-0", "shares-0")
     }
 
 
@@ -84,6 +85,18 @@ def test_batch_norm_that_is_not_synchronized_is_averaged_at_checkpoints(states: 
     for key in means:
         assert not torch.equal(together[key], apart[key])
         torch.testing.assert_close(together[key], apart[key], rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("life", LIVES)
+@pytest.mark.parametrize("text", GENERATORS)
+def test_a_generator_in_shares_trains_as_a_whole_one(states: dict[str, States], text: str, life: float) -> None:
+    """Blocks of every kind, and an average that waits or is made when it is asked for (half-life 0)."""
+    whole, shared = (tensors(state) for state in states["shares-0"][f"{text}+{life}"])
+    assert whole.keys() == shared.keys()
+    for key, value in whole.items():
+        torch.testing.assert_close(shared[key], value, rtol=0, atol=1e-6, msg=lambda message, k=key: f"{k}: {message}")
+    network, average = ([v for k, v in shared.items() if k.startswith(part)] for part in ("generator.", "average."))
+    assert all(map(torch.equal, network, average)) == (life == 0)
 
 
 def test_training_moved_the_weights(states: dict[str, States]) -> None:

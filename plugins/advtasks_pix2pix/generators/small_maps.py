@@ -24,10 +24,8 @@ class SmallMapConv2d(nn.Conv2d):
             (side + 2 * p - k) // s + 1 for side, p, k, s in zip(x.shape[-2:], padding, size, stride, strict=True)
         )
         columns = unfold(x, size, padding=padding, stride=stride)  # (N, in * kernel, h' * w')
-        output = torch.matmul(self.weight.flatten(1), columns)
-        if self.bias is not None:
-            output = output + self.bias[:, None]
-        return output.unflatten(2, (height, width))
+        output = torch.matmul(self.weight.flatten(1), columns).unflatten(2, (height, width))
+        return output if self.bias is None else output + self.bias[:, None, None]
 
 
 class SmallMapConvTranspose2d(nn.ConvTranspose2d):

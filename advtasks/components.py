@@ -102,8 +102,14 @@ def build(kind: str, text: str, **given: Any) -> Any:
     Raises:
         UsageError: see :func:`arguments`.
     """
-    values = arguments(kind, text, **given)
-    return resolve(plugins().find(kind, parse(text).name).spec.build)(**values)
+    values, choice = arguments(kind, text, **given), parse(text)
+    make = resolve(plugins().find(kind, choice.name).spec.build)
+    try:
+        return make(**values)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        if not choice.options:
+            raise
+        raise UsageError(f"{text}: nothing can be made with these options ({error})") from error
 
 
 def provided(kind: str) -> dict[str, Provided]:

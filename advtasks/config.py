@@ -6,12 +6,15 @@ Order of precedence: a preset, then a YAML file (:mod:`advtasks.config_files`), 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from advtasks.errors import UsageError
+
+_STAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,8 @@ class StageConfig(Options):
     """Batch size of this stage; the run's when not given."""
 
     def __post_init__(self) -> None:
+        if not _STAGE_NAME.fullmatch(self.name):
+            raise UsageError(f"stage {self.name!r}: names of stages are letters, digits, '-' and '_'; they name files")
         if self.steps < 1:
             raise UsageError(f"stage {self.name!r}: steps must be at least 1, got {self.steps}")
         if self.learning_rate <= 0:
@@ -195,7 +200,7 @@ class RunConfig(Options):
             object.__setattr__(self, "stages", _rescaled(self.stages, self.steps))
             object.__setattr__(self, "steps", None)
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # nor may it be no number at all
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def stage_at(self, step: int, lengths: Sequence[int] | None = None) -> tuple[int, StageConfig, int] | None:

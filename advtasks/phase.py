@@ -47,8 +47,11 @@ class Phase(Generic[Scene]):
         return (step + 1) % self.interval == 0
 
     def run(self, scene: Scene, before_step: Callable[[Phase[Scene], Terms], None] | None = None) -> Terms:
-        """Compute the terms, go backward, average over ranks, call `before_step` (checks), step. Gives the terms."""
+        """Compute the terms, go backward, average over ranks, call `before_step` (checks), step. Gives the terms.
+        Where none has a weight, as while a schedule is at 0, the network stays as it is."""
         terms = self.terms(scene)
+        if not any(term.weight for term in terms.values()):
+            return terms
         self.optimizer.zero_grad(set_to_none=True)
         loss = total(terms)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()

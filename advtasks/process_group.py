@@ -27,6 +27,7 @@ _PATIENT = timedelta(hours=24)
 """How long the others wait for one that decodes pictures or writes files; one that dies is noticed at once."""
 
 _patient: dist.ProcessGroup | None = None
+_prompt: dist.ProcessGroup | None = None
 _store: dist.Store | None = None
 
 
@@ -43,14 +44,27 @@ class Place:
 def place(environment: Mapping[str, str]) -> Place | None:
     """What the launcher said; None for a single process. Sets nothing.
 
+    Raises:
+        UsageError: what it said is incomplete, or no number.
+
     Understands ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` (torchrun, Kubernetes' PyTorchJob), and the variables of a
     SLURM step (``srun``).
     """
-    if int(environment.get("WORLD_SIZE", "1")) > 1 and "RANK" in environment:
-        return Place(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment.get("LOCAL_RANK", "0")))
-    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+
+    def number(name: str, default: str | None = None) -> int:
+        text = environment.get(name, default)
+        try:
+            return int(text if text is not None else "")
+        except ValueError:
+            raise UsageError(f"{name}={text!r} in the environment is no number; the launcher sets it") from None
+
+    if number("WORLD_SIZE", "1") > 1:
+        if "RANK" not in environment:
+            raise UsageError("WORLD_SIZE is in the environment and RANK is not: give both, or neither")
+        return Place(number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK", "0"))
+    tasks = number("SLURM_STEP_NUM_TASKS", "1")
     if tasks > 1 and "SLURM_PROCID" in environment:
-        return Place(int(environment["SLURM_PROCID"]), tasks, int(environment.get("SLURM_LOCALID", "0")))
+        return Place(number("SLURM_PROCID"), tasks, number("SLURM_LOCALID", "0"))
     return None
 
 
@@ -71,7 +85,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     Raises:
         TrainingError: the others cannot be met, or were lost on the way.
     """
-    global _patient
+    global _patient, _prompt
     here = place(os.environ)
     if here is None or world_size() > 1:
         yield
@@ -90,6 +104,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     try:
         _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
+        _prompt = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
     try:
@@ -108,7 +123,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     else:
         dist.destroy_process_group()
     finally:
-        _patient = None
+        _patient = _prompt = None
 
 
 def _meet(backend: str, here: Place, timeout: timedelta) -> None:
@@ -142,8 +157,11 @@ def _is_loss_of_contact(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
 
 
-def from_first(work: Callable[[], Result]) -> Result:
+def from_first(work: Callable[[], Result], patient: bool = True) -> Result:
     """What `work` gives on the first rank, on all of them; it runs nowhere else.
+
+    Args:
+        patient: the work may take long; otherwise a first rank that hangs is an error, as in a step.
 
     Raises:
         FirstRankFailed: on the others, when it fails there.
@@ -157,7 +175,7 @@ def from_first(work: Callable[[], Result]) -> Result:
             outcome[0] = work()
         except BaseException as error:
             failure, outcome[1] = error, getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1)
-    dist.broadcast_object_list(outcome, src=0, group=_patient)
+    dist.broadcast_object_list(outcome, src=0, group=_patient if patient else _prompt)
     if failure is not None:
         raise failure
     if outcome[1] is not None:
@@ -183,12 +201,16 @@ def first_alone_then_all(work: Callable[[], Result]) -> Result:
     return mine[0] if mine else work()
 
 
-def gathered(value: Result) -> list[Result]:
-    """The Python object of each rank, on all of them."""
+def gathered(value: Result, patient: bool = True) -> list[Result]:
+    """The Python object of each rank, on all of them.
+
+    Args:
+        patient: ranks may come at very different times; otherwise one that hangs is an error, as in a step.
+    """
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value, group=_patient)
+    dist.all_gather_object(values, value, group=_patient if patient else _prompt)
     return values
 
 

@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 from advtasks import Adversary, PatchDiscriminator, VGGStyleDiscriminator
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import Position, batches
+from advtasks.adversary import Updates
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Batch, Judged, Task, Terms
 from advtasks.training.clock import Clock
@@ -107,11 +108,11 @@ class Synthesis(Task):
         return {}
 
 
-def adversary(name: str) -> Adversary:
+def adversary(name: str, updates: Updates) -> Adversary:
     """The critic of a step, as its floor has it."""
     if name == "pix2pix":
         made = PatchDiscriminator(6, norm="batch")
-        return Adversary(made, "non-saturating", learning_rate=2e-4, betas=(0.5, 0.999))
+        return Adversary(made, "non-saturating", learning_rate=2e-4, betas=(0.5, 0.999), updates=updates)
     critic, loss, regularizers, betas, rate = {
         "srgan": (VGGStyleDiscriminator(), "non-saturating", [], (0.9, 0.99), 1e-4),
         "dcgan": (floors.DCGANCritic("batch"), "non-saturating", [], (0.5, 0.999), 2e-4),
@@ -120,7 +121,15 @@ def adversary(name: str) -> Adversary:
         "lazy_r1": (floors.DCGANCritic("none"), "non-saturating", [f"r1:gamma=10:interval={LAZY}"], (0.5, 0.999), 2e-4),
     }[name]
     weight = 5e-3 if name == "srgan" else 1.0
-    return Adversary(critic, loss, regularizers=regularizers, weight=weight, learning_rate=rate, betas=betas)  # type: ignore[arg-type]
+    return Adversary(
+        critic,  # type: ignore[arg-type]
+        loss,  # type: ignore[arg-type]
+        regularizers=regularizers,  # type: ignore[arg-type]
+        weight=weight,
+        learning_rate=rate,  # type: ignore[arg-type]
+        betas=betas,  # type: ignore[arg-type]
+        updates=updates,
+    )
 
 
 class Patches(Dataset[Batch]):
@@ -146,7 +155,9 @@ def pairs() -> Crops:
     return Crops(held, lambda both: Loaded("", "", both[0], both[1]), floors.PAIR_SIDE, flip=True)
 
 
-def framework(name: str, setting: Setting, compile: bool = False, loading: bool = False) -> Framework:
+def framework(
+    name: str, setting: Setting, compile: bool = False, loading: bool = False, updates: Updates = "alternating"
+) -> Framework:
     """A step of the trainer. `loading` feeds it from the loader, and watches it and reads its meters at the preset's
     interval (20 steps where there is none), as a run does."""
     stage = StageConfig(name="stage", steps=10**6, weights={}, adversary=name != "srresnet", learning_rate=1e-4)
@@ -171,7 +182,8 @@ def framework(name: str, setting: Setting, compile: bool = False, loading: bool 
         config = RunConfig(stages=(stage,), batch=floors.GAN_BATCH, betas=(0.5, 0.999), **common)
         task = Synthesis(config)
         data = {"real": setting.pixels(floors.SIDE, floors.GAN_BATCH)}
-    adversaries: dict[str, AnyAdversary] = {"image": adversary(name)} if stage.adversary else {}
+    config = dataclasses.replace(config, adversary=dataclasses.replace(config.adversary, updates=updates))
+    adversaries: dict[str, AnyAdversary] = {"image": adversary(name, updates)} if stage.adversary else {}
     meters, networks = Meters(), Networks(task, config, adversaries)
     guard = Guard(config, Recorder([], Console(silent())))
     step = Step(networks, config, stage, meters, Clock(setting.device), guard)

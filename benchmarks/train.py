@@ -35,6 +35,7 @@ from floors import Setting
 from machine import machine
 from sides import LAZY, Framework, Run, framework
 
+from advtasks.adversary import Updates
 from advtasks.allocator import keep_freed_memory
 from advtasks.devices import computes_bf16
 from advtasks.training.clock import peak_memory as most_memory
@@ -108,7 +109,8 @@ def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int
 
 def compare_elsewhere(name: str, rounds: int) -> dict[str, Any]:
     """Seconds a step of a peer's recipe and of ours as a run does it, each in a process of its own."""
-    sides = {side: Elsewhere(__file__, side, name) for side in ("peer", "as run")}
+    ours = ["as run", "as run, simultaneous"] if name == "srgan" else ["as run"]  # the peer's order shares no pass
+    sides = {side: Elsewhere(__file__, side, name) for side in ("peer", *ours)}
     times: dict[str, list[float]] = {side: [] for side in sides}
     for number in range(rounds + 1):
         for side, process in list(sides.items())[:: 1 if number % 2 else -1]:
@@ -149,8 +151,9 @@ def make(side: str, name: str, device: torch.device) -> Run:
     setting, compiled = best_setting(device, name), device.type == "cuda"
     if side == "framework":
         return framework(name, setting)
-    if side == "as run":
-        return framework(name, setting, compile=compiled, loading=True)
+    if side.startswith("as run"):
+        updates: Updates = "simultaneous" if "simultaneous" in side else "alternating"
+        return framework(name, setting, compile=compiled, loading=True, updates=updates)
     if side == "compiled":
         return framework(name, setting, compile=True)
     if side == "plain floor":
@@ -212,6 +215,9 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
         text += (
             f", {record['peer']['ratio']:.2f} x {PEERS[name][0]}'s recipe (as run, with loader, average and logging)"
         )
+        if (other := "as run, simultaneous") in against["rounds"]:
+            record["peer"]["simultaneous"] = ratio(against, "peer", other)
+            text += f", {record['peer']['simultaneous']:.2f} x with the critic's pass shared between both phases"
     print(text, flush=True)
     return record
 

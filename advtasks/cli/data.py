@@ -35,8 +35,22 @@ class Data:
     """As in training on captions: auto: what lies beside the pictures; names: red_apple.png is a red apple."""
     encoder: str = ""
     """Count the captions that are longer than this text encoder takes: minilm, transformers:model=FOLDER."""
+    layout: Literal["auto", "ab", "pictures"] = "auto"
+    """Of pairs, as in their training; so are the next four."""
+    input_kind: Literal["auto", "picture", "labels"] = "auto"
+    """What inputs are."""
+    target_kind: Literal["auto", "picture", "labels"] = "auto"
+    """What targets are."""
+    classes: int = 0
+    """Of label maps."""
+    ignore_label: int | None = None
+    """Number of pixels that are of no class."""
     sheet: Path | None = None
     """Write a contact sheet of the first 60 pictures to this file (JPEG)."""
+
+
+_OF_TASKS = ("captions", "encoder", "layout", "input_kind", "target_kind", "classes", "ignore_label")
+"""Options that tasks may take."""
 
 
 def main(argv: list[str]) -> int:
@@ -77,10 +91,11 @@ def _recognizer(spec: TaskSpec, options: Data) -> Callable[[Path], Layout | None
 
     recognize = resolve(spec.recognize) if spec.recognize else lambda folder: None
     known = inspect.signature(recognize).parameters
-    given = {"captions": options.captions, "encoder": options.encoder}
+    given = {name: getattr(options, name) for name in _OF_TASKS}
     for name, value in given.items():
-        if options.task is not None and name not in known and value not in ("", "auto"):
-            raise UsageError(f"--{name} {value}: the data of the task {spec.name} has no captions; leave it out")
+        if options.task is not None and name not in known and value not in ("", "auto", 0, None):
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} {value}: the task {spec.name} reads its data without that; leave it out")
     return functools.partial(recognize, **{name: value for name, value in given.items() if name in known})
 
 

@@ -250,9 +250,9 @@ def _train(
             print(_GO_ON.format(folder), file=sys.stderr)
         return 130 if str(stopped) == "SIGINT" else 143
     except OSError as error:
-        raise AdvtasksError(
-            f"{error.strerror or error} while writing {folder}. Mend that, then go on: advtasks train --resume {folder}"
-        ) from error
+        begun = folder is not None and (folder / "run.yaml").is_file()
+        way = f"Mend that, then go on: advtasks train --resume {folder}" if begun else "Mend that, then start again"
+        raise AdvtasksError(f"{error.filename or folder}: {error.strerror or error}. {way}") from error
     finally:
         if folder is not None:
             with contextlib.suppress(OSError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from advtasks.data.captioned import Reading
 from advtasks.data.named_pictures import NamedPictures
+from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.data.text_file import read_text
 from advtasks.errors import DataError
 
@@ -18,7 +18,6 @@ FIRST = 3
 """So many missing files are named where none of a table is there."""
 _FILES = ("file_name", "filename", "image", "image_name", "image_path", "path", "file", "img")
 _CAPTIONS = ("text", "caption", "captions", "texts", "prompt", "description", "sentence", "comment")
-_DELIMITERS = (",", "\t", ";", "|")
 
 
 class _Row(NamedTuple):
@@ -76,7 +75,7 @@ class _Unknown(DataError):
 def _is_table(path: Path, beside: set[Path]) -> bool:
     """By the ending; a text file, which belongs to no picture, by its first line."""
     if path.suffix.lower() != ".txt":
-        return path.suffix.lower() in (".jsonl", ".csv", ".tsv")
+        return path.suffix.lower() in SUFFIXES
     if path.with_suffix("") in beside:
         return False
     try:
@@ -89,7 +88,7 @@ def _is_table(path: Path, beside: set[Path]) -> bool:
 
 def _delimiter(header: str) -> str | None:
     """What stands between the columns of files and captions, if the line names them."""
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         names = next(csv.reader([header.strip()], delimiter=delimiter), [])
         if _columns(dict.fromkeys(names)) is not None:
             return delimiter
@@ -113,28 +112,8 @@ def _with_columns(table: Path) -> tuple[tuple[str, str] | None, list[tuple[int, 
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbered from 1, as a reader counts them."""
-    text = read_text(table)
-    if table.suffix.lower() != ".jsonl":
-        usual = "\t" if table.suffix.lower() == ".tsv" else ","
-        number = 0
-        try:
-            delimiter = _delimiter(text.partition("\n")[0]) or usual
-            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-            for number, row in enumerate(reader, 1):
-                yield number, row
-        except csv.Error as error:
-            raise DataError(f"{table}: row {number + 1} is broken ({error}); is a double quote left open?") from None
-        return
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{table}: line {number} is broken, not JSON lines ({error})") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{table}: line {number} is no JSON object")
-            yield number, row
+    usual = "\t" if table.suffix.lower() == ".tsv" else ","
+    return read_rows(table, _delimiter(read_text(table).partition("\n")[0]) or usual)
 
 
 def _columns(row: dict[str, Any]) -> tuple[str, str] | None:

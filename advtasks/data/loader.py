@@ -6,11 +6,14 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from advtasks.errors import AdvtasksError, TrainingError
 
 Batch = dict[str, Tensor]
 """What a data set yields, collated: tensors by name."""
@@ -62,6 +65,40 @@ def collated(samples: Sequence[Batch]) -> Batch:
     return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in samples])) for name in samples[0]}
 
 
+class _Telling(Dataset[Any]):
+    """In a loader process: what is wrong is handed over like a sample. Raised there, torch would wrap it in a traceback
+    and lose what it is."""
+
+    def __init__(self, dataset: Dataset[Batch]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, position: Position) -> Batch | AdvtasksError:
+        try:
+            return self.dataset[position]
+        except AdvtasksError as error:
+            return error
+
+
+def _told(samples: Sequence[Batch | AdvtasksError]) -> Batch | AdvtasksError:
+    wrong = next((sample for sample in samples if isinstance(sample, AdvtasksError)), None)
+    return collated(samples) if wrong is None else wrong  # type: ignore[arg-type]
+
+
+def _by_workers(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
+    try:
+        for ready in loader:
+            if isinstance(ready, AdvtasksError):
+                raise ready
+            yield ready
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a loader process died ({str(error).splitlines()[0]}); often memory is full: give fewer "
+            "--workers, and go on with --resume"
+        ) from error
+
+
 def batches(
     dataset: Dataset[Batch],
     *,
@@ -81,10 +118,14 @@ def batches(
         workers: processes; with 0 a thread prepares the next batch, which is enough for crops out of the cache.
     """
     sampler = _Batches(len(dataset), batch, seed, first_batch, part)  # type: ignore[arg-type]
-    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, collate_fn=collated)
-    stream = iter(loader)
     if workers:
-        yield from stream
+        yield from _by_workers(
+            DataLoader(
+                _Telling(dataset), batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, collate_fn=_told
+            )
+        )
+    loader = DataLoader(dataset, batch_sampler=sampler, pin_memory=pin_memory, collate_fn=collated)
+    stream = iter(loader)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
         upcoming = pool.submit(next, stream)
         while True:

@@ -90,15 +90,25 @@ class TarShard:
         """
         try:
             with tarfile.open(self.place, "r:") as archive:
-                return [
+                found = [
                     StoredFile(
                         self.place / member.name.lstrip("/"), self, (member.offset_data, member.size), member.size
                     )
                     for member in archive
                     if member.isfile() and not any(part.startswith(".") for part in Path(member.name).parts)
                 ]
+                ends_at = archive.offset
+            with self.place.open("rb") as file:
+                file.seek(ends_at)
+                mark = file.read(tarfile.BLOCKSIZE)
         except (tarfile.TarError, OSError) as error:
             raise DataError(f"{self.place}: not a whole tar archive ({error}); unpack it, or remove it") from error
+        if mark != bytes(tarfile.BLOCKSIZE):  # tarfile ends silently at a header that is damaged or cut off
+            raise DataError(
+                f"{self.place}: damaged or cut off after {len(found)} files, at byte {ends_at}: neither a file nor "
+                "the mark of the end is there; make it anew, or remove it"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,10 @@ class ArrowDataset:
         return found
 
 
-def picture_bytes(value: dict[str, Any], folder: Path) -> bytes:
+def picture_bytes(value: dict[str, Any] | None, folder: Path) -> bytes:
     """Of an undecoded value of an image column: the bytes in it, or those of the file that it names."""
+    if value is None:
+        raise DataError(f"{folder}: a row without a picture")
     if value.get("bytes") is not None:
         return bytes(value["bytes"])
     return (folder / value["path"]).read_bytes()
@@ -152,11 +164,17 @@ def _datasets() -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _loaded(folder: Path) -> Any:
-    return _datasets().load_from_disk(str(folder))
+    datasets = _datasets()
+    try:
+        return datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: a Hugging Face data set that cannot be read ({error}); save it again") from error
 
 
 def _picture_columns(folder: Path) -> list[str]:
     kind = _datasets().Image
+    if not len(_loaded(folder)):
+        raise DataError(f"{folder}: the data set has no rows")
     columns = [name for name, feature in _loaded(folder).features.items() if isinstance(feature, kind)]
     if not columns:
         raise DataError(

@@ -64,7 +64,7 @@ def evaluate(
         mine.append(Evaluated(metrics, kept))
         if watch is not None:
             watch(min(index + world_size(), len(examples)), len(examples))
-    parts = gathered(mine)
+    parts = gathered(mine, patient=False)
     results = [parts[index % len(parts)][index // len(parts)] for index in range(len(examples))]
     if generator is not None:
         generator.train(was_training)

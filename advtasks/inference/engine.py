@@ -37,13 +37,10 @@ _AREAS = (384 * 384, 544 * 544, 768 * 768, 1024 * 1024)
 """Input pixels of a tile, context included, that are tried; no more, since progress is shown between tiles."""
 _WORTH = 1.15
 """More memory is taken only for tiles that save more work than this."""
-_ROWS = 128
-"""Output rows that are converted and handed on at a time."""
-_BANDS = 0.4
-"""Share of the memory for the output of a row of tiles; the rest is for the network."""
+_ROWS, _BANDS = 128, 0.4
+"""Output rows that are converted at a time, and the share of memory for those of a row of tiles."""
 _LEAST = 64 * 64
-"""Input pixels of a tile however little memory there seems to be: smaller ones are all context. What does not fit is
-halved."""
+"""Input pixels of a tile however little memory there seems to be: smaller ones are all context."""
 
 
 class ImageModel:
@@ -110,8 +107,8 @@ class ImageModel:
 
         Args:
             image: a tensor (N, C, H, W) or (C, H, W) in [0, 1] (the output is float32, on the CPU, clamped); an array
-                (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or uint16; a Pillow image or the path of one (gives
-                a Pillow image; 16 bit are kept for grey); a :class:`~advtasks.pictures.picture.Picture`.
+                (H, W) or (H, W, 1, 3 or 4) of uint8 or uint16; a Pillow image or the path of one (gives a Pillow image;
+                16 bit are kept for grey); a :class:`~advtasks.pictures.picture.Picture`.
             watch: called with tiles done and tiles in all.
 
         Raises:
@@ -124,18 +121,21 @@ class ImageModel:
         if isinstance(image, Picture):
             return self.apply(image, watch)
         if isinstance(image, np.ndarray):
-            return to_array(self.apply(from_array(image), watch), image.ndim)
+            return to_array(self.apply(self.picture(image), watch), image.ndim)
         if isinstance(image, Image.Image):
-            return to_pillow(self.apply(from_pillow(image), watch))
+            return to_pillow(self.apply(self.picture(image), watch))
         if isinstance(image, (str, Path)):
             return to_pillow(self.apply(self.read(Path(image)), watch))
         raise TypeError(f"an image is a tensor, an array, a Pillow image, a Picture or a path, not {type(image)}")
 
+    def picture(self, image: NDArray[Any] | Image.Image) -> Picture:
+        """What it shows."""
+        return from_array(image) if isinstance(image, np.ndarray) else from_pillow(image)
+
     def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
         """A picture of any kind to one of the same kind: depth, grey, transparency and metadata are kept."""
         kind, metadata, blocks = self.blocks(picture, watch, size)
-        rows = assembled(kind, blocks)
-        metadata = for_size(metadata, kind.width, kind.height)
+        rows, metadata = assembled(kind, blocks), for_size(metadata, kind.width, kind.height)
         if not kind.alpha:
             return Picture(rows, None, metadata)
         return Picture(np.ascontiguousarray(rows[..., :-1]), np.ascontiguousarray(rows[..., -1]), metadata)

@@ -18,6 +18,8 @@ from advtasks.pictures.formats import FORMATS
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 _ADDED = re.compile(rf"_(?:{'|'.join(sorted(suffix[1:] for suffix in EXTENSIONS | VIDEOS))})(?:_\d+)?$")
 """What :meth:`Job.result` adds to a name."""
+_NUMBER = re.compile(r"-\d+$")
+"""Of a result among several."""
 _NOT_WRITTEN = {".bmp"}
 """Only where the input is one: it holds neither profile nor opacity."""
 
@@ -77,19 +79,26 @@ def plans(
         every.append(list(jobs.values()))
     if not any(every):
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
-    targets = {job.target.absolute(): job.source.absolute() for jobs in every for job in jobs}
-    return [_named(_without_results(jobs, targets)) for jobs in every]
+    numbers = re.compile(rf"(?<=_)({'|'.join(re.escape(_NUMBER.sub('', label)) for label in labels)})-\d+$")
+    targets = {_plain(job.target, numbers): job.source.absolute() for jobs in every for job in jobs}
+    return [_named(_without_results(jobs, targets, numbers)) for jobs in every]
 
 
-def _without_results(jobs: list[Job], targets: dict[Path, Path]) -> list[Job]:
-    """Without what running the same command before has written, where results lie among the sources."""
+def _without_results(jobs: list[Job], targets: dict[Path, Path], numbers: re.Pattern[str]) -> list[Job]:
+    """Without what running the same command before has written, where results lie among the sources; of several
+    results of one picture another run may have had more."""
 
     def is_result(job: Job) -> bool:
-        path = job.source.absolute().with_suffix("")
+        path = job.source.with_suffix("")
         plain = path.with_name(_ADDED.sub("", path.name))
-        return any(targets.get(name, job.source.absolute()) != job.source.absolute() for name in (path, plain))
+        own = job.source.absolute()
+        return any(targets.get(_plain(name, numbers), own) != own for name in (path, plain))
 
     return [job for job in jobs if not is_result(job)]
+
+
+def _plain(target: Path, numbers: re.Pattern[str]) -> Path:
+    return target.absolute().with_name(numbers.sub(r"\1", target.name))
 
 
 def _named(jobs: list[Job]) -> list[Job]:

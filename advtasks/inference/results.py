@@ -32,7 +32,7 @@ class Result:
         """That of a file that could not be done."""
         if _is_full(error):
             message = f"{source}: {_FULL}"
-        elif isinstance(error, DataError):
+        elif isinstance(error, DataError) and str(source) in str(error):
             message = str(error)
         elif isinstance(error, AdvtasksError):
             message = f"{source}: {error}"

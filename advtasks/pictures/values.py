@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from advtasks.errors import DataError
 
 SUFFIXES = frozenset({".tif", ".tiff"})
+_INKS = 5
+"""TIFF's number of CMYK."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Layout:
     dtype: np.dtype[Any]
     paged: bool
     """Whether each channel is a page."""
+    colours: bool = True
+    """Whether the fourth of four channels is opacity, or black beside inks, and no measurement."""
 
     @property
     def measured(self) -> bool:
@@ -31,7 +35,12 @@ class Layout:
     @property
     def scientific(self) -> bool:
         """Whether this is more than a picture of grey or RGB, perhaps with opacity, of 8 or 16 bit."""
-        return self.measured or self.paged or self.channels == 2 or self.channels > 4
+        return self.measured or self.paged or self.bands or self.channels == 2 or self.channels > 4
+
+    @property
+    def bands(self) -> bool:
+        """Whether four channels are four measurements."""
+        return self.channels == 4 and not self.colours
 
 
 def values_layout(path: Path) -> Layout:
@@ -76,7 +85,8 @@ def _layout(path: Path, file: Any) -> Layout:
     if first.dtype is None or first.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of the type {first.dtype} are not supported")
     if len(pages) == 1:
-        return Layout(int(first.samplesperpixel), first.dtype, paged=False)
+        colours = first.photometric == _INKS or tuple(first.extrasamples) in ((1,), (2,))
+        return Layout(int(first.samplesperpixel), first.dtype, paged=False, colours=colours)
     if {(page.shape, page.dtype, page.samplesperpixel) for page in pages} != {(first.shape, first.dtype, 1)}:
         raise DataError(
             f"{path}: {len(pages)} pages that are no channels of one picture, since they are not of one size and type "

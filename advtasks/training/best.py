@@ -58,7 +58,8 @@ class Best:
             better = before is None or (value > before[0] if metric.higher_is_better else value < before[0])
             if better:
                 self.values[metric.name] = (value, step)
-            improved |= better and metric.name == self.chosen
+            worst = -math.inf if metric.higher_is_better else math.inf  # which is worth keeping for nobody
+            improved |= better and metric.name == self.chosen and value != worst
         self.without = 0 if improved else self.without + 1
         return improved
 

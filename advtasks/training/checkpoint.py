@@ -44,7 +44,9 @@ class Checkpoints:
                 digest = _sha256(temporary)
         except (OSError, RuntimeError) as error:  # torch may wrap the failed write
             raise OSError(f"the checkpoint could not be written ({_cause(error)})") from error
-        write_text(path.with_suffix(".json"), json.dumps({"step": step, "sha256": digest}) + "\n")
+        shards = {part.name: _sha256(part) for part in sorted(self.shards(step).glob("*"))}
+        recorded = {"step": step, "sha256": digest, **({"shards": shards} if shards else {})}
+        write_text(path.with_suffix(".json"), json.dumps(recorded) + "\n")
         self._remove_old()
         return path
 
@@ -82,6 +84,11 @@ class Checkpoints:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 return state
             say(f"{path}: {problem}; falling back to what was before it")
+        lost = sorted({path.with_suffix(".pt") for path in self.folder.glob("step-*.json")} - {*paths})
+        for path in lost:
+            say(f"{path}: missing, though it was finished")
+        if lost or paths:
+            say("warning: no whole checkpoint is left, so the run begins anew at step 0")
         if any(path.with_suffix(".json").exists() for path in paths):
             raise TrainingError(f"{self.folder}: every checkpoint is damaged; start a new run")
         return None
@@ -120,8 +127,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and _sha256(path) == digest
+
+
 def _problem(path: Path) -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        recorded = json.loads(path.with_suffix(".json").read_text())["sha256"]
-        return None if recorded == _sha256(path) else "damaged (its sha256 does not match)"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        recorded = json.loads(path.with_suffix(".json").read_text())
+        shards = path.with_suffix(".shards")
+        wrong = [name for name, digest in recorded.get("shards", {}).items() if not _is(shards / name, digest)]
+        if wrong:
+            return f"damaged (missing or not as written: {', '.join(wrong[:3])} of its shards)"
+        return None if recorded["sha256"] == _sha256(path) else "damaged (its sha256 does not match)"
     return "unfinished (its .json is missing or unreadable)"

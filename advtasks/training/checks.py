@@ -67,6 +67,12 @@ def check_stages(task: Task, config: RunConfig) -> None:
                 raise UsageError(
                     f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
                 )
+        every = config.adversary.steps_per_generator_step
+        if stage.adversary and config.adversary.kind != "none" and every > stage.steps:
+            raise UsageError(
+                f"--adversary.steps-per-generator-step {every}: stage {stage.name!r} has only {stage.steps} steps, so "
+                "its generator would never be trained"
+            )
         judged = stage.adversary and config.adversary.kind != "none" and Schedule.of(config.adversary.weight)(0) != 0
         if not any(stage.weights.values()) and not judged:
             raise UsageError(

@@ -26,9 +26,9 @@ def check_ranks_agree(state: dict[str, Any], step: int) -> None:
         return
     mine = {name: _digest(tensor) for name, tensor in _tensors({key: state[key] for key in _COMPARED})}
     whole = hashlib.blake2b(repr(mine).encode(), digest_size=16).hexdigest()
-    if len(set(gathered(whole))) == 1:
+    if len(set(gathered(whole, patient=False))) == 1:
         return
-    everyone = gathered(mine)
+    everyone = gathered(mine, patient=False)
     name = next(name for name in mine if len({theirs.get(name) for theirs in everyone}) > 1)
     raise TrainingError(
         f"step {step}: the ranks have drifted apart, first in {name}. No checkpoint was written; the last one is "

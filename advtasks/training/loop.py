@@ -156,7 +156,7 @@ class Trainer:
         if self.step % self.config.validate_every or self.step == start + self.lengths[number]:
             return
         examples, trained = self.splits.validation[: self.config.validation_pictures], self._trained()
-        if not from_first(lambda: self.pace.allows(len(examples), trained)):
+        if not from_first(lambda: self.pace.allows(len(examples), trained), patient=False):
             return
         self._validate(stage, examples)
         if self.config.early_stopping and self.best.without >= self.config.early_stopping:
@@ -177,7 +177,7 @@ class Trainer:
 
     def _not_better(self) -> str:
         name = str(self.best.chosen)
-        value, step = self.best.values[name]
+        value, step = self.best.values.get(name, (math.nan, self.step))
         return f"{self.best.without} validations without a better {name} than {value:.4g} at step {step}"
 
     def _not_finite(self, term: str) -> Diverged:

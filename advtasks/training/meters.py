@@ -51,7 +51,7 @@ class Meters:
     def skips(self, name: str) -> bool:
         """Whether a mean that is not finite is a loss scaler's business still."""
         streak = self.not_finite.get(name)
-        return streak is not None and max(gathered(streak.item())) < SKIPPED
+        return streak is not None and max(gathered(streak.item(), patient=False)) < SKIPPED
 
     def clear(self) -> None:
         """Start anew; what is not finite goes on being counted."""

@@ -40,7 +40,7 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
                 total(terms).backward(retain_graph=True)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
             if twice and any(word in reason for word in ("twice", "double backward", "derivative")):

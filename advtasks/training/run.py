@@ -198,8 +198,9 @@ class _Run:
     def _keep_only_the_best(self, stage: str) -> None:
         """At the end of a stage: until then an earlier one may be the best again, after a roll-back."""
         _, step = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
+        kept = self._best_bundle(stage, step)
         for path in (self.folder / "stages").glob(f"{stage}-best-*.safetensors"):
-            if path != self._best_bundle(stage, step):
+            if path != kept and kept.exists():  # which a full disk may have refused
                 path.unlink()
 
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:

@@ -33,13 +33,15 @@ def reserve(folder: Path | None, task: str, preset: str) -> Path:
                 return path
     assert folder is not None, "count never ends"
     if (folder / "run.yaml").exists():
-        raise UsageError(
-            f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out"
-        )
+        raise _taken(folder)
     if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _taken(folder: Path) -> UsageError:
+    return UsageError(f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out")
 
 
 def restarted(folder: Path | None) -> bool:
@@ -49,7 +51,11 @@ def restarted(folder: Path | None) -> bool:
 
 
 def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Sequence[Any] = ()) -> None:
-    """Write ``run.yaml``: everything that is needed to repeat or resume the run, and what ``--tune`` measured."""
+    """Write ``run.yaml``: everything that is needed to repeat or resume the run, and what ``--tune`` measured.
+
+    Raises:
+        UsageError: another process has begun a run there meanwhile.
+    """
     values = {
         "task": task,
         "preset": preset,
@@ -57,7 +63,16 @@ def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Seque
         **({"tuned": list(tuned)} if tuned else {}),
         **to_plain(config),
     }
-    write_text(folder / "run.yaml", to_yaml(values))
+    path = folder / "run.yaml"
+    try:
+        path.touch(exist_ok=False)  # of two that begin at the same moment one is first
+    except FileExistsError:
+        raise _taken(folder) from None
+    try:
+        write_text(path, to_yaml(values))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def read(folder: Path) -> tuple[str, str, dict[str, Any]]:

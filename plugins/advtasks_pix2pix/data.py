@@ -54,11 +54,27 @@ def find_sides(config: TranslationConfig) -> Sides:
     how = (folder, config.classes, config.keep_alpha, config.ignore_label)
     target = survey([p.target for p in every], config.target_kind, *how)
     if config.make_input != "none":
-        if target.kind == "labels" or target.planes != 3:
-            target = Pixels()  # grey pictures are repeated
-        return Sides(made_pixels(config.make_input), target)
+        return Sides(made_pixels(config.make_input), _of_makers(target, folder))
     inputs = [p.input for p in every if p.input is not None]
     return Sides(survey(inputs, config.input_kind, *how), target)
+
+
+def _of_makers(target: Pixels, folder: Path) -> Pixels:
+    """As makers take targets: RGB, of any depth; grey is repeated, numbers of classes are grey values.
+
+    Raises:
+        UsageError: TIFF of other channels.
+    """
+    if target.kind == "labels":
+        return Pixels()
+    if target.channels == 1 or (target.channels == 4 and not target.measured):
+        return replace(target, channels=3, paged=False)
+    if target.channels != 3:
+        raise UsageError(
+            f"{folder}: --make-input makes inputs of grey or RGB pictures, and these have {target.channels} channels: "
+            "give inputs of their own (folders A and B), or keep the three channels that are colours"
+        )
+    return target
 
 
 def pairs_of(folder: Path, config: TranslationConfig) -> Pairs:
@@ -93,13 +109,15 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     if not given or not validation:
         if given:
             notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
-        held_out = hold_out([content for content, _ in train])
+        held_out = hold_out([content for content, _ in train if content not in reader.void])
         kept = [(content, pair) for content, pair in train if content in held_out]
         train = [(content, pair) for content, pair in train if content not in held_out]
         if not kept and train:
             kept = train
             notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
         validation = [reader.whole(pair) for _, pair in kept]
+    elif same := {content for content, _ in train} & {pair.content for pair in validation}:
+        notes.append(f"warning: {len(same)} of the pairs to validate on are trained on, too: scores flatter")
     if not train:
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
     validation = _with_classes(validation, sides, notes)
@@ -107,7 +125,8 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
         raise DataError("\n  ".join([f"{config.data}: nothing is left to validate on", *notes]))
     notes += reader.padded_note()
     names = [Path(pair.name) for pair in validation]
-    notes.append(f"{pairs.name}: {len(train)} pairs to train on, {len(validation)} to validate on ({_named(names)})")
+    notes.append(f"{pairs.name}: {pairs.explanation}")
+    notes.append(f"pairs: {len(train)} to train on, {len(validation)} to validate on ({_named(names)})")
     notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
     contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
     crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
@@ -142,12 +161,16 @@ class _Reader:
         self.config, self.sides, self.cache = config, sides, cache
         self.misfits: list[str] = []
         self.small: list[str] = []
+        self.void: set[str] = set()
+        """Contents of pairs whose target has no pixel of any class."""
         what = repr((asdict(sides.input), asdict(sides.target), config.load))
         self.recipe = hashlib.sha256(what.encode()).hexdigest()
 
     def identified(self, pair: Pair) -> tuple[str, Pair]:
         """The pair with a fingerprint of its contents; decoded, so that what is wrong is found before training."""
         loaded = self.for_training(pair)
+        if not _has_classes(loaded, self.sides):
+            self.void.add(loaded.content)
         return loaded.content, pair
 
     def for_training(self, pair: Pair) -> Loaded:
@@ -215,12 +238,14 @@ def _read(
 
 def _with_classes(pairs: Sequence[Loaded], sides: Sides, notes: list[str]) -> list[Loaded]:
     """Without targets of which no pixel is of a class: there is nothing to measure."""
-    if sides.target.ignored is None:
-        return list(pairs)
-    found = [pair for pair in pairs if (pair.target != sides.target.ignored).any()]
-    if empty := [Path(pair.name) for pair in pairs if not (pair.target != sides.target.ignored).any()]:
+    found = [pair for pair in pairs if _has_classes(pair, sides)]
+    if empty := [Path(pair.name) for pair in pairs if not _has_classes(pair, sides)]:
         notes.append(f"skipped  {len(empty)} without a pixel of any class: {_named(empty)}")
     return found
+
+
+def _has_classes(pair: Loaded, sides: Sides) -> bool:
+    return sides.target.ignored is None or bool((pair.target != sides.target.ignored).any())
 
 
 def _refuse_problems(pairs: Pairs) -> None:

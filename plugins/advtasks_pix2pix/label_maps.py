@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from advtasks.errors import DataError, UsageError
 from advtasks.pictures.decode import opened
@@ -47,9 +47,9 @@ def read_labels(side: Side) -> NDArray[Any]:
                 f"{path}: a label map as JPEG, which does not keep values exactly: {found} different ones are in it. "
                 f"Save label maps as PNG from their source; {_WAY_OUT}"
             )
-        image.load()
-        values = _values(side, image)
-        has_palette = image.mode == "P"
+        upright = ImageOps.exif_transpose(image)
+        values = _values(side, upright)
+        has_palette = upright.mode == "P"
     if values.min(initial=0) < 0:
         raise LabelError(f"{path}: holds the class {values.min()}; numbers of classes begin with 0")
     if values.max(initial=0) >= MOST_CLASSES:
@@ -66,6 +66,8 @@ def read_labels(side: Side) -> NDArray[Any]:
 def _values(side: Side, image: Image.Image) -> NDArray[Any]:
     if image.mode in ("L", "P", "1", "I;16", "I"):
         return side.of(np.asarray(image)).astype(np.int64)
+    if image.mode == "LA":
+        return side.of(np.asarray(image))[..., 0].astype(np.int64)
     if image.mode in ("RGB", "RGBA"):  # WebP has no grey
         red, green, blue = np.moveaxis(side.of(np.asarray(image))[..., :3], 2, 0)
         if (red == green).all() and (red == blue).all():
@@ -119,7 +121,8 @@ def survey_labels(sides: Sequence[Side], folder: Path, classes: int = 0, ignored
             raise UsageError(
                 f"{folder}: label maps hold the numbers {named}, so {len(unused)} of {classes} channels would be "
                 f"empty. If {shown[-1]} means no class, give --ignore-label {shown[-1]}; else renumber the classes "
-                f"from 0, or give --classes {classes} if that many are meant"
+                f"from 0, or give --classes {classes} if that many are meant. If these are no classes but pictures, "
+                f"such as masks in black and white, {_WAY_OUT}"
             )
     return Pixels(
         kind="labels",
@@ -145,8 +148,9 @@ def _numbers(sides: Sequence[Side]) -> set[int]:
 
 
 def _colors(sides: Sequence[Side]) -> tuple[tuple[int, int, int], ...]:
-    for side in sides[:1]:
+    for side in sides:  # the first that can be read
         with contextlib.suppress(DataError), opened(side.path) as image:
+            image.load()
             palette = (image.getpalette() if image.mode == "P" else None) or []
             return tuple((palette[i], palette[i + 1], palette[i + 2]) for i in range(0, len(palette), 3))
     return ()

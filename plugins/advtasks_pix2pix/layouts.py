@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from advtasks_pix2pix.pairing import (
     is_spare,
     key_of,
     side_of,
-    side_of_folders,
+    side_of_folder,
     split_of,
+    telling_depths,
     words_of,
 )
 from advtasks_pix2pix.tables import find_table
@@ -47,7 +49,7 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
 
     Args:
         layout: ``auto``, ``ab`` or ``pictures``.
-        made: inputs are made from the targets: all pictures of an unknown layout are targets.
+        made: inputs are made from the targets: those of folders of both sides, else all pictures.
         direction: ``BtoA`` takes B for the input.
 
     Raises:
@@ -60,13 +62,13 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
         raise NoPairs(f"{folder}: no pictures found; sub-folders were searched, too")
     pairs = pairs or _recognized(folder, found.pictures, found.others, layout, made)
     if direction == "BtoA":
-        train, validation, test = map(_turned, (pairs.train, pairs.validation, pairs.test))
-        return replace(pairs, train=train, validation=validation, test=test)
-    return pairs
+        pairs = _each(pairs, lambda pair: Pair(pair.name, pair.target, pair.input) if pair.input is not None else pair)
+    return _each(pairs, lambda pair: replace(pair, input=None)) if made else pairs
 
 
-def _turned(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    return tuple(Pair(p.name, p.target, p.input) if p.input is not None else p for p in pairs)
+def _each(pairs: Pairs, change: Callable[[Pair], Pair]) -> Pairs:
+    train, validation, test = (tuple(map(change, split)) for split in (pairs.train, pairs.validation, pairs.test))
+    return replace(pairs, train=train, validation=validation, test=test)
 
 
 def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], layout: str, made: bool) -> Pairs:
@@ -82,6 +84,9 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
             "with both sides beside each other (--layout ab). To make the input from each picture: --make-input edges "
             "(or grey, lowres, mask, sketch, blur)"
         )
+    if layout == "auto" and (pairs := _named_folders(folder, pictures, others)) is not None:
+        explanation = f"{pairs.explanation}; only targets are taken, and inputs are made from them (--make-input)"
+        return replace(pairs, explanation=explanation)
     by_split: dict[str, list[Pair]] = defaultdict(list)
     for path in pictures:
         by_split[split_of(path.relative_to(folder))].append(Pair(key_of(path, folder), None, Side(path)))
@@ -91,25 +96,37 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
 
 def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
     """Sides by the names of folders; what is said twice must agree."""
-    found, strays = Found(), []
-    for path in pictures:
-        parts = path.relative_to(folder).parts[:-1]
-        side = side_of_folders(parts)
-        if side is None:
+    placed, strays, ignored = [], [], []
+    folders = [path.relative_to(folder).parts[:-1] for path in pictures]
+    telling = telling_depths(folders)
+    for path, parts in zip(pictures, folders, strict=True):
+        said = [side_of_folder(part) if tells else None for part, tells in zip(parts, telling, strict=False)]
+        sides = {side for side in said if side is not None}
+        if "unused" in sides or (sides and is_spare(path)):
+            ignored.append(path)
+        elif len(sides) != 1:
             strays.append(path)
-            continue
-        if side == "unused" or is_spare(path):
-            found.ignored.append(path)
-            continue
-        kept = [part for part in parts if side_of(words_of(part)) is None and not set(words_of(part)) & SPLITS.keys()]
-        found.add(split_of(path.relative_to(folder)), side, "/".join((*kept, bare(path.stem))), path)
-    if not {"A", "B"} <= {side for (_, side), files in found.sides.items() if files} or 2 * len(strays) > len(pictures):
+        else:
+            kept = [
+                p for p, side in zip(parts, said, strict=True) if side is None and not set(words_of(p)) & SPLITS.keys()
+            ]
+            where = next(part for part, side in zip(parts, said, strict=True) if side is not None)
+            placed.append((path, sides.pop(), kept, where))
+    if len({side for _, side, _, _ in placed}) < 2 or 2 * len(strays) > len(pictures):
         return None
-    found.ignored = [*strays, *found.ignored, *others]
+
+    def by_name(name: Callable[[str], str]) -> Found:
+        found = Found(ignored=[*strays, *ignored, *others])
+        for path, side, kept, _ in placed:
+            key = unicodedata.normalize("NFC", "/".join((*kept, name(path.stem))))
+            found.add(split_of(path.relative_to(folder)), side, key, path)
+        return found
+
+    exact, shortened = by_name(str), by_name(bare)
+    found = exact if exact.matches() >= shortened.matches() else shortened
     examples: dict[str, str] = {}
-    for (_, side), files in sorted(found.sides.items(), key=lambda item: item[0][0] != "train"):
-        for path in files.values():
-            examples.setdefault(side, path.parent.name)
+    for _, side, _, where in sorted(placed, key=lambda item: split_of(item[0].relative_to(folder)) != "train"):
+        examples.setdefault(side, where)
     return found.result(
         "folders of both sides",
         f"pairs of equal name: A is {examples['A']}, B is {examples['B']}; A is the input (--direction BtoA turns it)"
@@ -195,30 +212,39 @@ def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
     return Pairs.of("side by side", explanation, splits, others, problems)
 
 
-def _pairs_or_targets(folder: Path) -> Pairs:
+def _pairs_or_targets(folder: Path, layout: str) -> Pairs:
     try:
-        return find_pairs(folder)
+        return find_pairs(folder, layout, made=layout == "pictures")
     except NoPairs:
         every = find_pairs(folder, made=True)
         explanation = f"no pairs were recognised, so training needs --make-input: {every.explanation}"
         return replace(every, explanation=explanation)
 
 
-def recognize(folder: Path) -> Layout | None:
-    """What ``advtasks data check`` tells about a folder; None if it holds no pictures."""
+def recognize(
+    folder: Path,
+    layout: str = "auto",
+    input_kind: str = "auto",
+    target_kind: str = "auto",
+    classes: int = 0,
+    ignore_label: int | None = None,
+) -> Layout | None:
+    """What ``advtasks data check`` tells about a folder; None if it holds no pictures. Options as in training."""
     from advtasks_pix2pix.reading import survey
 
     try:
-        pairs = _pairs_or_targets(folder)
+        pairs = _pairs_or_targets(folder, layout)
     except NoPairs:
         return None
     except DataError as error:
         return Layout(name="unreadable", explanation="training stops", roles={}, problems=(str(error),))
     explanation, problems = pairs.explanation, list(pairs.problems)
-    for side in ("input", "target"):
+    for side, kind in (("input", input_kind), ("target", target_kind)):
         found = [one for pair in pairs.every() if (one := getattr(pair, side)) is not None]
         try:
-            explanation += f"; {'AB'[side == 'target']}: {survey(found, 'auto', folder).described}" if found else ""
+            if found:
+                pixels = survey(found, kind, folder, classes, ignored=ignore_label)
+                explanation += f"; {'AB'[side == 'target']}: {pixels.described}"
         except AdvtasksError as error:
             problems.append(str(error))
     roles = {}

@@ -32,7 +32,7 @@ def edges(pictures: Tensor, draws: Draws) -> Tensor:
     """Dark edges on white (N, 1, H, W): 1 - 4 times the Sobel magnitude of the luma, blurred by a pixel."""
     from kornia.filters import gaussian_blur2d, sobel
 
-    return 1 - (4 * sobel(gaussian_blur2d(_grey(pictures), 5, (1.0, 1.0)))).clamp(0, 1)
+    return 1 - (4 * sobel(gaussian_blur2d(_grey(pictures), 5, (1.0, 1.0), border_type="replicate"))).clamp(0, 1)
 
 
 def sketch(pictures: Tensor, draws: Draws) -> Tensor:

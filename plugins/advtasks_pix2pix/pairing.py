@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ from typing import Any, Literal
 
 from advtasks.errors import DataError
 
-_A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch", "cond",
+_A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
+      "sketches", "drawing", "drawings", "cond", "condition", "conditions",
       "conditioning", "conditioningimage", "mask", "masks", "segmentation", "annotations", "low"}  # fmt: skip
 _B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targets", "output", "outputs", "gt", "real",
       "color", "colour", "flat", "filename", "file", "high"}  # fmt: skip
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-           "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
+           "validation": "validation", "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _UNUSED = {"inst", "instance", "instances"}
 _CITYSCAPES = {"gtfine": "label", "gtcoarse": "label", "leftimg8bit": "img"}
 _CITYSCAPES_FILE = re.compile(r"_(?:leftImg8bit|gt(?:Fine|Coarse)_([A-Za-z]+))$")
@@ -90,6 +92,11 @@ class Found:
         if other != path:
             self.problems.append(f"{path} and {other} have the same name: which one is meant is not clear")
 
+    def matches(self) -> int:
+        """Pairs, by their names alone."""
+        splits = {split for split, _ in self.sides}
+        return sum(len(self.sides[split, "A"].keys() & self.sides[split, "B"].keys()) for split in splits)
+
     def pairs(self, split: str) -> tuple[Pair, ...]:
         """Those of a split; what does not pair is a problem."""
         a, b = self.sides[split, "A"], self.sides[split, "B"]
@@ -148,15 +155,24 @@ def side_of(words: Iterable[str]) -> str | None:
     return sides.pop() if len(sides) == 1 else "unused" if "unused" in sides else None
 
 
-def side_of_folders(parts: Iterable[str]) -> str | None:
-    """The side that the folders of a path say, which must agree."""
-    found = {side for part in parts if (side := side_of(w for w in words_of(part) if w not in SPLITS)) is not None}
-    return found.pop() if len(found) == 1 else "unused" if "unused" in found else None
+def side_of_folder(name: str) -> str | None:
+    """The side that the name of a folder says."""
+    return side_of(word for word in words_of(name) if word not in SPLITS)
+
+
+def telling_depths(folders: Sequence[Sequence[str]]) -> list[bool]:
+    """Which levels of folders say the side. All do where no path contradicts itself; otherwise those on which both
+    sides occur: of ``photos/input`` and ``photos/target`` the second one, of ``A/set-b`` and ``B/set-b`` the first."""
+    said = [[side_of_folder(part) for part in parts] for parts in folders]
+    depth = max(map(len, said), default=0)
+    if not any({"A", "B"} <= set(sides) for sides in said):
+        return [True] * depth
+    return [{"A", "B"} <= {sides[level] for sides in said if level < len(sides)} for level in range(depth)]
 
 
 def key_of(path: Path, folder: Path) -> str:
-    """A name within a folder."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+    """A name within a folder, its letters composed: file systems differ in that."""
+    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
 def bare(stem: str) -> str:

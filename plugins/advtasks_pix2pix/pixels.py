@@ -35,6 +35,8 @@ class Pixels:
     """Classes that no label map of the training data had."""
     paged: bool = False
     """Each channel is a page of a TIFF."""
+    bands: bool = False
+    """The fourth of four channels is a measurement like the others, and no opacity."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Pixels:
@@ -70,7 +72,9 @@ class Pixels:
     @property
     def measured(self) -> bool:
         """Whether these are more than pictures of grey or RGB, perhaps with opacity, of 8 or 16 bit."""
-        return self.kind == "picture" and (self.depth == 32 or self.paged or self.channels not in (1, 3, 4))
+        return self.kind == "picture" and (
+            self.depth == 32 or self.paged or self.bands or self.channels not in (1, 3, 4)
+        )
 
     def shown(self, pictures: Tensor) -> Tensor:
         """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures; classes mix their
@@ -81,9 +85,9 @@ class Pixels:
             return torch.einsum("nkyx,kc->ncyx", shares, colors)
         if self.channels == 3:
             return pictures
-        if self.channels == 4:  # laid on white
+        if self.channels == 4 and not self.bands:  # laid on white
             return pictures[:, :3] * pictures[:, 3:] + 1 - pictures[:, 3:]
-        return pictures[:, :3] if self.channels > 4 else pictures[:, :1].expand(-1, 3, -1, -1)
+        return pictures[:, :3] if self.channels >= 4 else pictures[:, :1].expand(-1, 3, -1, -1)
 
     def palette(self) -> list[tuple[int, int, int]]:
         """A colour for each class; those that are not known are spread over the hues."""

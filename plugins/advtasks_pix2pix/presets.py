@@ -18,10 +18,10 @@ QUICK = TranslationConfig(
     ema_half_life=1000.0,
     betas=(0.5, 0.999),
     stages=(
-        StageConfig(name="l1", steps=150, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
+        StageConfig(name="l1", steps=250, weights={"l1": 1.0}, learning_rate=1e-3, schedule="cosine"),
         StageConfig(
             name="adversarial",
-            steps=250,
+            steps=220,
             weights={"l1": 1.0, "perceptual": 0.1},
             adversary=True,
             learning_rate=5e-4,

@@ -28,6 +28,8 @@ class Header:
     alpha: bool
     depth: int
     paged: bool = False
+    bands: bool = False
+    scientific: bool = False
 
 
 def survey(
@@ -61,14 +63,22 @@ def survey(
     headers = {side.path: found for side in sides if (found := _header(side.path)) is not None}
     if not headers:
         return Pixels()  # what is wrong is said when they are decoded
+    headers = _alike(headers)
     channels, depth = max(found.channels for found in headers.values()), max(found.depth for found in headers.values())
-    paged = any(found.paged for found in headers.values())
     if keep_alpha and any(found.alpha for found in headers.values()):
         channels = 4
+    paged, bands = (any(getattr(found, what) for found in headers.values()) for what in ("paged", "bands"))
     if depth < 32:
-        return Pixels(channels=channels, depth=depth, paged=paged)  # type: ignore[arg-type]
+        return Pixels(channels=channels, depth=depth, paged=paged, bands=bands)  # type: ignore[arg-type]
     low, high = _range(headers, folder)
-    return Pixels(channels=channels, depth=32, low=low, high=high, paged=paged)
+    return Pixels(channels=channels, depth=32, low=low, high=high, paged=paged, bands=bands)
+
+
+def _alike(headers: dict[Path, Header]) -> dict[Path, Header]:
+    """Those of the kind that most files are: pictures, which go together, or measurements of one number of channels."""
+    kinds = {path: (found.channels, found.depth == 32) if found.scientific else () for path, found in headers.items()}
+    usual = max(dict.fromkeys(kinds.values()), key=list(kinds.values()).count)
+    return {path: found for path, found in headers.items() if kinds[path] == usual}
 
 
 def read_side(side: Side, pixels: Pixels) -> NDArray[Any]:
@@ -151,17 +161,19 @@ def _scientific(path: Path, pixels: Pixels) -> NDArray[Any]:
     if path.suffix.lower() not in SUFFIXES:
         kind = read_kind(path)
         raise DataError(
-            f"{path}: {kind.channels + kind.alpha} channels, {'16' if kind.deep else '8'} bit, and the others are "
-            f"TIFF: {pixels.described}"
+            f"{path}: {kind.channels + kind.alpha} channels, {'16' if kind.deep else '8'} bit, and most others "
+            f"are TIFF: {pixels.described}"
         )
     values = read_values(path)
+    if values.shape[2] == 1 and pixels.channels == 3:  # grey, as of pictures
+        values = np.repeat(values, 3, axis=2)
     if values.shape[2] != pixels.channels:
-        raise DataError(f"{path}: {values.shape[2]} channels, and the others have {pixels.channels}")
+        raise DataError(f"{path}: {values.shape[2]} channels, and most others have {pixels.channels}")
     if pixels.depth == 32:
         _check_finite(path, values)
         return values.astype(np.float32)
     if values.dtype.kind in "fi" or values.dtype.itemsize > 2:
-        raise DataError(f"{path}: values of the type {values.dtype}, and the others have {pixels.depth} bit")
+        raise DataError(f"{path}: values of the type {values.dtype}, and most others have {pixels.depth} bit")
     return _at_depth(values.astype(np.uint8) if values.dtype.kind == "b" else values, pixels.depth)
 
 
@@ -180,7 +192,7 @@ def _header(path: Path) -> Header | None:
             layout = values_layout(path)
             if layout.scientific:
                 depth = 32 if layout.measured else 8 * layout.dtype.itemsize
-                return Header(layout.channels, False, depth, layout.paged)
+                return Header(layout.channels, False, depth, layout.paged, layout.bands, scientific=True)
         kind = read_kind(path)
     except DataError:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from advtasks.data.folder import EXTENSIONS
+from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.errors import DataError
 from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, side_of, split_of, within, words_of
 
@@ -24,17 +23,17 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
     Raises:
         DataError: a table that cannot be read.
     """
-    candidates = [p for p in others if p.suffix.lower() in (".jsonl", ".csv") and p.stem not in _NAMES_OF_CLASSES]
+    candidates = [p for p in others if p.suffix.lower() in SUFFIXES and p.stem not in _NAMES_OF_CLASSES]
     candidates = [path for path in candidates if path.stem == "metadata"] or candidates
     tables = {}
     for path in candidates:
         try:
-            rows = _rows(path)
+            rows, columns = _rows(path)
         except DataError:
             if path.stem == "metadata" or len(candidates) == 1:
                 raise
             continue  # one of several, which may be about anything
-        if columns := _columns(rows):
+        if columns is not None:
             tables[path] = (rows, columns)
     if not tables:
         return None
@@ -56,41 +55,32 @@ def _add(found: Found, folder: Path, table: Path, rows: Sequence[Row], columns: 
         if missing:
             found.problems.append(f"{table}, row {number}: {missing[0]} does not exist")
             continue
-        split = SPLITS.get(str(row.get("split", "")).lower()) or said or split_of(within(paths[1], folder))
+        named = str(row.get("split") or "").lower()
+        if named and named not in SPLITS:
+            found.problems.append(f"{table}, row {number}: split {named!r} is none of {', '.join(SPLITS)}")
+            continue
+        split = SPLITS.get(named) or said or split_of(within(paths[1], folder))
         for side, path in zip("AB", paths, strict=True):
             found.add(split, side, f"{table.parent.name} {table.stem} {number:06d}", path)
 
 
+def _rows(table: Path) -> tuple[list[Row], tuple[str, str] | None]:
+    """With the columns of paths, that of A first, by whatever stands between cells."""
+    for delimiter in DELIMITERS[:1] if table.suffix.lower() == ".jsonl" else DELIMITERS:
+        rows = [{_plain(name): _plain(cell) for name, cell in row.items()} for _, row in read_rows(table, delimiter)]
+        if (columns := _columns(rows)) is not None:
+            return rows, columns
+    return rows, None
+
+
+def _plain(cell: Any) -> Any:
+    return cell.strip() if isinstance(cell, str) else cell
+
+
 def _columns(rows: Sequence[Row]) -> tuple[str, str] | None:
-    """Of paths, that of A first."""
-    columns = [name for name in (rows[0] if rows else {}) if str(rows[0][name]).lower().endswith(tuple(EXTENSIONS))]
+    first = rows[0] if rows else {}
+    columns = [name for name in first if name and str(first[name]).lower().endswith(tuple(EXTENSIONS))]
     if len(columns) != 2:
         return None
     a, b = columns if side_of(["".join(words_of(columns[0]))]) != "B" else columns[::-1]
     return a, b
-
-
-def _rows(table: Path) -> list[Row]:
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table}: cannot be read as a table ({error})") from None
-    if table.suffix.lower() == ".jsonl":
-        return [_object(table, number, line) for number, line in enumerate(filter(str.strip, lines), 1)]
-    try:
-        return list(csv.DictReader(lines))
-    except csv.Error as error:
-        raise DataError(f"{table}: cannot be read as a table ({error})") from None
-
-
-def _object(table: Path, number: int, line: str) -> Row:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{table}, row {number}: cannot be read as a table ({error})") from None
-    if not isinstance(row, dict):
-        raise DataError(
-            f'{table}, row {number}: a row is an object such as {{"input": "a.png", "target": "b.png"}}, this one is a '
-            f"{type(row).__name__}"
-        )
-    return row

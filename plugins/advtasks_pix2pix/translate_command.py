@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from advtasks_pix2pix.translator import Translator
 
 
+_LARGEST = 2**63
+
+
 @dataclass(frozen=True, kw_only=True)
 class Translate(PictureOptions):
     """Translate pictures with a trained model; results are named NAME_translated.EXT and have the size of their input.
@@ -40,6 +43,9 @@ def main(argv: list[str]) -> int:
     if options.samples < 1:
         raise UsageError(f"--samples must be at least 1, got {options.samples}")
 
+    if not 0 <= options.seed <= _LARGEST - options.samples:
+        raise UsageError(f"--seed is 0 to {_LARGEST - options.samples}, got {options.seed}")
+
     from advtasks.inference.models import open_model
     from advtasks_pix2pix.translator import Translator
 
@@ -47,9 +53,10 @@ def main(argv: list[str]) -> int:
     if manifest.verb not in ("translate", "restore"):
         raise UsageError(f"{options.model} is a model for `advtasks {manifest.verb}`, not for translate")
     several = _gives_several(network)
-    if options.samples > 1 and not several:
+    if (options.samples > 1 or options.seed) and not several:
+        given = f"--samples {options.samples}" if options.samples > 1 else f"--seed {options.seed}"
         raise UsageError(
-            f"--samples {options.samples}: {options.model} gives one output for an input. Train with --noise 8, or "
+            f"{given}: {options.model} gives one output for an input. Train with --noise 8, or "
             "with dropout that stays on (the preset paper; a U-Net has dropout from six levels on)"
         )
 

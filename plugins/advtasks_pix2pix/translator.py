@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
@@ -58,6 +59,7 @@ class Translator(ImageModel):
         if make_input and self.made == "none":
             raise UsageError("--make-input: this model was trained with inputs of their own, nothing can be made")
         self.make_input = make_input
+        self._said_grey = False
         colors = self.wanted if self.wanted.kind == "picture" and self.wanted.channels == 3 else Pixels()
         self.taken = colors if make_input else self.given
         """What files hold that are given: inputs, or targets that inputs are made from."""
@@ -70,6 +72,18 @@ class Translator(ImageModel):
             return super().read(path, limit)
         self.kind(path, limit)
         return Picture(self._stored(read_side(Side(path), self.taken)))
+
+    def picture(self, image: NDArray[Any] | Image.Image) -> Picture:
+        """As :meth:`read`: numbers of classes of a Pillow image with a palette, and the values of an array as they are,
+        where the model was trained with measurements."""
+        if self.taken.kind == "labels" and isinstance(image, Image.Image) and image.mode == "P":
+            return Picture(np.asarray(image)[..., None])
+        if isinstance(image, np.ndarray) and self.taken.depth == 32 and image.ndim in (2, 3) and image.size:
+            values = image[..., None] if image.ndim == 2 else image
+            if values.shape[2] != self.taken.channels or not np.isfinite(values).all():
+                raise TypeError(f"an array of finite values in {self.taken.channels} channels, not {image.shape}")
+            return Picture(self._stored(values.astype(np.float32)))
+        return super().picture(image)
 
     def kind(self, path: Path, limit: int | None = None) -> Kind:
         """Of what :meth:`read` will give."""
@@ -108,6 +122,10 @@ class Translator(ImageModel):
         """A picture as the network takes it."""
         if self.make_input:
             return MadeSource(picture, self.taken, self.wanted, self.made)
+        if self._plain and self.given.channels == 1 and not self._said_grey and _in_colour(picture):
+            self._said_grey = True
+            way = "; --make-input makes its input from a picture" if self.made != "none" else ""
+            self.say(f"pictures in colour are made grey first, as the model takes one channel{way}")
         return TranslationSource(picture, self.given, self.wanted)
 
     def _tensor(self, pictures: Tensor, watch: Watch | None) -> Tensor:
@@ -155,6 +173,10 @@ class Translator(ImageModel):
             return values[..., None]
         planes = to_network(torch.from_numpy(values)[None], self.taken)[0].clamp(0, 1)
         return (planes * 65535).round().permute(1, 2, 0).numpy().astype(np.uint16)
+
+
+def _in_colour(picture: Picture) -> bool:
+    return picture.pixels.shape[2] == 3 and bool((picture.pixels != picture.pixels[..., :1]).any())
 
 
 class Seeded(nn.Module):

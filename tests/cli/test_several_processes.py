@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from advtasks.config_files import read_yaml
-from advtasks.errors import TrainingError
+from advtasks.errors import TrainingError, UsageError
+from advtasks.process_group import place
 from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
 
 Run = Callable[..., tuple[int, str, str]]
@@ -257,3 +258,21 @@ def test_two_processes_equal_one_and_resume_on_any_number(tmp_path: Path, advtas
                 torch.testing.assert_close(found["generator"][name], value, rtol=0, atol=1e-5, msg=name)
     records = [json.loads(line) for line in (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "train"] == [4, 8, 12, 16, 20, 24], "one rank writes"
+
+
+def test_of_two_that_begin_at_once_in_one_folder_one_trains(tmp_path: Path) -> None:
+    flags = ("--steps", "40", "--validate-every", "100")
+    both = [start(tmp_path / "run", *flags, "--seed", seed) for seed in "12"]
+    errors = [process.communicate(timeout=180)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], errors
+    assert (tmp_path / "run/bundle.safetensors").exists()
+    assert "holds a run" in errors[both[0].returncode == 0]
+    assert (tmp_path / "run/run.yaml").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_what_a_launcher_said_wrongly_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}='abc' in the environment is no number"):
+        place({name: "abc"})
+    with pytest.raises(UsageError, match="RANK is not"):
+        place({"WORLD_SIZE": "2"})

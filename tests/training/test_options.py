@@ -149,6 +149,9 @@ def test_the_best_is_the_best_in_the_metrics_own_direction() -> None:
     ]
     assert best.values == {"up": (3, 1), "down": (4, 2)}
     assert best.summary()["up"] == {"last": 2, "best": 3, "step": 1, "ratio": 2 / 3}
+    endless = Best((lower,), "down")
+    assert not endless.note(1, {"down": math.inf}), "as bad as can be is no best"
+    assert endless.note(2, {"down": 5.0})
     nothing = Best((lower,), "down")
     nothing.note(1, {"down": math.inf})
     assert nothing.summary()["down"]["ratio"] == 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import signal
 from collections.abc import Mapping, Sequence
@@ -392,10 +393,60 @@ def test_mistakes_in_stages_are_found_before_training() -> None:
         ((stage,), "unknown loss term 'l2': did you mean 'l1'"),
         ((dataclasses.replace(stage, weights={}),), "no loss term"),
         ((dataclasses.replace(stage, weights={"l1": 1.0}),) * 2, "same name"),
+        ((dataclasses.replace(stage, weights={"l1": 1.0}, adversary=True),), "steps-per-generator-step 2.* has only 1"),
     ):
-        settings = config(stages=stages)
+        settings = config(stages=stages, adversary=AdversaryConfig(steps_per_generator_step=2))
         with pytest.raises(UsageError, match=message):
             check_stages(Toy(settings), settings)
+    for name in ("", "../out", "a[1]", "a/b"):
+        with pytest.raises(UsageError, match="they name files"):
+            dataclasses.replace(stage, name=name)
+    for field in ("ema_half_life", "clip_norm", "rank_timeout"):
+        with pytest.raises(UsageError, match=f"{field} must be at least"):
+            config(**{field: float("nan")})
+
+
+@pytest.mark.parametrize("weight", ["1@0,0@3", "1@0,0@2,1@6"])
+def test_a_generator_without_a_term_for_a_while_stays_as_it_is(tmp_path: Path, weight: str) -> None:
+    base = config()
+    stage = dataclasses.replace(base.stages[1], weights={}, steps=8)
+    adversary = dataclasses.replace(base.adversary, weight=weight)
+    run = trainer(tmp_path, config(stages=(stage,), adversary=adversary))
+    weights: list[dict[str, Tensor]] = []
+    take = run._take_step
+
+    def look(*arguments: Any) -> None:
+        take(*arguments)
+        weights.append({n: p.detach().clone() for n, p in run.networks.generator.named_parameters()})
+
+    run._take_step = look  # type: ignore[method-assign]
+    run.train()
+    moved = [not same(one, other) for one, other in itertools.pairwise(weights)]
+    silent = {"1@0,0@3": range(3, 8), "1@0,0@2,1@6": range(2, 3)}[weight]
+    assert [step for step, moves in enumerate(moved, 1) if not moves] == list(silent)
+
+
+def test_checkpoints_that_are_gone_or_lack_their_shards_are_said(tmp_path: Path) -> None:
+    kept, said = Checkpoints(tmp_path, 3), []
+    for step in (4, 8):
+        kept.shards(step).mkdir()
+        for name in ("a.distcp", ".metadata"):
+            (kept.shards(step) / name).write_bytes(bytes(100))
+        kept.save(step, {"step": step})
+    assert kept.latest(said.append) == {"step": 8}
+    assert not said
+    (kept.shards(8) / "a.distcp").write_bytes(bytes(50))
+    assert kept.latest(said.append) == {"step": 4}
+    assert "damaged (missing or not as written: a.distcp of its shards)" in said[0]
+    (tmp_path / "step-00000004.json").write_text("[]")
+    (tmp_path / "step-00000008.pt").unlink()
+    said.clear()
+    assert kept.latest(said.append) is None or said
+    (tmp_path / "step-00000004.pt").unlink()
+    said.clear()
+    assert kept.latest(said.append) is None
+    assert "step-00000008.pt: missing, though it was finished" in "\n".join(said)
+    assert "begins anew at step 0" in said[-1]
 
 
 def test_the_average_shortens_as_the_learning_rate_falls(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_what_a_table_names_and_is_not_there_is_a_problem(tmp_path: Path) -> Non
     assert "metadata.csv, row 2" in pairs.problems[0]
     assert "gone.png does not exist" in pairs.problems[0]
     (tmp_path / "metadata.csv").write_bytes(b"input,target\n\xff\xfe\n")
-    with pytest.raises(DataError, match="cannot be read as a table"):
+    with pytest.raises(DataError, match="metadata.csv: not text in UTF-8"):
         find_pairs(tmp_path)
 
 
@@ -255,11 +255,11 @@ def test_of_several_tables_those_of_pairs_are_taken(tmp_path: Path) -> None:
 def test_rows_that_are_no_objects_are_named(tmp_path: Path, row: str) -> None:
     made(tmp_path, "1.png", "2.png")
     (tmp_path / "metadata.jsonl").write_text('{"input": "1.png", "target": "2.png"}\n' + row + "\n")
-    with pytest.raises(DataError, match=r"metadata.jsonl, row 2"):
+    with pytest.raises(DataError, match=r"metadata.jsonl: line 2"):
         find_pairs(tmp_path)
     layout = recognize(tmp_path)
     assert layout is not None
-    assert "metadata.jsonl, row 2" in layout.problems[0], "data check says what train says"
+    assert "metadata.jsonl: line 2" in layout.problems[0], "data check says what train says"
 
 
 def test_data_check_reads_what_only_tiff_holds(advtasks, tmp_path: Path) -> None:
@@ -277,3 +277,77 @@ def test_data_check_reads_what_only_tiff_holds(advtasks, tmp_path: Path) -> None
     code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
     assert code == 1
     assert "A/0.tif: cannot be decoded" in out
+
+
+@pytest.mark.parametrize(
+    ("files", "inputs"),
+    [
+        (["images/A/1.png", "images/B/1.png"], "images/A/1.png"),
+        (["A/photo/1.png", "B/photo/1.png"], "A/photo/1.png"),
+        (["A/set-b/1.png", "B/set-b/1.png"], "A/set-b/1.png"),
+        (["photos/input/1.png", "photos/target/1.png"], "photos/input/1.png"),
+        (["sketches/1.png", "photos/1.png"], "sketches/1.png"),
+    ],
+)
+def test_folders_that_both_sides_have_say_nothing(tmp_path: Path, files: list[str], inputs: str) -> None:
+    assert told(find_pairs(made(tmp_path, *files)), tmp_path) == {"train": [(inputs, "1.png")]}
+
+
+def test_equal_names_pair_before_endings_are_looked_at(tmp_path: Path) -> None:
+    pairs = find_pairs(made(tmp_path, *(f"{side}/0_{end}.png" for side in "AB" for end in "ab")))
+    assert told(pairs, tmp_path) == {"train": [("A/0_a.png", "0_a.png"), ("A/0_b.png", "0_b.png")]}
+    assert not pairs.problems
+
+
+def test_composed_and_decomposed_letters_are_one_name(tmp_path: Path) -> None:
+    made(tmp_path, "A/\u00e9.png", "B/e\u0301.png")
+    assert len(find_pairs(tmp_path).train) == 1
+
+
+def test_the_folder_that_says_the_side_is_named(tmp_path: Path) -> None:
+    pairs = find_pairs(made(tmp_path, "labels/train/1.png", "images/train/1.png"))
+    assert "A is labels, B is images" in pairs.explanation
+
+
+def test_of_both_sides_inputs_are_made_of_targets_alone(tmp_path: Path) -> None:
+    made(tmp_path, "A/1.png", "B/1.png", "A/2.png", "B/2.png")
+    pairs = find_pairs(tmp_path, made=True)
+    assert told(pairs, tmp_path) == {"train": [("", "1.png"), ("", "2.png")]}
+    assert {pair.target.path.parent.name for pair in pairs.train} == {"B"}
+    turned = find_pairs(tmp_path, made=True, direction="BtoA")
+    assert {pair.target.path.parent.name for pair in turned.train} == {"A"}
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t", "|"])
+def test_tables_of_any_separator_and_with_spaces(tmp_path: Path, between: str) -> None:
+    made(tmp_path, "1.png", "2.png", "3.png", "4.png")
+    rows = [["target", " input", "split"], ["1.png", " 2.png", "train"], ["3.png", " 4.png", " dev"]]
+    (tmp_path / "pairs.csv").write_text("\n".join(map(between.join, rows)))
+    expected = {"train": [("2.png", "1.png")], "validation": [("4.png", "3.png")]}
+    assert told(find_pairs(tmp_path), tmp_path) == expected
+
+
+def test_a_split_that_is_not_known_is_a_problem(tmp_path: Path) -> None:
+    made(tmp_path, "1.png", "2.png", "3.png", "4.png")
+    (tmp_path / "metadata.csv").write_text("input,target,split\n1.png,2.png,train\n3.png,4.png,fold7\n")
+    pairs = find_pairs(tmp_path)
+    assert len(pairs.train) == 1
+    assert "row 2: split 'fold7' is none of train" in pairs.problems[0]
+
+
+def test_data_check_takes_the_options_of_training(advtasks, tmp_path: Path) -> None:
+    values = np.zeros((16, 16), np.uint8)
+    for number in range(3):
+        values[number:, :4] = (number, 255)[number == 2]
+        for side in ("label", "photo"):
+            (tmp_path / side).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / side / f"{number}.png")
+    code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix")
+    assert code == 1
+    assert "--ignore-label 255" in out
+    code, out, _ = advtasks("data", "check", tmp_path, "--task", "pix2pix", "--ignore-label", "255")
+    assert code == 0, out
+    assert "255 is no class" in out
+    code, _, err = advtasks("data", "check", tmp_path, "--task", "sr", "--ignore-label", "255")
+    assert code == 2
+    assert "--ignore-label 255: the task sr reads its data without that" in err

@@ -141,3 +141,52 @@ def test_a_run_on_shards_from_the_command_line(
     code, _, err = advtasks("train", "sr", "--data", shards, "--out", tmp_path / "run", *flags)
     assert code == 0, err
     assert "decoded each time they are needed" in err
+
+
+@pytest.mark.parametrize("damage", ["cut at a header", "cut within a header", "damaged header", "cut within a file"])
+def test_an_archive_that_is_cut_off_loses_no_picture_silently(shards: Path, damage: str) -> None:
+    path = shards / "shard-000.tar"
+    with tarfile.open(path) as archive:
+        third = archive.getmembers()[2]
+    data = bytearray(path.read_bytes())
+    if damage == "damaged header":
+        data[third.offset : third.offset + 512] = b"\xff" * 512
+    else:
+        more = {"cut at a header": 0, "cut within a header": 100, "cut within a file": 700}[damage]
+        data = data[: third.offset + more]
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"shard-000.tar: (damaged or cut off after 2 files|not a whole tar archive)"):
+        find_pictures(shards)
+
+
+def test_data_sets_without_rows_or_pictures_are_named(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    kind = datasets.Features({"image": datasets.Image()})
+    datasets.Dataset.from_dict({"image": []}, features=kind).save_to_disk(tmp_path / "none")
+    with pytest.raises(DataError, match=r"none: the data set has no rows"):
+        find_pictures(tmp_path / "none")
+    datasets.Dataset.from_dict({"image": [None]}, features=kind).save_to_disk(tmp_path / "null")
+    (path,) = find_pictures(tmp_path / "null").pictures
+    with pytest.raises(DataError, match=r"a row without a picture"):
+        path.read_bytes()
+    (tmp_path / "null/dataset_info.json").write_text("{")
+    datasets.Dataset.from_dict({"image": [None]}, features=kind).save_to_disk(tmp_path / "bad")
+    (tmp_path / "bad/dataset_info.json").write_text("{")
+    with pytest.raises(DataError, match=r"bad: a Hugging Face data set that cannot be read"):
+        find_pictures(tmp_path / "bad")
+
+
+class Broken:
+    """Every second item cannot be read."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, position: Position) -> dict[str, torch.Tensor]:
+        raise DataError("3.png: cannot be decoded")
+
+
+def test_a_loader_process_hands_over_what_is_wrong() -> None:
+    stream = batches(Broken(), batch=2, seed=0, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"^3.png: cannot be decoded$"):
+        next(stream)

@@ -163,7 +163,7 @@ def test_opacity_is_white_below_or_a_fourth_channel(tmp_path: Path) -> None:
 
 def test_wrong_channels_of_one_file_are_named(tmp_path: Path) -> None:
     five = Pixels(channels=5)
-    with pytest.raises(DataError, match=r"b.tif: 4 channels, and the others have 5"):
+    with pytest.raises(DataError, match=r"b.tif: 4 channels, and most others have 5"):
         read_side(saved(tmp_path / "b.tif", np.zeros((8, 8, 4), np.uint8)), five)
     (tmp_path / "c.tif").write_bytes(b"II*\0 broken")
     with pytest.raises(DataError, match=r"c.tif: cannot be decoded"):
@@ -485,3 +485,108 @@ def test_the_configuration_is_checked() -> None:
             TranslationConfig(**options)
     with pytest.raises(UsageError, match="--data is missing"):
         find_sides(TranslationConfig())
+
+
+# --- measurements beside pictures --------------------------------------------------------------------------------
+
+
+def test_four_channels_are_colours_or_four_measurements(tmp_path: Path) -> None:
+    values = RNG.integers(0, 255, (16, 20, 4), dtype=np.uint8)
+    for name, how, expected in (
+        ("bands.tif", {"photometric": "minisblack", "planarconfig": "contig"}, (4, True)),
+        ("extra.tif", {"photometric": "rgb", "extrasamples": ["unspecified"]}, (4, True)),
+        ("opacity.tif", {"photometric": "rgb", "extrasamples": ["unassalpha"]}, (3, False)),
+    ):
+        tifffile.imwrite(tmp_path / name, values, **how)
+        side = Side(tmp_path / name)
+        found = survey([side], "auto", tmp_path)
+        assert (found.channels, found.measured) == expected, name
+        if found.measured:
+            assert np.array_equal(read_side(side, found), values), "no channel is lost"
+
+
+def test_most_files_decide_what_a_side_is(tmp_path: Path) -> None:
+    many = [saved(tmp_path / f"{i}.tif", RNG.normal(size=(16, 20)).astype(np.float32)) for i in range(3)]
+    few = [saved(tmp_path / "other.tif", RNG.normal(size=(16, 20, 5)).astype(np.float32))]
+    found = survey(few + many, "auto", tmp_path)
+    assert (found.channels, found.depth) == (1, 32)
+    with pytest.raises(DataError, match=r"other.tif: 5 channels, and most others have 1"):
+        read_side(few[0], found)
+
+
+def test_makers_take_grey_measurements_as_colours(tmp_path: Path, splits: Any) -> None:
+    for number in range(4):
+        saved(tmp_path / f"{number}.tif", RNG.normal(size=(40, 40)).astype(np.float32))
+    found, sides = splits(tmp_path, make_input="blur", crop=16, load=0)
+    assert (sides.target.channels, sides.target.depth) == (3, 32)
+    assert found.train[Position(0, 0)]["target"].shape == (16, 16, 3)
+    deep = tmp_path / "deep"
+    for number in range(4):
+        saved(deep / f"{number}.png", RNG.integers(0, 65535, (40, 40), dtype=np.uint16))
+    assert splits(deep, make_input="grey", crop=16, load=0)[1].target.depth == 16
+    bands = tmp_path / "bands"
+    saved(bands / "1.tif", RNG.integers(0, 255, (40, 40, 5), dtype=np.uint8))
+    with pytest.raises(UsageError, match=r"--make-input makes inputs of grey or RGB pictures, and these have 5"):
+        splits(bands, make_input="grey")
+
+
+def test_makers_take_pictures_of_a_pixel() -> None:
+    for name, maker in MAKERS.items():
+        for size in ((1, 1), (1, 7), (2, 2)):
+            assert maker(torch.rand(1, 3, *size), SeededDraws(0)).shape[-2:] == size, name
+
+
+# --- label maps --------------------------------------------------------------------------------------------------
+
+
+def test_label_maps_are_turned_as_pictures_are(tmp_path: Path) -> None:
+    numbers = np.zeros((8, 12), np.uint8)
+    numbers[:2, :3] = 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(numbers).save(tmp_path / "map.png", exif=exif)
+    pixels = Pixels(kind="labels", channels=1, classes=2)
+    assert np.array_equal(read_side(Side(tmp_path / "map.png"), pixels), np.rot90(numbers, -1))
+    Image.merge("LA", [Image.fromarray(numbers), Image.new("L", (12, 8), 255)]).save(tmp_path / "opaque.png")
+    assert np.array_equal(read_side(Side(tmp_path / "opaque.png"), pixels), numbers)
+
+
+def test_a_broken_first_file_does_not_lose_the_colours(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"broken")
+    good = saved(tmp_path / "1.png", np.array([[0, 1]], np.uint8), [1, 2, 3, 4, 5, 6])
+    assert survey([Side(tmp_path / "0.png"), good], "labels", tmp_path).colors == ((1, 2, 3), (4, 5, 6))
+
+
+def test_a_target_of_no_class_is_not_held_out(tmp_path: Path, splits: Any) -> None:
+    for void in range(4):  # whichever would have been chosen
+        folder = tmp_path / str(void)
+        for number in range(4):
+            numbers = (
+                RNG.integers(0, 3, (32, 32), dtype=np.uint8) if number != void else np.full((32, 32), 255, np.uint8)
+            )
+            saved(folder / f"label/{number}.png", numbers)
+            saved(folder / f"photo/{number}.png", photo((32, 32), number))
+        found, _ = splits(folder, ignore_label=255, direction="BtoA", crop=16, load=0)
+        assert [pair.name for pair in found.validation] != [str(void)]
+        assert len(found.validation) == 1
+
+
+# --- what a run says ---------------------------------------------------------------------------------------------
+
+
+def test_pairs_to_validate_on_that_are_trained_on_are_said(tmp_path: Path, splits: Any) -> None:
+    pairs(tmp_path)
+    for side in "AB":
+        (tmp_path / f"val{side}").mkdir()
+        for number in range(2):
+            source = tmp_path / f"train{side}/{number}.png"
+            (tmp_path / f"val{side}/{number}.png").write_bytes(source.read_bytes())
+    found, _ = splits(tmp_path, crop=16, load=0)
+    assert any("warning: 2 of the pairs to validate on are trained on, too" in note for note in found.notes)
+
+
+def test_why_a_picture_is_no_pair_is_said(tmp_path: Path, splits: Any) -> None:
+    for number, width in enumerate((64, 63, 64, 64, 64)):
+        saved(tmp_path / f"{number}.png", photo((width, 32), number))
+    found, _ = splits(tmp_path, crop=16, load=0)
+    assert any("not used, since it is not twice as wide as high: 1.png" in note for note in found.notes)

@@ -356,3 +356,44 @@ def test_a_seed_gives_one_output_and_another_seed_another(tmp_path: Path) -> Non
     difference = first.astype(int) - picture // 2
     assert difference.max() - difference.min() <= 1, "all tiles have the same noise"
     assert np.array_equal(translator(Noisy())(picture), picture)
+
+
+def test_colour_is_made_grey_by_luma_and_said_once() -> None:
+    said: list[str] = []
+    model = translator(lambda tile: tile, Pixels(channels=1), Pixels(channels=1), made="edges", say=said.append)
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 200
+    assert (model(red) == round(200 * 0.299)).all()
+    model(red)
+    (text,) = [line for line in said if "grey" in line]
+    assert "--make-input" in text
+    said.clear()
+    translator(lambda tile: tile, Pixels(channels=1), Pixels(channels=1), say=said.append)(
+        np.full((8, 8, 3), 7, np.uint8)
+    )
+    assert not said, "grey that is stored as colour is grey"
+
+
+def test_label_maps_are_pillow_images_with_their_palette() -> None:
+    numbers = np.random.default_rng(0).integers(0, 3, (21, 33), dtype=np.uint8)
+    image = Image.fromarray(numbers, "P")
+    image.putpalette([9, 9, 9, 8, 8, 8, 7, 7, 7])
+    same = translator(lambda tile: tile, given=LABELS, wanted=LABELS)
+    assert np.array_equal(np.asarray(same(image)), numbers)
+    assert np.array_equal(np.asarray(same(same(image))), numbers), "what comes out can go in"
+
+
+def test_measurements_are_arrays_in_their_own_range() -> None:
+    measured = Pixels(channels=2, depth=32, low=-10.0, high=30.0)
+    model = translator(lambda tile: tile, measured, measured)
+    values = np.random.default_rng(0).uniform(-10, 30, (9, 12, 2)).astype(np.float32)
+    np.testing.assert_allclose(model(values), values, atol=40 / 65535)
+    with pytest.raises(TypeError, match="finite values in 2 channels"):
+        model(values[..., :1])
+
+
+def test_an_error_of_a_frame_names_its_file(tmp_path: Path) -> None:
+    from advtasks.inference.results import Result
+
+    told = Result.failure(tmp_path / "v.mp4", DataError("this model takes label maps"))
+    assert told.message == f"{tmp_path / 'v.mp4'}: this model takes label maps"

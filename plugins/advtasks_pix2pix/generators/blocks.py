@@ -42,6 +42,8 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float, test_time: TestTime) -> None:
         super().__init__()
+        if not 0 <= share < 1:
+            raise UsageError(f"dropout is a share of at least 0 and below 1, got {share}")
         self.share, self.always = share, test_time == "paper"
 
     def forward(self, x: Tensor) -> Tensor:

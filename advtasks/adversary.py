@@ -64,8 +64,9 @@ class Adversary(nn.Module):
         clip_norm: the critic's gradients together are shortened to this norm; 0 leaves them.
         compile: run the main terms through a compiled critic, and penalties through the plain one, which shares its
             weights: a compiled critic has no second derivative.
-        updates: ``simultaneous``: the generator's terms come first, and :meth:`update` on the same samples takes up the
-            pass that they made, so that both networks answer the same state of the game with one pass less.
+        updates: ``simultaneous``: the generator's terms come first, and :meth:`update` on the same tensors (not
+            ``fake.detach()``) takes up the pass that they made, so that both networks answer the same state of the
+            game with one pass less.
         accumulate: pieces in which main terms and penalties of single samples run over a batch: the memory of one
             piece, the result of the whole batch (:mod:`advtasks.pieces`).
 

@@ -68,6 +68,31 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def create_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8 to a file that is not there yet, atomically.
+
+    Raises:
+        FileExistsError: it is there; it stays as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError as error:  # a file system without links
+            if target.exists():
+                raise FileExistsError(target) from error
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_bytes(target: Path, data: bytes) -> None:
     """Write `data`, atomically."""
     with atomic_path(target) as temporary:

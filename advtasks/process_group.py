@@ -44,11 +44,11 @@ class Place:
 def place(environment: Mapping[str, str]) -> Place | None:
     """What the launcher said; None for a single process. Sets nothing.
 
-    Raises:
-        UsageError: what it said is incomplete, or no number.
-
     Understands ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` (torchrun, Kubernetes' PyTorchJob), and the variables of a
     SLURM step (``srun``).
+
+    Raises:
+        UsageError: what it said is incomplete, or no number.
     """
 
     def number(name: str, default: str | None = None) -> int:
@@ -58,13 +58,14 @@ def place(environment: Mapping[str, str]) -> Place | None:
         except ValueError:
             raise UsageError(f"{name}={text!r} in the environment is no number; the launcher sets it") from None
 
-    if number("WORLD_SIZE", "1") > 1:
-        if "RANK" not in environment:
-            raise UsageError("WORLD_SIZE is in the environment and RANK is not: give both, or neither")
+    several = number("WORLD_SIZE", "1") > 1
+    if several and "RANK" in environment:
         return Place(number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK", "0"))
     tasks = number("SLURM_STEP_NUM_TASKS", "1")
     if tasks > 1 and "SLURM_PROCID" in environment:
         return Place(number("SLURM_PROCID"), tasks, number("SLURM_LOCALID", "0"))
+    if several:
+        raise UsageError("WORLD_SIZE is in the environment and RANK is not: give both, or neither")
     return None
 
 
@@ -108,22 +109,34 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
     try:
-        yield
+        with in_contact():
+            yield
     except UsageError as error:  # mostly every rank finds the same mistake: the first to come says it
         if _said_first(str(error)):
             raise
         raise FirstRankFailed(error.exit_code) from error
-    except RuntimeError as error:
-        if not _is_loss_of_contact(error):
-            raise
-        raise TrainingError(
-            f"rank {here.rank} of {here.ranks} lost another process, which says above why it stopped "
-            f"({str(error).strip().splitlines()[0][:120]})"
-        ) from error
     else:
         dist.destroy_process_group()
     finally:
         _patient = _prompt = None
+
+
+@contextlib.contextmanager
+def in_contact() -> Iterator[None]:
+    """While ranks talk to each other.
+
+    Raises:
+        TrainingError: another one is lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_loss_of_contact(error):
+            raise
+        raise TrainingError(
+            f"rank {rank()} of {world_size()} lost another process, which has said above why it stopped, or does not "
+            f"answer ({str(error).strip().splitlines()[0][:120]})"
+        ) from error
 
 
 def _meet(backend: str, here: Place, timeout: timedelta) -> None:
@@ -152,7 +165,10 @@ def _complete(environment: Any, here: Place) -> None:
     environment.setdefault("MASTER_PORT", str(15000 + int(environment.get("SLURM_JOB_ID", "0")) % 20000))
 
 
-def _is_loss_of_contact(error: RuntimeError) -> bool:
+def is_loss_of_contact(error: BaseException) -> bool:
+    """Whether torch says that another rank is gone."""
+    if world_size() == 1 or not isinstance(error, RuntimeError):
+        return False
     words = ("gloo", "nccl", "connection closed", "connection reset", "timed out", "broken pipe", "store")
     return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from advtasks.discriminators import CriticOutput
 from advtasks.main_path import MainPath
@@ -34,15 +34,22 @@ class SharedPass:
         picture = judged.fake.requires_grad_()
         real = main(judged.real, scored.condition)  # apart: the generator's way back is through the fakes alone
         fake = main(picture, scored.condition)
-        self._left = shown, dataclasses.replace(scored, judged=judged.detached(), outputs=(real, fake))
+        if torch.is_grad_enabled():  # else there is nothing to go back through
+            self._left = shown, dataclasses.replace(scored, judged=judged.detached(), outputs=(real, fake))
         outputs = [fake.logits, *fake.features]
         logits, *features = _Through.apply(scored.judged.fake, picture, outputs)
         return CriticOutput(real.logits.detach(), _plain(real.features)), CriticOutput(logits, features)
 
+    def __deepcopy__(self, memo: Any) -> SharedPass:
+        """Without a pass: it belongs to the original's critic."""
+        return SharedPass()
+
     def take(self, shown: Judged) -> Scored | None:
-        """The pass over these samples, once; None where it was over others."""
+        """The pass over these very tensors, once; None where it was over others, or a condition of its own."""
         left, self._left = self._left, None
-        if left is None or left[0].fake is not shown.fake or left[0].real is not shown.real:
+        if left is None or any(
+            getattr(left[0], name) is not getattr(shown, name) for name in ("fake", "real", "condition")
+        ):
             return None
         return left[1]
 
@@ -59,6 +66,7 @@ class _Through(torch.autograd.Function):
         return tuple(_plain(outputs))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
         """To `fake`."""
         used = [pair for pair in zip(ctx.outputs, gradients, strict=True) if pair[1] is not None]

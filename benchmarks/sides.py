@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from advtasks import Adversary, PatchDiscriminator, VGGStyleDiscriminator
+from advtasks.adversary import Updates
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import Position, batches
-from advtasks.adversary import Updates
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Batch, Judged, Task, Terms
 from advtasks.training.clock import Clock

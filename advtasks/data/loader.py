@@ -124,6 +124,7 @@ def batches(
                 _Telling(dataset), batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, collate_fn=_told
             )
         )
+        return
     loader = DataLoader(dataset, batch_sampler=sampler, pin_memory=pin_memory, collate_fn=collated)
     stream = iter(loader)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:

@@ -167,6 +167,8 @@ def _loaded(folder: Path) -> Any:
     datasets = _datasets()
     try:
         return datasets.load_from_disk(str(folder))
+    except IndexError:  # of no parts
+        raise DataError(f"{folder}: the data set has no rows") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: a Hugging Face data set that cannot be read ({error}); save it again") from error
 

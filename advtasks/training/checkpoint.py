@@ -87,10 +87,8 @@ class Checkpoints:
         lost = sorted({path.with_suffix(".pt") for path in self.folder.glob("step-*.json")} - {*paths})
         for path in lost:
             say(f"{path}: missing, though it was finished")
-        if lost or paths:
-            say("warning: no whole checkpoint is left, so the run begins anew at step 0")
-        if any(path.with_suffix(".json").exists() for path in paths):
-            raise TrainingError(f"{self.folder}: every checkpoint is damaged; start a new run")
+        if lost or any(path.with_suffix(".json").exists() for path in paths):
+            raise TrainingError(f"{self.folder}: every checkpoint is damaged or gone; start a new run")
         return None
 
     def forget(self, step: int) -> None:

@@ -35,7 +35,6 @@ class MovingAverage:
         """The average; its parameters are not to be trained."""
         if self._ahead is not None:
             self._follow(self._ahead, 1.0)
-            self._ahead = None  # once: the network may be shared among ranks, and this one whole for a while
         return self._network
 
     def restart(self) -> None:

@@ -28,6 +28,7 @@ from advtasks.training.best import Best, chosen_metric, first_examples
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.consistency import check_ranks_agree
+from advtasks.training.fits import changed_lengths, fitting
 from advtasks.training.guard import ROLL_BACKS, Guard
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
@@ -102,10 +103,11 @@ class Trainer:
     def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
         self.stage_step = Step(self.networks, self.config, stage, self.meters, self.clock, self.guard, self._not_finite)
         if self.step > start:
-            self.stage_step.load(self._pending)
-            if self.networks.sharded:
-                optimizer = self.stage_step.optimizers["generator"]
-                load_shards(self.checkpoints.shards(self.step), self._shared(), optimizer)
+            with fitting(self.checkpoints.folder):
+                self.stage_step.load(self._pending)
+                if self.networks.sharded:
+                    optimizer = self.stage_step.optimizers["generator"]
+                    load_shards(self.checkpoints.shards(self.step), self._shared(), optimizer)
         else:
             self.guard.monitor.restart()
             self.best.restart()
@@ -201,9 +203,9 @@ class Trainer:
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        watch = Stopwatch()
-        with self.clock.measure("eval", on_device=False), whole(self.networks.ema.network):
-            result = evaluate(self.networks.task, self.networks.ema.network, examples, keep_pictures=SHOWN)
+        watch, network = Stopwatch(), self.networks.ema.network  # asked for before it is whole
+        with self.clock.measure("eval", on_device=False), whole(network):
+            result = evaluate(self.networks.task, network, examples, keep_pictures=SHOWN)
         best = self.best.note(self.step, first_examples(result, self.config.validation_pictures))
         self.guard.look_at_critics(self.step, stage, self.networks.adversaries)
         self.guard.look_at_validation(self.step, stage, self.best)
@@ -277,7 +279,10 @@ class Trainer:
         if state is not None:
             if state["data"] != self.splits.fingerprint:
                 self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
-            self._load(state)
+            with fitting(self.checkpoints.folder):
+                self._load(state)
+            for text in changed_lengths(self.config.stages, self.lengths, self.step):
+                self.console.say(f"warning: {text}")
         self.recorder.rewind(self.step)
         return state is not None
 

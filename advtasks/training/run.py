@@ -23,7 +23,7 @@ from advtasks.distributed import rank, world_size
 from advtasks.errors import Interrupted
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
-from advtasks.process_group import first_alone_then_all, from_first
+from advtasks.process_group import first_alone_then_all, from_first, in_contact
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.results import read_results
@@ -59,6 +59,7 @@ def train(
     console = Console() if rank() == 0 else Console(silent())
     with contextlib.ExitStack() as held:
         from_first(lambda: held.enter_context(RunLock(folder)) and None)
+        held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
         run = _Run(task_name, config, folder, console)
         held.callback(run.close)
         if not (resume and run.trainer.resume()) and config.initial_weights is not None:
@@ -198,9 +199,10 @@ class _Run:
     def _keep_only_the_best(self, stage: str) -> None:
         """At the end of a stage: until then an earlier one may be the best again, after a roll-back."""
         _, step = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
+        every = sorted((self.folder / "stages").glob(f"{stage}-best-*.safetensors"))
         kept = self._best_bundle(stage, step)
-        for path in (self.folder / "stages").glob(f"{stage}-best-*.safetensors"):
-            if path != kept and kept.exists():  # which a full disk may have refused
+        for path in every[:-1] if kept not in every else every:  # a full disk may have refused the best
+            if path != kept:
                 path.unlink()
 
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
@@ -263,10 +265,10 @@ class _Run:
         )
         kept = ""
         if best is not None:
+            step = int(best.stem.rpartition("-")[2])
             found = last.best[str(self.config.keep_best)]
-            kept = (
-                f" (the best by {self.config.keep_best}: {found['best']:.4g} at step {found['step']:.0f}, not the last)"
-            )
+            value = f": {found['best']:.4g}" if found["step"] == step else ""
+            kept = f" (the best by {self.config.keep_best}{value} at step {step}, not the last)"
         if self.config.profile and (self.folder / "profile" / TRACE).is_file():
             self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from advtasks.atomic import write_text
+from advtasks.atomic import create_text
 from advtasks.config import RunConfig
 from advtasks.config_files import read_yaml, to_plain, to_yaml
 from advtasks.errors import UsageError
@@ -65,14 +65,9 @@ def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Seque
     }
     path = folder / "run.yaml"
     try:
-        path.touch(exist_ok=False)  # of two that begin at the same moment one is first
+        create_text(path, to_yaml(values))  # of two that begin at the same moment one is first
     except FileExistsError:
         raise _taken(folder) from None
-    try:
-        write_text(path, to_yaml(values))
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def read(folder: Path) -> tuple[str, str, dict[str, Any]]:

@@ -169,7 +169,10 @@ def load_shards(folder: Path, networks: dict[str, nn.Module], optimizer: Optimiz
     state: dict[str, Any] = {name: states.get_model_state_dict(network) for name, network in networks.items()}
     if optimizer is not None:
         state = {"optimizer": states.get_optimizer_state_dict(networks["generator"], optimizer)}
-    dcp.load(state, checkpoint_id=folder, no_dist=world_size() == 1)
+    try:
+        dcp.load(state, checkpoint_id=folder, no_dist=world_size() == 1)
+    except dcp.CheckpointException as error:  # no Exception
+        raise RuntimeError(str(error)) from error
     if optimizer is not None:
         states.set_optimizer_state_dict(networks["generator"], optimizer, state["optimizer"])
         return

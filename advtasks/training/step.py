@@ -103,7 +103,10 @@ class Step:
         """Go on within the stage."""
         for name, optimizer in self.optimizers.items():
             if name in state["optimizers"]:  # a shared generator's comes from the ranks' shares
+                options = set(optimizer.param_groups[0])
                 optimizer.load_state_dict(state["optimizers"][name])
+                if lost := options - set(optimizer.param_groups[0]):
+                    raise ValueError(f"the state of the {name} is another optimiser's: no {', '.join(sorted(lost))}")
         for name, item in self.scalers.items():
             item.load_state_dict(state["scalers"][name])
         self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state.get("ema_waiting", 0)

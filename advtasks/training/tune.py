@@ -135,7 +135,7 @@ def _measure(
             reference.clear()  # of the stages before the one that failed
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
     verdict = choice.failure or (f"losses within {choice.apart:.2%} of fp32" + ("" if choice.agrees else ": too far"))
-    say(f"  {_described(choice):<32}{times}  {verdict}")
+    say(f"  {_described(choice):<32}  {times}  {verdict}")
 
 
 def _apart(terms: dict[str, float], known: dict[str, float]) -> float:

@@ -60,10 +60,12 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
     pairs = find_table(folder, found.pictures, found.others) if layout == "auto" and not made else None
     if pairs is None and not found.pictures:
         raise NoPairs(f"{folder}: no pictures found; sub-folders were searched, too")
+    if pairs is None and made and layout == "auto":
+        pairs = _named_folders(folder, found.pictures, found.others, targets="A" if direction == "BtoA" else "B")
     pairs = pairs or _recognized(folder, found.pictures, found.others, layout, made)
     if direction == "BtoA":
         pairs = _each(pairs, lambda pair: Pair(pair.name, pair.target, pair.input) if pair.input is not None else pair)
-    return _each(pairs, lambda pair: replace(pair, input=None)) if made else pairs
+    return pairs
 
 
 def _each(pairs: Pairs, change: Callable[[Pair], Pair]) -> Pairs:
@@ -84,9 +86,6 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
             "with both sides beside each other (--layout ab). To make the input from each picture: --make-input edges "
             "(or grey, lowres, mask, sketch, blur)"
         )
-    if layout == "auto" and (pairs := _named_folders(folder, pictures, others)) is not None:
-        explanation = f"{pairs.explanation}; only targets are taken, and inputs are made from them (--make-input)"
-        return replace(pairs, explanation=explanation)
     by_split: dict[str, list[Pair]] = defaultdict(list)
     for path in pictures:
         by_split[split_of(path.relative_to(folder))].append(Pair(key_of(path, folder), None, Side(path)))
@@ -94,8 +93,8 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
     return Pairs.of("pictures", explanation, by_split, others)
 
 
-def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
-    """Sides by the names of folders; what is said twice must agree."""
+def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path], targets: str = "") -> Pairs | None:
+    """Sides by the names of folders; what is said twice must agree. With `targets` all pictures of that side."""
     placed, strays, ignored = [], [], []
     folders = [path.relative_to(folder).parts[:-1] for path in pictures]
     telling = telling_depths(folders)
@@ -114,6 +113,14 @@ def _named_folders(folder: Path, pictures: Sequence[Path], others: Sequence[Path
             placed.append((path, sides.pop(), kept, where))
     if len({side for _, side, _, _ in placed}) < 2 or 2 * len(strays) > len(pictures):
         return None
+
+    if targets:
+        by_split: dict[str, list[Pair]] = defaultdict(list)
+        for path in (path for path, side, _, _ in placed if side == targets):
+            by_split[split_of(path.relative_to(folder))].append(Pair(key_of(path, folder), None, Side(path)))
+        where = next(where for _, side, _, where in placed if side == targets)
+        explanation = f"the pictures of side {targets} ({where}) are targets; inputs are made from them (--make-input)"
+        return Pairs.of("targets of folders of both sides", explanation, by_split, others)
 
     def by_name(name: Callable[[str], str]) -> Found:
         found = Found(ignored=[*strays, *ignored, *others])

@@ -13,7 +13,8 @@ from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, side_of, split_of, wi
 
 _NAMES_OF_CLASSES = {"labels", "classes"}
 
-Row = dict[str, Any]
+Rows = list[tuple[int, dict[str, Any]]]
+"""With their numbers."""
 
 
 def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
@@ -47,9 +48,9 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
     return found.result("table", f"{names}: A is the column {a!r} and the input, B is {b!r} (--direction BtoA)")
 
 
-def _add(found: Found, folder: Path, table: Path, rows: Sequence[Row], columns: tuple[str, str]) -> None:
+def _add(found: Found, folder: Path, table: Path, rows: Rows, columns: tuple[str, str]) -> None:
     said = next((SPLITS[word] for word in words_of(table.stem) if word in SPLITS), None)  # train.csv, val.csv
-    for number, row in enumerate(rows, 1):
+    for number, row in rows:
         paths = [table.parent / str(row.get(name) or "") for name in columns]
         missing = [path for path in paths if not path.is_file()]
         if missing:
@@ -64,21 +65,29 @@ def _add(found: Found, folder: Path, table: Path, rows: Sequence[Row], columns: 
             found.add(split, side, f"{table.parent.name} {table.stem} {number:06d}", path)
 
 
-def _rows(table: Path) -> tuple[list[Row], tuple[str, str] | None]:
+def _rows(table: Path) -> tuple[Rows, tuple[str, str] | None]:
     """With the columns of paths, that of A first, by whatever stands between cells."""
+    wrong: DataError | None = None
     for delimiter in DELIMITERS[:1] if table.suffix.lower() == ".jsonl" else DELIMITERS:
-        rows = [{_plain(name): _plain(cell) for name, cell in row.items()} for _, row in read_rows(table, delimiter)]
+        try:
+            found = read_rows(table, delimiter)
+            rows = [(number, {_plain(name): _plain(cell) for name, cell in row.items()}) for number, row in found]
+        except DataError as error:  # quotes stand elsewhere than this separator has them
+            wrong = wrong or error
+            continue
         if (columns := _columns(rows)) is not None:
             return rows, columns
-    return rows, None
+    if wrong is not None:
+        raise wrong
+    return [], None
 
 
 def _plain(cell: Any) -> Any:
     return cell.strip() if isinstance(cell, str) else cell
 
 
-def _columns(rows: Sequence[Row]) -> tuple[str, str] | None:
-    first = rows[0] if rows else {}
+def _columns(rows: Rows) -> tuple[str, str] | None:
+    first = rows[0][1] if rows else {}
     columns = [name for name in first if name and str(first[name]).lower().endswith(tuple(EXTENSIONS))]
     if len(columns) != 2:
         return None

@@ -19,6 +19,7 @@ import torch
 from advtasks.config_files import read_yaml
 from advtasks.errors import TrainingError, UsageError
 from advtasks.process_group import place
+from advtasks.run_lock import read_lock
 from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
 
 Run = Callable[..., tuple[int, str, str]]
@@ -94,6 +95,9 @@ def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path
     assert process.returncode == 1
     assert re.search(r"rank \d was killed by signal 9", err), err
     assert "Traceback" not in err
+    holder = read_lock(tmp_path / "killed")
+    assert holder is not None
+    assert not holder.end or "lost another process" in holder.end, "empty where the first rank was killed"
     assert not (tmp_path / "killed" / "bundle.safetensors").exists()
     assert "going on at step" in resumed(tmp_path / "killed")
     finished(start(tmp_path / "whole", *flags))

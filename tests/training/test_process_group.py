@@ -26,6 +26,7 @@ def test_the_environment_of_each_launcher() -> None:
     assert place({"RANK": "3", "WORLD_SIZE": "8"}) == Place(3, 8, 0), "Kubernetes: one process a pod"
     slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "16", "SLURM_LOCALID": "1"}
     assert place(slurm) == Place(5, 16, 1)
+    assert place({**slurm, "WORLD_SIZE": "16"}) == Place(5, 16, 1), "a batch script may export it"
     assert place({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}) is None, "a batch script without srun is one process"
 
 
@@ -56,8 +57,10 @@ case, number, port = sys.argv[1], sys.argv[2], sys.argv[3]
 os.environ.update(RANK=number, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=port)
 try:
     with joined("cpu", 4):
-        if case == "hang" and rank() == 1:
+        if case in ("hang", "hang-in-validation") and rank() == 1:
             time.sleep(20)
+        if case == "hang-in-validation":
+            gathered(rank(), patient=False)
         if case == "hang":
             all_mean(torch.ones(1))
         if case == "dead":
@@ -104,8 +107,9 @@ def test_they_talk() -> None:
     assert outputs == ["ok\n", "ok\n"]
 
 
-def test_a_process_that_hangs_is_given_up_after_the_timeout() -> None:
-    codes, outputs, seconds = pair("hang")
+@pytest.mark.parametrize("case", ["hang", "hang-in-validation"])
+def test_a_process_that_hangs_is_given_up_after_the_timeout(case: str) -> None:
+    codes, outputs, seconds = pair(case)
     assert codes[0] == 3
     assert "rank 0 of 2 lost another process" in outputs[0]
     assert 4 <= seconds < 18, "the timeout was four seconds, the other slept for twenty"

@@ -176,3 +176,15 @@ class Straight(Toy):
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         self.batches.append(batch["x"])
         return batch
+
+
+def test_a_pass_without_gradients_or_under_another_condition_is_not_taken_up() -> None:
+    adversary = Adversary(PatchDiscriminator(4, features=4, layers=1), "hinge", updates="simultaneous")
+    real, fake, one = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16, requires_grad=True), torch.rand(2, 1, 16, 16)
+    with torch.no_grad():
+        adversary.term(fake, real, one)
+    adversary.update(fake, real, one)
+    adversary.term(fake, real, one)
+    judged = copy.deepcopy(adversary).discriminator_terms(Judged(real, fake, 1 - one))  # a pass cannot be copied
+    found = adversary.discriminator_terms(Judged(real, fake, 1 - one))
+    assert torch.equal(found["discriminator"].value, judged["discriminator"].value)

@@ -409,7 +409,7 @@ def test_mistakes_in_stages_are_found_before_training() -> None:
 @pytest.mark.parametrize("weight", ["1@0,0@3", "1@0,0@2,1@6"])
 def test_a_generator_without_a_term_for_a_while_stays_as_it_is(tmp_path: Path, weight: str) -> None:
     base = config()
-    stage = dataclasses.replace(base.stages[1], weights={}, steps=8)
+    stage = dataclasses.replace(base.stages[1], weights={"l1": 0.0}, steps=8)
     adversary = dataclasses.replace(base.adversary, weight=weight)
     run = trainer(tmp_path, config(stages=(stage,), adversary=adversary))
     weights: list[dict[str, Tensor]] = []
@@ -441,12 +441,10 @@ def test_checkpoints_that_are_gone_or_lack_their_shards_are_said(tmp_path: Path)
     (tmp_path / "step-00000004.json").write_text("[]")
     (tmp_path / "step-00000008.pt").unlink()
     said.clear()
-    assert kept.latest(said.append) is None or said
-    (tmp_path / "step-00000004.pt").unlink()
-    said.clear()
-    assert kept.latest(said.append) is None
-    assert "step-00000008.pt: missing, though it was finished" in "\n".join(said)
-    assert "begins anew at step 0" in said[-1]
+    with pytest.raises(TrainingError, match="every checkpoint is damaged or gone"):
+        kept.latest(said.append)
+    assert "step-00000004.pt: unfinished (its .json is missing or unreadable)" in said[0]
+    assert "step-00000008.pt: missing, though it was finished" in said[1]
 
 
 def test_the_average_shortens_as_the_learning_rate_falls(tmp_path: Path) -> None:
@@ -497,3 +495,48 @@ def test_resume_holds_the_state_of_stateful_parts(tmp_path: Path) -> None:
     assert second.step == 8
     second.train()
     assert same(comparable(second.state()), comparable(whole.state()))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"adversary": {"discriminator": "patch:features=8:layers=1:norm=instance"}}, "not of the networks"),
+        ({"optimizer": "sgd:momentum=0.9"}, "not of the networks"),
+        ({"adversary": {"critics": 2}}, "not of the networks"),
+        ({"stages": 1}, "began with 2 stages, and run.yaml has 1"),
+    ],
+)
+def test_a_run_yaml_that_was_edited_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    first = trainer(tmp_path)
+    stop_at(first, 9, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    edited = config()
+    for name, value in change.items():
+        new = edited.stages[:1] if name == "stages" else value
+        new = dataclasses.replace(edited.adversary, **value) if name == "adversary" else new
+        edited = dataclasses.replace(edited, **{name: new})
+    second = trainer(tmp_path, edited)
+
+    def go_on() -> None:
+        second.resume()
+        second.train()
+
+    with pytest.raises(TrainingError, match=f"{told}(.|\n)*--initial-weights"):
+        go_on()
+
+
+def test_other_lengths_in_an_edited_run_yaml_are_said(tmp_path: Path) -> None:
+    first = trainer(tmp_path)
+    stop_at(first, 9, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    base = config()
+    longer = dataclasses.replace(base, stages=(base.stages[0], dataclasses.replace(base.stages[1], steps=20)))
+    second = trainer(tmp_path, longer)
+    said: list[str] = []
+    second.console.say = said.append  # type: ignore[method-assign]
+    assert second.resume()
+    assert "stage 'adversarial' began with 7 steps and goes on so; run.yaml says 20" in said[-1]
+    second.train()
+    assert second.step == 12

@@ -310,19 +310,23 @@ def test_the_folder_that_says_the_side_is_named(tmp_path: Path) -> None:
 
 
 def test_of_both_sides_inputs_are_made_of_targets_alone(tmp_path: Path) -> None:
-    made(tmp_path, "A/1.png", "B/1.png", "A/2.png", "B/2.png")
+    made(tmp_path, "A/1.png", "B/1.png", "A/other.png", "B/2.png")
     pairs = find_pairs(tmp_path, made=True)
     assert told(pairs, tmp_path) == {"train": [("", "1.png"), ("", "2.png")]}
+    assert not pairs.problems, "a target needs no partner"
     assert {pair.target.path.parent.name for pair in pairs.train} == {"B"}
     turned = find_pairs(tmp_path, made=True, direction="BtoA")
     assert {pair.target.path.parent.name for pair in turned.train} == {"A"}
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("between", [",", ";", "\t", "|"])
-def test_tables_of_any_separator_and_with_spaces(tmp_path: Path, between: str) -> None:
+def test_tables_of_any_separator_and_with_spaces(tmp_path: Path, between: str, quote: str) -> None:
     made(tmp_path, "1.png", "2.png", "3.png", "4.png")
     rows = [["target", " input", "split"], ["1.png", " 2.png", "train"], ["3.png", " 4.png", " dev"]]
-    (tmp_path / "pairs.csv").write_text("\n".join(map(between.join, rows)))
+    (tmp_path / "pairs.csv").write_text(
+        "\n".join(between.join(f"{quote}{cell}{quote}" for cell in row) for row in rows)
+    )
     expected = {"train": [("2.png", "1.png")], "validation": [("4.png", "3.png")]}
     assert told(find_pairs(tmp_path), tmp_path) == expected
 

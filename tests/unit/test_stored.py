@@ -177,7 +177,7 @@ def test_data_sets_without_rows_or_pictures_are_named(tmp_path: Path) -> None:
 
 
 class Broken:
-    """Every second item cannot be read."""
+    """No item can be read."""
 
     def __len__(self) -> int:
         return 4

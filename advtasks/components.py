@@ -107,7 +107,7 @@ def build(kind: str, text: str, **given: Any) -> Any:
     try:
         return make(**values)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        if not choice.options:
+        if not choice.options or type(error).__name__ == "OutOfMemoryError":
             raise
         raise UsageError(f"{text}: nothing can be made with these options ({error})") from error
 

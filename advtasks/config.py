@@ -137,7 +137,8 @@ class RunConfig(Options):
     restarts: int = 0
     """How often processes that --devices started are started again from the last checkpoint when one dies."""
     rank_timeout: float = 600.0
-    """Seconds after which a process that waits in vain for the others gives up."""
+    """Seconds after which a process that waits in vain for the others gives up: in steps, in validations, and while the
+    first one writes files."""
     sync_batch_norm: bool = True
     """Batch norm takes its statistics over all processes, so that they compute what one would."""
     shard_generator: bool = False

@@ -93,7 +93,7 @@ def _recognizer(spec: TaskSpec, options: Data) -> Callable[[Path], Layout | None
     known = inspect.signature(recognize).parameters
     given = {name: getattr(options, name) for name in _OF_TASKS}
     for name, value in given.items():
-        if options.task is not None and name not in known and value not in ("", "auto", 0, None):
+        if options.task is not None and name not in known and value != getattr(Data, name):
             option = name.replace("_", "-")
             raise UsageError(f"--{option} {value}: the task {spec.name} reads its data without that; leave it out")
     return functools.partial(recognize, **{name: value for name, value in given.items() if name in known})

@@ -41,6 +41,8 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError) as error:
+            if "loss terms" in str(error):
+                raise
             reason = str(error).splitlines()[0]
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
             if twice and any(word in reason for word in ("twice", "double backward", "derivative")):

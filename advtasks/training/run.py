@@ -23,7 +23,7 @@ from advtasks.distributed import rank, world_size
 from advtasks.errors import Interrupted
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
-from advtasks.process_group import first_alone_then_all, from_first, in_contact
+from advtasks.process_group import first_alone_then_all, from_first, gathered, in_contact
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.results import read_results
@@ -62,6 +62,7 @@ def train(
         held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
         run = _Run(task_name, config, folder, console)
         held.callback(run.close)
+        gathered(None)  # hosts with caches of their own decode at their own speed; from here on waiting is an error
         if not (resume and run.trainer.resume()) and config.initial_weights is not None:
             begin_with(run.trainer.networks, config.initial_weights)
             console.say(f"beginning with the weights of {config.initial_weights}")

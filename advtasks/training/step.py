@@ -186,6 +186,8 @@ class Step:
         output = self._output(scene, grad=True)
         with self.networks.autocast():
             terms = self._objective(scene.batch, output)
+            if not terms and any(self.stage.weights.values()):
+                raise ValueError(f"stage {self.stage.name!r} weighs terms, and the task's objective gave none")
         if not self.adversaries:
             return terms
         judged = self._show(scene, output)

@@ -62,6 +62,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     yield "sr", "batch-norm", "", ""
     for task in ("points", "sr"):
         yield task, "simultaneous", "", ""
+    for name in ("virtual-batch-norm", "feature-matching", "lecam"):
+        yield "pix2pix", "simultaneous", name, ""
     yield "text2image", "augmentation", "", ""
     yield "text2image", "attention", "", ""
 

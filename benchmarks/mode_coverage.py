@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from advtasks.reporting.results import read_results
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PLOTS = ROOT / "docs" / "images" / "modes"
@@ -55,7 +57,7 @@ def run(name: str, *flags: str) -> dict[str, Any]:
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.startswith("advtasks:")]
             return {"name": name, "flags": list(flags), "failed": (lines or ["?"])[-1], "seconds": round(seconds, 1)}
-        results = json.loads((out / "results.json").read_text())
+        results = read_results(out)
         PLOTS.mkdir(parents=True, exist_ok=True)
         with Image.open(out / "pictures" / "0" / "adversarial.png") as picture:
             picture.resize((192, 192), Image.Resampling.LANCZOS).quantize(16).save(PLOTS / f"{name}.png", optimize=True)

@@ -22,12 +22,13 @@ from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.devices import choose_device
 from advtasks.distributed import rank
 from advtasks.errors import DataError, UsageError
-from advtasks.evaluation.cards import Score, ScoreCard, set_hash, without_infinity
+from advtasks.evaluation.cards import Score, ScoreCard, set_hash
 from advtasks.evaluation.folder_features import stored_format
 from advtasks.evaluation.intervals import mean_interval
 from advtasks.evaluation.runner import Comparison, Evaluation, evaluate
 from advtasks.features import FeatureNetwork
 from advtasks.features.weight_files import recipe_hash, weights_hash
+from advtasks.finite import finite
 from advtasks.losses import multi_scale_ssim
 from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all, from_first, joined
@@ -57,7 +58,7 @@ def evaluate_models(options: Evaluate) -> int:
             print(f"{card.name}, with the interval of 95 % of the mean: {scores}")
     if options.json is not None:
         found = {**results, "cards": [card.as_json() for card in cards]}
-        write_text(options.json, json.dumps(without_infinity(found), indent=2, allow_nan=False) + "\n")
+        write_text(options.json, json.dumps(finite(found), indent=2, allow_nan=False) + "\n")
     return 0
 
 

@@ -26,12 +26,13 @@ class Runs:
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Runs, prog="advtasks runs", args=argv)
+    from advtasks.finite import finite
     from advtasks.reporting.runs import find_runs
 
     found = find_runs(options.folder)
     if options.json:
         rows = [{**dataclasses.asdict(run), "folder": str(run.folder)} for run in found]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(finite(rows), indent=2, allow_nan=False))
         return 0
     if not found:
         print(f"no runs in {options.folder}")

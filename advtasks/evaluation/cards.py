@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from advtasks.atomic import write_text
 from advtasks.errors import DataError, UsageError
+from advtasks.finite import finite
 
 if TYPE_CHECKING:
     from advtasks.evaluation.intervals import Estimate
@@ -74,7 +75,7 @@ class ScoreCard:
         for score in found["scores"]:
             if not math.isfinite(score["value"]):
                 score["printed"] = str(score["value"])
-        return {"score_card": 1, **without_infinity(found)}
+        return {"score_card": 1, **finite(found)}
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> ScoreCard:
@@ -108,15 +109,6 @@ class ScoreCard:
 def set_hash(contents: Iterable[str]) -> str:
     """Of the fingerprints of files, in whatever order; 12 hexadecimal digits."""
     return hashlib.sha256(" ".join(sorted(contents)).encode()).hexdigest()[:12]
-
-
-def without_infinity(value: Any) -> Any:
-    """The same for JSON, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: without_infinity(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_infinity(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_cards(path: Path) -> list[ScoreCard]:

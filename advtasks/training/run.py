@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from advtasks import components
-from advtasks.atomic import write_bytes, write_text
+from advtasks.atomic import write_bytes
 from advtasks.bundle import Manifest, folded, save_bundle
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
@@ -26,7 +25,7 @@ from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all, from_first, gathered, in_contact
 from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
-from advtasks.reporting.results import read_results
+from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.table import result_table, worse_than_best
 from advtasks.run_lock import RunLock
 from advtasks.task import Task
@@ -221,7 +220,7 @@ class _Run:
             "validation_pictures": len(self.splits.validation),
             "pictures": list(self.task.picture_names),
         }
-        write_text(self.folder / "results.json", json.dumps(values, indent=2) + "\n")
+        write_results(self.folder, values)
 
     def _save_bundle(self, path: Path, stage: str, metrics: dict[str, float]) -> None:
         network = self.trainer.networks.average()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from advtasks.reporting.comparison import differences, measured, names_of
+from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.runs import summary
 from advtasks.reporting.table import result_table, worse_than_best
 from advtasks.reporting.times import stage_times
@@ -99,9 +101,30 @@ def test_a_damaged_results_file_is_named(tmp_path: Path, advtasks: Run) -> None:
         code, _, err = advtasks("report", run)
         assert code == 1
         assert f"{run / 'results.json'} is damaged" in err
+    whole = json.loads((make(tmp_path / "b", []) / "results.json").read_text())
+    whole["stages"] = [{"stage": "one", "step": 1, "seconds": 1.0, "metrics": {}}]
+    for run_of in (["report", run], ["report", run, tmp_path / "b"]):
+        (run / "results.json").write_text(json.dumps(whole))
+        code, _, err = advtasks(*run_of)
+        assert code == 1
+        assert "is damaged (one has no down, one has no up)" in err
     (run / "results.json").unlink()
     code, _, err = advtasks("report", run)
     assert (code, "no results.json" in err) == (2, True)
+
+
+def test_results_that_are_not_finite_are_texts(tmp_path: Path) -> None:
+    values = json.loads((make(tmp_path / "a", []) / "results.json").read_text())
+    name = values["metrics"][0]["name"]
+    numbers = {metric["name"]: 1.0 for metric in values["metrics"]} | {name: math.inf}
+    best = {name: {"last": math.inf, "best": -math.inf, "step": 3, "ratio": None}}
+    values["stages"] = [{"stage": "one", "metrics": numbers, "best": best}]
+    write_results(tmp_path / "a", values)
+    text = (tmp_path / "a/results.json").read_text()
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    found = read_results(tmp_path / "a")["stages"][0]
+    assert found["metrics"] == numbers
+    assert found["best"] == best
 
 
 def test_a_report_before_the_first_stage_ends(tmp_path: Path, advtasks: Run) -> None:

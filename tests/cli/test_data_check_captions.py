@@ -59,7 +59,7 @@ def test_names_as_captions(advtasks: Run, tmp_path: Path) -> None:
     assert "text2image: file names" in out
     code, _, err = advtasks("data", "check", tmp_path, "--task", "sr", "--captions", "names")
     assert code == 2
-    assert "--captions names: the data of the task sr has no captions" in err
+    assert "--captions names: the task sr reads its data without that; leave it out" in err
 
 
 def test_captions_that_are_too_long_for_an_encoder(advtasks: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -17,9 +17,9 @@ _CLEARED: set[Path] = set()
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace) -> Iterator[Path]:
     """Give a temporary path beside `target`, of the same suffix; on success it is flushed to disk and renamed onto
-    `target`.
+    `target`, or put there by `place`.
 
     On any error, a full disk included, the temporary file is removed and `target` stays as it was. What a kill left of
     another process of this machine is removed when a folder is first written to.
@@ -31,7 +31,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(target)
+        place(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -74,23 +74,19 @@ def create_text(target: Path, text: str) -> None:
     Raises:
         FileExistsError: it is there; it stays as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
+    with atomic_path(target, place=_placed_new) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _placed_new(temporary: Path, target: Path) -> None:
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            raise
-        except OSError as error:  # a file system without links
-            if target.exists():
-                raise FileExistsError(target) from error
-            temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError(target) from None
+        temporary.replace(target)
 
 
 def write_bytes(target: Path, data: bytes) -> None:

@@ -26,6 +26,6 @@ def make_optimizer(
         optimizer: Optimizer = components.build(
             "optimizers", name, params=parameters, lr=learning_rate * lazy, betas=lazy_betas
         )
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
         raise UsageError(f"optimizer {name!r}: {error}") from error
     return optimizer

@@ -207,6 +207,8 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
     text += f"overhead {record['overhead']:+.1%}"
     if "simultaneous" in seconds:
         record["simultaneous"] = ratio(found, "framework", "simultaneous")
+        record["gflop_simultaneous"] = floors.flops(make("simultaneous", name, device), steps)
+        record["gflop_framework"] = floors.flops(make("framework", name, device), steps)
         text += f", simultaneous updates {record['simultaneous']:.2f} x as fast"
     if "plain floor" in seconds:
         fastest = min(("framework", *(["compiled"] if "compiled" in seconds else [])), key=lambda side: seconds[side])

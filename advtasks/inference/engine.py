@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from advtasks.bundle import Manifest
 from advtasks.inference.blending import Blender
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
+from advtasks.inference.ensemble import over_turns
 from advtasks.inference.images import from_array, to_array, to_pillow
 from advtasks.inference.models import open_model
 from advtasks.inference.reach import effective_radius
@@ -37,10 +38,13 @@ _AREAS = (384 * 384, 544 * 544, 768 * 768, 1024 * 1024)
 """Input pixels of a tile, context included, that are tried; no more, since progress is shown between tiles."""
 _WORTH = 1.15
 """More memory is taken only for tiles that save more work than this."""
-_ROWS, _BANDS = 128, 0.4
-"""Output rows that are converted at a time, and the share of memory for those of a row of tiles."""
+_ROWS = 128
+"""Output rows that are converted and handed on at a time."""
+_BANDS = 0.4
+"""Share of the memory for the output of a row of tiles; the rest is for the network."""
 _LEAST = 64 * 64
-"""Input pixels of a tile however little memory there seems to be: smaller ones are all context."""
+"""Input pixels of a tile however little memory there seems to be: smaller ones are all context. What does not fit is
+halved."""
 
 
 class ImageModel:
@@ -129,7 +133,7 @@ class ImageModel:
         raise TypeError(f"an image is a tensor, an array, a Pillow image, a Picture or a path, not {type(image)}")
 
     def picture(self, image: NDArray[Any] | Image.Image) -> Picture:
-        """What it shows."""
+        """What an array or a Pillow image shows; errors are those of a call."""
         return from_array(image) if isinstance(image, np.ndarray) else from_pillow(image)
 
     def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
@@ -280,19 +284,9 @@ class ImageModel:
     def _network(self, tile: Tensor) -> Tensor:
         """A tile through the network; colours outside of its range go around it."""
         rest = beyond_gamut(tile)
-        output = self._turned(tile.clamp(0, 1))
+        inside = tile.clamp(0, 1)
+        output = over_turns(self.runner, inside) if self.ensemble else self.runner(inside)
         return output if rest is None else output + enlarged(rest.to(output.device), self.manifest.scale)
-
-    def _turned(self, tile: Tensor) -> Tensor:
-        if not self.ensemble:
-            return self.runner(tile)
-        total = torch.zeros(())
-        for turns in range(4):
-            for mirrored in (False, True):
-                given = torch.rot90(tile.flip(-1) if mirrored else tile, turns, (-2, -1))
-                output = torch.rot90(self.runner(given), -turns, (-2, -1))
-                total = total.to(output) + (output.flip(-1) if mirrored else output)
-        return total / 8
 
 
 def _supported(precision: str, manifest: Manifest) -> str:

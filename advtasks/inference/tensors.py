@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from advtasks.greyscale import greyscale
 from advtasks.pictures.color import ColorSpace
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
@@ -46,7 +47,7 @@ class PictureSource:
         if not self.color.plain:
             values = self.color.to_srgb(values)
         colour = torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)
-        colour = luma(colour) if self.channels == 1 and len(colour) == 3 else _as_channels(colour, self.channels)
+        colour = greyscale(colour) if self.channels == 1 and len(colour) == 3 else _as_channels(colour, self.channels)
         if self.layers == 1:
             return colour[None]
         assert self.picture.alpha is not None, "layers are 2 with an alpha only"
@@ -112,11 +113,6 @@ class FlatSource(PictureSource):
 def _stored(values: Tensor, kind: Kind) -> NDArray[Any]:
     levels: NDArray[Any] = (values.clamp(0, 1) * kind.top).round_().numpy()
     return levels.astype(kind.dtype)
-
-
-def luma(colour: Tensor) -> Tensor:
-    """(3, h, w) as grey (1, h, w): 0.299 R + 0.587 G + 0.114 B, as picture files are made grey everywhere."""
-    return (colour * colour.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
 
 
 def _as_channels(colour: Tensor, channels: int) -> Tensor:

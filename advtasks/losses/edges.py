@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from advtasks.errors import UsageError
+from advtasks.greyscale import greyscale
 
 
 def _sobel(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,14 +43,9 @@ def gradient_variance(output: Tensor, target: Tensor, window: int = 8) -> Tensor
     if min(output.shape[-2:]) < window + 2:
         raise UsageError(f"gradient-variance needs pictures from {window + 2} pixels a side, got {output.shape[-1]}")
     total = output.new_zeros(())
-    for one, other in zip(_sobel(_grey(output)), _sobel(_grey(target)), strict=True):
+    for one, other in zip(_sobel(greyscale(output)), _sobel(greyscale(target)), strict=True):
         total = total + (_variances(one, window) - _variances(other, window)).square().mean()
     return total
-
-
-def _grey(pictures: Tensor) -> Tensor:
-    """(N, 1, H, W) in [0, 1], weights of BT.601."""
-    return (pictures * pictures.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _variances(plane: Tensor, window: int) -> Tensor:

@@ -28,8 +28,11 @@ class Header:
     alpha: bool
     depth: int
     paged: bool = False
+    """Each channel is a page."""
     bands: bool = False
+    """Four channels are four measurements."""
     scientific: bool = False
+    """More than a picture of grey or RGB, perhaps with opacity."""
 
 
 def survey(

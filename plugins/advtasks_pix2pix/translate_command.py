@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 2**63
+"""Seeds are below it."""
 
 
 @dataclass(frozen=True, kw_only=True)

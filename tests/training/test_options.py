@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, StageConfig
+from advtasks.devices import choose_device
 from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
@@ -386,3 +387,9 @@ def test_float16_goes_on_after_a_term_that_overflowed_and_stops_after_many(tmp_p
         trainer(tmp_path / "many", settings, Overflowing).train()
     with pytest.raises(TrainingError, match="'l1' is not finite at step 9"):
         trainer(tmp_path / "fp32", config(stages=stages), Overflowing).train()
+
+
+@pytest.mark.parametrize("name", ["mps", "meta", "nonsense"])
+def test_devices_that_do_not_train_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"device '{name}'.*cpu"):
+        choose_device(name)

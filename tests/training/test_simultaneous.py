@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from test_trainer import Toy, comparable, config, same, stop_at, trainer
+from test_trainer import Toy, config, trainer, whole_and_resumed
 from torch import Tensor, nn
 
 from advtasks.adversary import Adversary
 from advtasks.discriminators import PatchDiscriminator
-from advtasks.errors import Interrupted
 from advtasks.task import Judged, total
 from advtasks.training.loop import Trainer
 
@@ -133,14 +132,7 @@ def test_a_resumed_run_is_bit_identical(tmp_path: Path, options: dict[str, Any])
     def made(name: str) -> Trainer:
         return trainer(tmp_path / name, settings, names=("image", "corner"))
 
-    whole, first, second = made("whole"), made("parts"), made("parts")
-    whole.train()
-    stop_at(first, 9, Interrupted)
-    with pytest.raises(Interrupted):
-        first.train()
-    assert second.resume()
-    second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    whole_and_resumed(made, 9)
 
 
 def test_the_generator_moves_as_if_the_critic_had_not(tmp_path: Path) -> None:

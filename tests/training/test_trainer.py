@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -169,21 +169,26 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in record.items() if not k.startswith(("seconds", "memory", "images_per_s"))}
 
 
+def whole_and_resumed(made: Callable[[str], Trainer], stop: int) -> tuple[Trainer, Trainer, dict[str, Any]]:
+    """A run, and one that was stopped before a step and resumed, which must end alike; with what was resumed."""
+    whole, first, second = made("whole"), made("parts"), made("parts")
+    whole.train()
+    stop_at(first, stop, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    assert second.resume()
+    assert 0 < second.step <= stop
+    assert second._pending is not None
+    resumed = {**second._pending, "step": second.step}
+    second.train()
+    assert same(comparable(second.state()), comparable(whole.state()))
+    return whole, second, resumed
+
+
 @pytest.mark.parametrize("names", [("image",), ("image", "corner")])
 @pytest.mark.parametrize("stop", [2, 4, 5, 6, 10])
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, stop: int, names: tuple[str, ...]) -> None:
-    whole = trainer(tmp_path / "whole", names=names)
-    whole.train()
-
-    first = trainer(tmp_path / "parts", names=names)
-    stop_at(first, stop + 1, Interrupted)  # one step is lost with the process
-    with pytest.raises(Interrupted):
-        first.train()
-    second = trainer(tmp_path / "parts", names=names)
-    assert second.resume()
-    assert 0 < second.step <= stop + 1
-    second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    whole_and_resumed(lambda name: trainer(tmp_path / name, names=names), stop + 1)  # one step is lost with the process
     records = [[timeless(r) for r in read_records(tmp_path / part / "metrics.jsonl")] for part in ("whole", "parts")]
     assert records[0] == records[1]
 
@@ -197,16 +202,8 @@ def test_a_moving_average_that_follows_now_and_then_is_resumed(tmp_path: Path, h
         run.networks.ema.ramp = 1e9
         return run
 
-    whole, first, second = made("whole"), made("parts"), made("parts")
-    whole.train()
-    stop_at(first, 11, Interrupted)
-    with pytest.raises(Interrupted):
-        first.train()
-    assert second.resume()
-    assert second._pending is not None
-    assert (second.step, second._pending["ema_waiting"]) == (10, waiting)
-    second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    whole, _, resumed = whole_and_resumed(made, 11)
+    assert (resumed["step"], resumed["ema_waiting"]) == (10, waiting)
     assert same(whole.state()["ema"], whole.state()["generator"]) == (half_life == 0)
 
 

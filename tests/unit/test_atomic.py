@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from advtasks.atomic import atomic_path, is_temporary, write_text
+from advtasks.atomic import atomic_path, create_text, is_temporary, write_text
 
 
 def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
@@ -54,3 +54,18 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         for writer in writers:
             writer.kill()
             writer.wait()
+
+
+def test_a_file_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_text(tmp_path / "a.txt", "first")
+    for links in (True, False):
+        if not links:
+
+            def refuse(*_: object) -> None:
+                raise OSError("this file system has no links")
+
+            monkeypatch.setattr(os, "link", refuse)
+            create_text(tmp_path / "b.txt", "first")
+        with pytest.raises(FileExistsError):
+            create_text(tmp_path / "a.txt", "second")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "first", "b.txt": "first"}

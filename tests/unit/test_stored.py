@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures
 from advtasks.data.loader import Position, batches
 from advtasks.data.stored import StoredFile
-from advtasks.errors import DataError
+from advtasks.errors import DataError, TrainingError
 from advtasks.pictures.decode import picture_size, read_picture
 
 Run = Callable[..., tuple[int, str, str]]
@@ -189,4 +191,19 @@ class Broken:
 def test_a_loader_process_hands_over_what_is_wrong() -> None:
     stream = batches(Broken(), batch=2, seed=0, workers=1)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"^3.png: cannot be decoded$"):
+        next(stream)
+
+
+class Deadly(Broken):
+    """A loader process that reads it is killed."""
+
+    def __getitem__(self, position: Position) -> dict[str, torch.Tensor]:
+        assert torch.utils.data.get_worker_info() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+
+def test_a_loader_process_that_dies_is_told() -> None:
+    stream = batches(Deadly(), batch=2, seed=0, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=r"a loader process died \(DataLoader worker .*--resume"):
         next(stream)

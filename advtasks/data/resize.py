@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 
 def _mirror(size: int, margin: int, device: torch.device) -> Tensor:
     """Indices of a symmetric extension by `margin` on both sides, as often mirrored as needed."""
-    period = torch.cat((torch.arange(size), torch.arange(size - 1, -1, -1)))
-    return period[torch.arange(-margin, size + margin) % (2 * size)].to(device)
+    places = torch.arange(-margin, size + margin, device=device) % (2 * size)
+    return torch.where(places >= size, 2 * size - 1 - places, places)
 
 
 def bicubic_downscale(pictures: Tensor, scale: int) -> Tensor:

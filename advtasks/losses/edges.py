@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from advtasks.errors import UsageError
 from advtasks.greyscale import greyscale
-
-
-def _sobel(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Horizontal and vertical derivative of each channel by 3×3 Sobel kernels that sum to 1 on a ramp of slope 1;
-    valid places only: (N, C, H-2, W-2)."""
-    kernel = pictures.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
-    kernels = torch.stack((kernel, kernel.T))[:, None]
-    planes = conv2d(pictures.flatten(0, 1)[:, None], kernels).unflatten(0, pictures.shape[:2])
-    return planes[:, :, 0], planes[:, :, 1]
+from advtasks.sobel import sobel
 
 
 def sobel_edges(output: Tensor, target: Tensor) -> Tensor:
@@ -25,7 +15,7 @@ def sobel_edges(output: Tensor, target: Tensor) -> Tensor:
     Args:
         output, target: pictures (N, C, H, W) in [0, 1], sides from 3 pixels.
     """
-    horizontal, vertical = _sobel(target - output)
+    horizontal, vertical = sobel(target - output)
     return horizontal.abs().mean() + vertical.abs().mean()
 
 
@@ -43,7 +33,7 @@ def gradient_variance(output: Tensor, target: Tensor, window: int = 8) -> Tensor
     if min(output.shape[-2:]) < window + 2:
         raise UsageError(f"gradient-variance needs pictures from {window + 2} pixels a side, got {output.shape[-1]}")
     total = output.new_zeros(())
-    for one, other in zip(_sobel(greyscale(output)), _sobel(greyscale(target)), strict=True):
+    for one, other in zip(sobel(greyscale(output)), sobel(greyscale(target)), strict=True):
         total = total + (_variances(one, window) - _variances(other, window)).square().mean()
     return total
 

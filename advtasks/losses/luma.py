@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from advtasks.transfers import constant
 
 WEIGHTS = (65.481, 128.553, 24.966)
 """Of R, G and B in [0, 1]; Y is 16 plus their sum, in [16, 235]."""
@@ -12,8 +13,7 @@ WEIGHTS = (65.481, 128.553, 24.966)
 def studio_luma(pictures: Tensor) -> Tensor:
     """``Y = 65.481 R + 128.553 G + 24.966 B + 16`` in [16, 235] for RGB (N, 3, H, W) in [0, 1]; gives (N, 1, H, W) in
     the precision of the input."""
-    weights = torch.tensor(WEIGHTS, dtype=pictures.dtype, device=pictures.device)
-    return (pictures * weights.view(1, 3, 1, 1)).sum(1, keepdim=True) + 16
+    return (pictures * constant(WEIGHTS, pictures).view(1, 3, 1, 1)).sum(1, keepdim=True) + 16
 
 
 def luma_l1(output: Tensor, target: Tensor) -> Tensor:

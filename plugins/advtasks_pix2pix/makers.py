@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from advtasks.draws import Draws
+from advtasks.sobel import sobel
+from advtasks.transfers import constant
 from advtasks_pix2pix.pixels import Pixels
 
 _SHRINK = 4
 _SKETCH_SIGMA = 3.0
 _HOLES = 3
+_HOLDS = (1.1, 0.5, 0.5)
+"""The chance of each hole; the first one is always there."""
 
 
 def _grey(pictures: Tensor) -> Tensor:
@@ -30,9 +34,11 @@ def grey(pictures: Tensor, draws: Draws) -> Tensor:
 
 def edges(pictures: Tensor, draws: Draws) -> Tensor:
     """Dark edges on white (N, 1, H, W): 1 - 4 times the Sobel magnitude of the luma, blurred by a pixel."""
-    from kornia.filters import gaussian_blur2d, sobel
+    from kornia.filters import gaussian_blur2d
 
-    return 1 - (4 * sobel(gaussian_blur2d(_grey(pictures), 5, (1.0, 1.0), border_type="replicate"))).clamp(0, 1)
+    smooth = gaussian_blur2d(_grey(pictures), 5, (1.0, 1.0), border_type="replicate")
+    across, down = sobel(pad(smooth, (1, 1, 1, 1), mode="replicate"))
+    return 1 - (4 * (across**2 + down**2 + 1e-6).sqrt()).clamp(0, 1)
 
 
 def sketch(pictures: Tensor, draws: Draws) -> Tensor:
@@ -55,17 +61,18 @@ def lowres(pictures: Tensor, draws: Draws) -> Tensor:
 
 def blur(pictures: Tensor, draws: Draws) -> Tensor:
     """(N, 3, H, W) out of focus by a Gaussian of 0.5 to 4 pixels, another one for each picture."""
-    from kornia.filters import gaussian_blur2d
+    from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 
-    sigma = (0.5 + 3.5 * draws.uniform(len(pictures), 1)).to(pictures).expand(-1, 2)
-    return gaussian_blur2d(pictures, 25, sigma, border_type="replicate")
+    line = get_gaussian_kernel1d(25, 0.5 + 3.5 * draws.uniform(len(pictures), 1))  # on the host, which checks it
+    line = line.to(pictures, non_blocking=True)
+    return filter2d_separable(pictures, line, line, border_type="replicate")
 
 
 def mask(pictures: Tensor, draws: Draws) -> Tensor:
     """(N, 4, H, W): white where one to three rectangles are missing, and opacity, which is 0 there."""
     count, (height, width) = len(pictures), pictures.shape[-2:]
-    numbers = draws.uniform(count, _HOLES, 4).to(pictures.device)
-    shown = draws.uniform(count, _HOLES).to(pictures.device) < torch.tensor([1.1, 0.5, 0.5], device=pictures.device)
+    numbers = draws.uniform(count, _HOLES, 4).to(pictures, non_blocking=True)
+    shown = draws.uniform(count, _HOLES).to(pictures, non_blocking=True) < constant(_HOLDS, pictures)
     sides = 0.1 + 0.3 * numbers[..., :2]
     first = numbers[..., 2:] * (1 - sides)
     rows = torch.arange(height, device=pictures.device).add(0.5).div(height)[None, None, :, None]

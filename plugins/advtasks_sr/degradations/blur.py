@@ -72,8 +72,8 @@ def filtered(pictures: Tensor, per_picture: Tensor) -> Tensor:
 def _mirror(size: int, margin: int, device: torch.device) -> Tensor:
     """Indices of a picture mirrored about its outermost pixels, which are not repeated."""
     period = max(2 * (size - 1), 1)
-    places = torch.arange(-margin, size + margin) % period
-    return torch.where(places >= size, period - places, places).to(device)
+    places = torch.arange(-margin, size + margin, device=device) % period
+    return torch.where(places >= size, period - places, places)
 
 
 def _odd(uniform: Tensor, sizes: tuple[int, int]) -> Tensor:

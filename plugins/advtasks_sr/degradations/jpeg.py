@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+from advtasks.transfers import constant
+
 _LUMA_STEPS = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -62,19 +64,18 @@ def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
 
 
 def _mixed(pictures: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    weights = torch.tensor(matrix, device=pictures.device, dtype=pictures.dtype)
+    weights = constant(matrix, pictures)
     # sums of three products, in this order on every device and for every batch size, where a matrix product may differ
     parts = [pictures[:, number, None] * weights[:, number, None, None] for number in range(3)]
     return parts[0] + parts[1] + parts[2]
 
 
 def _offset(like: Tensor) -> Tensor:
-    return torch.tensor((0.0, 128.0, 128.0), device=like.device, dtype=like.dtype)[:, None, None]
+    return constant((0.0, 128.0, 128.0), like)[:, None, None]
 
 
 def _columns(pictures: Tensor, even: float, odd: float) -> Tensor:
-    added = torch.tensor((even, odd), device=pictures.device, dtype=pictures.dtype)
-    return pictures + added.repeat(pictures.shape[-1] // 2 + 1)[: pictures.shape[-1]]
+    return pictures + constant((even, odd), pictures).repeat(pictures.shape[-1] // 2 + 1)[: pictures.shape[-1]]
 
 
 def _scale(quality: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ def _scale(quality: Tensor) -> Tensor:
 
 def _steps(table: tuple[int, ...], scale: Tensor) -> Tensor:
     """(N, 8, 8) quantization steps from 1 to 255."""
-    base = torch.tensor(table, device=scale.device, dtype=scale.dtype).view(8, 8)
+    base = constant(table, scale).view(8, 8)
     return ((base * scale[:, None, None] + 50) / 100).floor().clamp(1, 255)
 
 
@@ -93,7 +94,7 @@ def _coded(channels: Tensor, steps: Tensor) -> Tensor:
     """(N, C, H, W) levels after transform, quantization and back; H and W are multiples of 8."""
     number, count, height, width = channels.shape
     blocks = channels.view(number, count, height // 8, 8, width // 8, 8).transpose(3, 4) - 128
-    basis = _basis().to(channels.device, channels.dtype)
+    basis = constant(_basis(), channels)
     steps = steps.to(channels.device, channels.dtype, non_blocking=True)[:, None, None, None]
     coefficients = basis @ blocks @ basis.T / steps
     coefficients = coefficients.sign() * (coefficients.abs() + _HALF).floor() * steps
@@ -102,9 +103,9 @@ def _coded(channels: Tensor, steps: Tensor) -> Tensor:
 
 
 @cache
-def _basis() -> Tensor:
+def _basis() -> tuple[tuple[float, ...], ...]:
     """The orthonormal DCT-II, rows are frequencies (8, 8)."""
     place = torch.arange(8, dtype=torch.float64)
     basis = torch.cos(math.pi / 8 * place[:, None] * (place[None, :] + 0.5)) / 2
     basis[0] /= math.sqrt(2)
-    return basis.float()
+    return tuple(map(tuple, basis.tolist()))

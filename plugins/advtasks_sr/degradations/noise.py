@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from advtasks.draws import Draws
+from advtasks.transfers import constant
 from advtasks_sr.degradations.recipe import Noise
 from advtasks_sr.degradations.spread import within
 
@@ -32,13 +33,15 @@ def noisy(pictures: Tensor, noise: Noise, draws: Draws) -> Tensor:
         (taking_part & ~gaussian & grey, True, True),
     )
     for chosen, is_poisson, is_grey in kinds:
-        places = chosen.nonzero()[:, 0].tolist()
-        if not places:
+        taken = chosen.nonzero()[:, 0]
+        if not len(taken):
             continue
-        z = normal[places][:, :1] if is_grey else normal[places]
-        amount = (strength if is_poisson else sigma)[places].to(pictures.device, non_blocking=True)[:, None, None, None]
-        added = poisson_noise(pictures[places], z) if is_poisson else z
-        found[places] = (pictures[places] + added * amount).clamp(0, 1)
+        amount = (strength if is_poisson else sigma)[taken].to(pictures.device, non_blocking=True)[:, None, None, None]
+        taken = taken.to(pictures.device, non_blocking=True)
+        clean, z = pictures[taken], normal[taken]
+        z = z[:, :1] if is_grey else z
+        added = poisson_noise(clean, z) if is_poisson else z
+        found[taken] = (clean + added * amount).clamp(0, 1)
     return found
 
 
@@ -55,8 +58,7 @@ def poisson_noise(pictures: Tensor, normal: Tensor) -> Tensor:
         Noise of the shape of `normal`, with mean 0 and variance x/v.
     """
     if normal.shape[1] != pictures.shape[1]:
-        luma = torch.tensor(_LUMA, device=pictures.device, dtype=pictures.dtype)
-        pictures = (pictures * luma[:, None, None]).sum(1, keepdim=True)
+        pictures = (pictures * constant(_LUMA, pictures)[:, None, None]).sum(1, keepdim=True)
     x = (pictures.clamp(0, 1) * 255).round() / 255
     levels = torch.zeros(len(x), 256, device=x.device).scatter_(1, (x * 255).round().long().flatten(1), 1.0).sum(1)
     counts = torch.exp2(levels.log2().ceil())[:, None, None, None]

@@ -75,9 +75,9 @@ def _draw_quality(part: Jpeg, rows: int, draws: Draws) -> Tensor:
 
 def _compressed(pictures: Tensor, quality: Tensor) -> Tensor:
     """JPEG for the rows that have a quality; others as they are."""
-    rows = (~quality.isnan()).nonzero()[:, 0].tolist()
-    if not rows:
+    coded = (~quality.isnan()).nonzero()[:, 0]
+    if not len(coded):
         return pictures
-    found = pictures.clone()
-    found[rows] = jpeg(pictures[rows], quality[rows])
+    found, rows = pictures.clone(), coded.to(pictures.device, non_blocking=True)
+    found[rows] = jpeg(pictures[rows], quality[coded])
     return found

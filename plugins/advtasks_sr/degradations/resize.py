@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from advtasks.draws import Draws
+from advtasks.transfers import places
 from advtasks_sr.degradations.recipe import Mode, Resize
 from advtasks_sr.degradations.spread import choice, within
 
@@ -37,7 +38,7 @@ def resized(pictures: Tensor, size: tuple[int, int], modes: Sequence[Mode]) -> T
         return pictures
     found = pictures.new_empty(*pictures.shape[:2], *size)
     for mode in dict.fromkeys(modes):
-        rows = [row for row, other in enumerate(modes) if other == mode]
+        rows = places([row for row, other in enumerate(modes) if other == mode], pictures.device)
         if mode == "area":
             found[rows] = interpolate(pictures[rows], size=size, mode="area")
         else:

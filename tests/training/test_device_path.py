@@ -1,0 +1,185 @@
+"""What a GPU would refuse or be waited for, found without one: training steps on torch's ``meta`` device.
+
+Tensors there have no values, so that the host cannot read one; :class:`Strict` refuses, too, what a GPU would: operations
+on tensors of both devices, and copies from the host that it would wait for, but for an index that is a Python list. What
+kernels exist and compute, only a GPU tells (tests/gpu).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import ranks_train
+import torch
+from advtasks_pix2pix.config import TranslationConfig
+from advtasks_pix2pix.makers import MAKERS, made_pixels
+from advtasks_pix2pix.task import Translation
+from advtasks_sr.config import SuperResolutionConfig
+from advtasks_sr.task import SuperResolution
+from test_golden import LABELS, Pairs
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from advtasks.config import RunConfig
+from advtasks.data.loader import Position, collated
+from advtasks.losses.picture_terms import PICTURE_LOSSES
+from advtasks.task import Batch, Splits, Task
+from advtasks.training.adversaries import make_adversaries
+from advtasks.training.clock import Clock
+from advtasks.training.meters import Meters
+from advtasks.training.networks import Networks
+from advtasks.training.step import Step
+
+META = torch.device("meta")
+ROWS = 8
+
+
+class Strict(TorchDispatchMode):
+    """Raises where a GPU would, or would be waited for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = [item for item in tree_leaves((args, kwargs)) if isinstance(item, Tensor)]
+        name = func.overloadpacket.__name__
+        if name in ("_to_copy", "copy_"):
+            target = kwargs.get("device") or given[0].device
+            waits = not (kwargs.get("non_blocking") or (name == "copy_" and True in args[2:]))
+            if waits and given[-1].device.type == "cpu" and torch.device(target) == META:
+                raise AssertionError(f"the host waits while {tuple(given[-1].shape)} is copied to the device")
+        elif len({item.device for item in given if item.dim()}) > 1:
+            raise AssertionError(f"{name}: " + ", ".join(f"{tuple(item.shape)} on {item.device}" for item in given))
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def strictly() -> Any:
+    """What a GPU could not do, or not without waiting, is an error within."""
+    make = torch.tensor
+
+    def tensor(values: Any, **kwargs: Any) -> Tensor:
+        if torch.device(kwargs.get("device") or "cpu") == META:
+            raise AssertionError(f"the host waits while {values} is copied to the device")
+        return make(values, **kwargs)
+
+    def new_tensor(like: Tensor, values: Any, **kwargs: Any) -> Tensor:
+        return tensor(values, **{"dtype": like.dtype, "device": like.device, **kwargs})
+
+    with pytest.MonkeyPatch.context() as patched, Strict():
+        patched.setattr(torch, "tensor", tensor)
+        patched.setattr(Tensor, "new_tensor", new_tensor)
+        yield
+
+
+def take_steps(config: RunConfig, task: Task, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps in which every lazy phase is due; the first one may copy what it keeps."""
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())  # there is none on meta
+    monkeypatch.setattr("advtasks.training.networks.choose_device", lambda name: META)
+    adam = "adam:fused=false"  # there is no fused one on meta
+    adversary = dataclasses.replace(config.adversary, optimizer=adam)
+    config = dataclasses.replace(config, optimizer=adam, adversary=adversary)
+    networks = Networks(task, config, make_adversaries(task, config))
+    step = Step(networks, config, config.stages[0], Meters(), Clock(torch.device("cpu")))
+    step.run(batch, 0, 0)
+    with strictly():
+        step.run(batch, 1, 0)
+
+
+def batch_of(splits: Splits) -> Batch:
+    return collated([splits.train[Position(0, number)] for number in range(ROWS)])
+
+
+OF_PICTURES = {"cr", "bcr", "diffaugment", "ada"}
+OF_TASKS = {*OF_PICTURES, "batch-norm", "attention", "augmentation", "ma-gp", "gan-int", "contrastive"}
+CORE = [row for row in ranks_train.rows() if row[0] == "points" and not OF_PICTURES & {*row}]
+PICTURES = [
+    row
+    for row in ranks_train.rows()
+    if row[0] != "points" and OF_TASKS & {*row} and not (row[0] == "pix2pix" and {"cr", "bcr"} & {*row})
+]
+
+
+@pytest.mark.parametrize("row", [*CORE, *PICTURES], ids="+".join)
+def test_every_part_stays_on_its_device(row: tuple[str, str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        config, task, splits = ranks_train.configuration(*row)
+        make_adversaries(task, config)
+    except ranks_train.UsageError as refused:
+        pytest.skip(str(refused))
+    take_steps(config, task, batch_of(splits), monkeypatch)
+
+
+def super_resolution(**options: Any) -> tuple[SuperResolutionConfig, SuperResolution]:
+    config, _, _ = ranks_train.configuration("sr", "hinge", "", "")
+    assert isinstance(config, SuperResolutionConfig)
+    config = dataclasses.replace(config, **options)
+    return config, SuperResolution(config)
+
+
+def test_every_picture_loss_stays_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = dict.fromkeys([*PICTURE_LOSSES, "perceptual"], 1.0)
+    stages = tuple(dataclasses.replace(stage, weights=weights) for stage in ranks_train.STAGES)
+    config, task = super_resolution(stages=stages, patch=48, sharpen_target=True)
+    low, high = (torch.zeros(ROWS, side, side, 3, dtype=torch.uint8) for side in (48, 192))
+    take_steps(config, task, {"low": low, "high": high}, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["", "realesrgan", "photo", "blur"])
+def test_low_sides_are_made_without_waiting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, task = super_resolution(degradation=name or "bicubic", patch=16)
+    side = (config.patch + 2 * task.low_side.margin) * config.scale
+    high = torch.zeros(ROWS, side, side, 3, dtype=torch.uint8)
+    take_steps(config, task, {"high": high}, monkeypatch)
+
+
+TRANSLATIONS: Mapping[str, Mapping[str, Any]] = {
+    **{
+        name: {"make_input": name, "input_pixels": json.dumps(dataclasses.asdict(made_pixels(name)))} for name in MAKERS
+    },
+    "labels": {"make_input": "none", "noise": 0, "input_pixels": LABELS, "scales": 2},
+    **ranks_train.GENERATORS,
+}
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_inputs_of_translation_are_made_without_waiting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, _, _ = ranks_train.configuration("pix2pix", "hinge", "feature-matching", "")
+    assert isinstance(config, TranslationConfig)
+    generator = {"generator": name} if name in ranks_train.GENERATORS else {}
+    config = dataclasses.replace(config, **{**generator, **TRANSLATIONS[name], "crop": 64})
+    pairs = Pairs(made=config.make_input != "none", side=config.crop)
+    take_steps(config, Translation(config), batch_of(Splits(pairs, [])), monkeypatch)
+
+
+THERE, HERE = torch.zeros(4, 4, device=META), torch.zeros(4, 4)
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        lambda: THERE @ HERE,
+        lambda: THERE[torch.tensor([0, 1])],
+        lambda: HERE.to(META),
+        lambda: THERE.copy_(HERE),
+        lambda: THERE[THERE > 0],
+        lambda: math.isfinite(THERE.sum()),
+        lambda: torch.tensor([1.0, 2.0], device=META),
+        lambda: THERE.new_tensor([1.0, 2.0]),
+    ],
+)
+def test_the_check_sees_what_a_gpu_would_wait_for(waiting: Callable[[], object]) -> None:
+    with strictly(), pytest.raises((AssertionError, NotImplementedError, RuntimeError)):
+        waiting()
+
+
+def test_the_check_lets_the_rest_through() -> None:
+    with strictly():
+        THERE.copy_(HERE, non_blocking=True)
+        moved = HERE.to(META, non_blocking=True)
+        assert (THERE * torch.tensor(2.0) + moved).device == META

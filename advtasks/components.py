@@ -72,6 +72,7 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
     defaults = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
     values: dict[str, Any] = {
         **defaults,
+        **found.spec.defaults,
         **found.spec.fixed,
         **{k: v for k, v in given.items() if k in parameters},
     }

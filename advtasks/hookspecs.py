@@ -39,8 +39,12 @@ class TaskSpec:
     """``module:NAME`` of a mapping from preset name to a configuration object, the first being the default."""
     recognize: str | None = None
     """``module:function`` that takes a folder and returns an :class:`advtasks.data.layout.Layout` or None, or raises a
-    DataError that says why there is nothing to train on. ``advtasks data check`` asks it, and gives it what it also
-    takes of ``captions`` and ``encoder``. Its module must not import torch."""
+    DataError that says why there is nothing to train on. ``advtasks data check`` asks it. Its module must not import
+    torch."""
+    reading: str | None = None
+    """``module:Class`` of a frozen keyword-only dataclass: the fields of ``config`` that say how a folder is read, best
+    a base of it. They are options of ``advtasks data check --task NAME`` then, and ``recognize`` takes such a record
+    as its second argument, which may be left out."""
     needs_data: bool = True
     """Whether it trains on a folder, ``--data``."""
     api_version: int = API_VERSION
@@ -57,7 +61,9 @@ class Component:
     build: str
     """``module:callable``. Its keyword arguments are the options that users may set by ``name:option=value``."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments that this name stands for."""
+    """Arguments that this name stands for; they are no options."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Options whose default is another one than the callable's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -28,44 +28,30 @@ class Data:
     folder: tyro.conf.Positional[Path]
     """The data folder."""
     task: str | None = None
-    """Only the layout of this task; by default of every task that knows the folder."""
+    """Only the layout of this task, with its options; by default of every task that knows the folder."""
     min_side: int = 128
     """Pictures with a shorter side are listed as small: a task may not be able to cut a training patch from them."""
-    captions: Literal["auto", "names"] = "auto"
-    """As in training on captions: auto: what lies beside the pictures; names: red_apple.png is a red apple."""
-    encoder: str = ""
-    """Count the captions that are longer than this text encoder takes: minilm, transformers:model=FOLDER."""
-    layout: Literal["auto", "ab", "pictures"] = "auto"
-    """Of pairs, as in their training; so are the next four."""
-    input_kind: Literal["auto", "picture", "labels"] = "auto"
-    """What inputs are."""
-    target_kind: Literal["auto", "picture", "labels"] = "auto"
-    """What targets are."""
-    classes: int = 0
-    """Of label maps."""
-    ignore_label: int | None = None
-    """Number of pixels that are of no class."""
     sheet: Path | None = None
     """Write a contact sheet of the first 60 pictures to this file (JPEG)."""
 
 
-_OF_TASKS = ("captions", "encoder", "layout", "input_kind", "target_kind", "classes", "ignore_label")
-"""Options that tasks may take."""
-
-
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
-    options = tyro.cli(Data, prog="advtasks data", args=argv)
+    spec, reading = _task(argv)
+    kind = make_dataclass("Data", [], bases=(reading, Data), frozen=True, kw_only=True) if reading else Data
+    options: Any = tyro.cli(kind, prog="advtasks data", args=argv, description=Data.__doc__)
 
     from advtasks.data.check import check_folder
-    from advtasks.plugins import plugins
+    from advtasks.plugins import plugins, resolve
     from advtasks.training.progress import Console
 
-    provided = plugins().provided("tasks")
-    if options.task is not None:
-        provided = {options.task: plugins().find("tasks", options.task)}
-    tasks = [one.spec for one in provided.values() if options.task is not None or one.spec.needs_data]
-    recognizers = {spec.name: _recognizer(spec, options) for spec in tasks}
+    tasks = [spec] if spec else [one.spec for one in plugins().provided("tasks").values() if one.spec.needs_data]
+    recognizers: dict[str, Callable[..., Layout | None]] = {
+        one.name: resolve(one.recognize) if one.recognize else _nothing for one in tasks
+    }
+    if spec and reading:
+        said = reading(**{name: getattr(options, name) for name in _names(reading)})
+        recognizers[spec.name] = functools.partial(recognizers[spec.name], reading=said)
     found = check_folder(options.folder, options.min_side, Console().watch)
     print(f"{options.folder}: {found.summary()}")
     problems = len(found.unreadable)
@@ -81,22 +67,37 @@ def main(argv: list[str]) -> int:
     return 1 if problems or not found.readable else 0
 
 
-def _recognizer(spec: TaskSpec, options: Data) -> Callable[[Path], Layout | None]:
-    """What tells a task's layout, with the options that it takes.
+def _task(argv: list[str]) -> tuple[TaskSpec | None, type[Any] | None]:
+    """The task that ``--task`` names, and the class of the options that only it takes.
 
     Raises:
-        UsageError: an option is given for one task, and that task does not take it.
+        UsageError: no such task, or an option of a task that is not named.
     """
-    from advtasks.plugins import resolve
+    from advtasks.plugins import plugins, resolve
 
-    recognize = resolve(spec.recognize) if spec.recognize else lambda folder: None
-    known = inspect.signature(recognize).parameters
-    given = {name: getattr(options, name) for name in _OF_TASKS}
-    for name, value in given.items():
-        if options.task is not None and name not in known and value != getattr(Data, name):
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option} {value}: the task {spec.name} reads its data without that; leave it out")
-    return functools.partial(recognize, **{name: value for name, value in given.items() if name in known})
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--task")
+    known, rest = parser.parse_known_args(argv)
+    spec = plugins().find("tasks", known.task).spec if known.task else None
+    readings = {
+        name: resolve(one.spec.reading) for name, one in plugins().provided("tasks").items() if one.spec.reading
+    }
+    reading = readings.get(spec.name) if spec else None
+    for flag in rest:
+        name = flag.partition("=")[0].removeprefix("--").replace("-", "_").removeprefix("no_")
+        takers = [task for task, one in readings.items() if name in _names(one)]
+        if flag.startswith("--") and takers and name not in _names(reading or Data):
+            way = f"leave it out, or give --task {takers[0]}" if spec else f"give --task {takers[0]}, too"
+            raise UsageError(f"{flag} is an option of the task {' and '.join(takers)}: {way}")
+    return spec, reading
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def _nothing(folder: Path) -> None:
+    """What a task without a recogniser knows."""
 
 
 def _tell(name: str, recognize: Callable[[Path], Layout | None], options: Data) -> int:

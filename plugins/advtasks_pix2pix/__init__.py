@@ -16,6 +16,7 @@ def advtasks_tasks() -> list[TaskSpec]:
             task="advtasks_pix2pix.task:Translation",
             presets="advtasks_pix2pix.presets:PRESETS",
             recognize="advtasks_pix2pix.layouts:recognize",
+            reading="advtasks_pix2pix.config:Reading",
         )
     ]
 

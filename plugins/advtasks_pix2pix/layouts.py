@@ -19,6 +19,7 @@ from pathlib import Path
 from advtasks.data.folder import find_pictures
 from advtasks.data.layout import Layout
 from advtasks.errors import AdvtasksError, DataError
+from advtasks_pix2pix.config import Reading
 from advtasks_pix2pix.pairing import (
     ENDING,
     SPLITS,
@@ -38,6 +39,7 @@ from advtasks_pix2pix.pairing import (
 from advtasks_pix2pix.tables import find_table
 
 _MOST_NAMED = 8
+_AS_FOUND = Reading()
 
 
 class NoPairs(DataError):
@@ -228,29 +230,22 @@ def _pairs_or_targets(folder: Path, layout: str) -> Pairs:
         return replace(every, explanation=explanation)
 
 
-def recognize(
-    folder: Path,
-    layout: str = "auto",
-    input_kind: str = "auto",
-    target_kind: str = "auto",
-    classes: int = 0,
-    ignore_label: int | None = None,
-) -> Layout | None:
-    """What ``advtasks data check`` tells about a folder; None if it holds no pictures. Options as in training."""
+def recognize(folder: Path, reading: Reading = _AS_FOUND) -> Layout | None:
+    """What ``advtasks data check`` tells about a folder; None if it holds no pictures."""
     from advtasks_pix2pix.reading import survey
 
     try:
-        pairs = _pairs_or_targets(folder, layout)
+        pairs = _pairs_or_targets(folder, reading.layout)
     except NoPairs:
         return None
     except DataError as error:
         return Layout(name="unreadable", explanation="training stops", roles={}, problems=(str(error),))
     explanation, problems = pairs.explanation, list(pairs.problems)
-    for side, kind in (("input", input_kind), ("target", target_kind)):
+    for side, kind in (("input", reading.input_kind), ("target", reading.target_kind)):
         found = [one for pair in pairs.every() if (one := getattr(pair, side)) is not None]
         try:
             if found:
-                pixels = survey(found, kind, folder, classes, ignored=ignore_label)
+                pixels = survey(found, kind, folder, reading.classes, ignored=reading.ignore_label)
                 explanation += f"; {'AB'[side == 'target']}: {pixels.described}"
         except AdvtasksError as error:
             problems.append(str(error))

@@ -16,6 +16,7 @@ def advtasks_tasks() -> list[TaskSpec]:
             task="advtasks_text2image.task:TextToImage",
             presets="advtasks_text2image.presets:PRESETS",
             recognize="advtasks_text2image.layout:recognize",
+            reading="advtasks_text2image.config:Reading",
         )
     ]
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from advtasks.config import RunConfig
+from advtasks.config import Options, RunConfig
 from advtasks.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig(RunConfig):
+class Reading(Options):
+    """How a folder is read, in training and by ``advtasks data check``, which counts the captions that the encoder
+    would cut."""
+
+    captions: Literal["auto", "names"] = "auto"
+    """auto: what lies beside the pictures (tables, text files, COCO); names: red_apple.png is a red apple."""
+    encoder: str = "wordllama"
+    """Frozen text encoder, with options: wordllama, hash:width=256, minilm, transformers:model=FOLDER;
+    characters learns from the captions and pictures first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Reading, RunConfig):
     """A run from captions to pictures."""
 
     generator: str = "df"
     """Name of the network, with options: df:width=16, dcgan."""
     size: int = 64
     """Side of the pictures: a power of two from 16. Training pictures are scaled to it and cropped in the middle."""
-    captions: Literal["auto", "names"] = "auto"
-    """auto: what lies beside the pictures (tables, text files, COCO); names: red_apple.png is a red apple."""
-    encoder: str = "wordllama"
-    """Frozen text encoder, with options: wordllama, hash:width=256, minilm, transformers:model=FOLDER;
-    characters learns from the captions and pictures first."""
     flip: bool = False
     """Mirror half of the training pictures; not where captions say left and right."""
     latent: int = 100

@@ -11,27 +11,25 @@ from advtasks import components
 from advtasks.data import captions as captioned_folders
 from advtasks.data.captions import find_captions
 from advtasks.data.layout import Layout
+from advtasks_text2image.config import Reading
 
 if TYPE_CHECKING:
     from advtasks_text2image.encoders import TextEncoder
 
 
-def recognize(folder: Path, captions: str = "auto", encoder: str = "") -> Layout:
-    """The layout of a captioned folder.
-
-    Args:
-        captions: as in training: auto or names.
-        encoder: a text encoder; captions that are longer than it takes are counted.
+def recognize(folder: Path, reading: Reading | None = None) -> Layout:
+    """The layout of a captioned folder. With `reading`, captions that are longer than its encoder takes are counted.
 
     Raises:
         DataError: there are no captions; the message says why.
         UsageError: no such encoder.
     """
-    layout = captioned_folders.recognize(folder, captions)
-    if not encoder:
-        return layout
-    texts = [caption for item in find_captions(folder, captions == "names").items for caption in item.captions]
-    return dataclasses.replace(layout, notes=(*layout.notes, _too_long(texts, encoder)))
+    if reading is None:
+        return captioned_folders.recognize(folder)
+    layout = captioned_folders.recognize(folder, reading.captions)
+    found = find_captions(folder, reading.captions == "names")
+    texts = [caption for item in found.items for caption in item.captions]
+    return dataclasses.replace(layout, notes=(*layout.notes, _too_long(texts, reading.encoder)))
 
 
 def _too_long(texts: list[str], encoder: str) -> str:

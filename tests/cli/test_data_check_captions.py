@@ -54,12 +54,15 @@ def test_names_as_captions(advtasks: Run, tmp_path: Path) -> None:
     code, out, err = advtasks("data", "check", tmp_path, "--task", "text2image", "--captions", "names")
     assert code == 0, err
     assert "text2image: file names: 2 pictures with 2 captions of 2 to 2 words" in out
-    code, out, err = advtasks("data", "check", tmp_path, "--captions", "names")
-    assert code == 0, err
-    assert "text2image: file names" in out
-    code, _, err = advtasks("data", "check", tmp_path, "--task", "sr", "--captions", "names")
+    code, _, err = advtasks("data", "check", tmp_path, "--captions", "names")
     assert code == 2
-    assert "--captions names: the task sr reads its data without that; leave it out" in err
+    assert "--captions is an option of the task text2image: give --task text2image, too" in err
+    code, _, err = advtasks("data", "check", tmp_path, "--task", "sr", "--captions=names")
+    assert code == 2
+    assert "--captions=names is an option of the task text2image: leave it out, or give --task text2image" in err
+    code, out, _ = advtasks("data", "check", "--help", "--task", "text2image")
+    assert code == 0
+    assert "red_apple.png is a red apple" in " ".join(out.split()), "options of a task are explained as in its training"
 
 
 def test_captions_that_are_too_long_for_an_encoder(advtasks: Run, tmp_path: Path) -> None:

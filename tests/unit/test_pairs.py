@@ -354,4 +354,7 @@ def test_data_check_takes_the_options_of_training(advtasks, tmp_path: Path) -> N
     assert "255 is no class" in out
     code, _, err = advtasks("data", "check", tmp_path, "--task", "sr", "--ignore-label", "255")
     assert code == 2
-    assert "--ignore-label 255: the task sr reads its data without that" in err
+    assert "--ignore-label is an option of the task pix2pix: leave it out, or give --task pix2pix" in err
+    code, _, err = advtasks("data", "check", tmp_path, "--task", "pix2pix", "--classes", "300")
+    assert code == 2
+    assert "classes are 0 to 256" in err

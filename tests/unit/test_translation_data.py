@@ -478,7 +478,7 @@ def test_the_configuration_is_checked() -> None:
         ({"make_input": "grey", "layout": "ab"}, "layout ab says that each file holds both sides"),
         ({"layout": "pictures"}, "give --make-input edges"),
         ({"layout": "pictures", "input_kind": "labels"}, "give --make-input edges"),
-        ({"classes": 257}, "classes are at most 256"),
+        ({"classes": 257}, "classes are 0 to 256"),
         ({"ignore_label": 256}, "ignore_label is a number in a label map, 0 to 255"),
     ):
         with pytest.raises(UsageError, match=message):

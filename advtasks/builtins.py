@@ -166,11 +166,14 @@ def advtasks_optimizers() -> list[Component]:
     """Optimisers of torch, fused where they can be (6 times faster than the loop, on a CPU, too), and of
     pytorch-optimizer."""
     return [
-        Component(name="adam", summary="Adam (Kingma & Ba 2015)", build="torch.optim:Adam", fixed={"fused": True}),
+        Component(name="adam", summary="Adam (Kingma & Ba 2015)", build="torch.optim:Adam", defaults={"fused": True}),
         Component(
-            name="adamw", summary="AdamW (Loshchilov & Hutter 2019)", build="torch.optim:AdamW", fixed={"fused": True}
+            name="adamw",
+            summary="AdamW (Loshchilov & Hutter 2019)",
+            build="torch.optim:AdamW",
+            defaults={"fused": True},
         ),
-        Component(name="sgd", summary="SGD, with momentum=0.9", build="torch.optim:SGD", fixed={"fused": True}),
+        Component(name="sgd", summary="SGD, with momentum=0.9", build="torch.optim:SGD", defaults={"fused": True}),
         Component(name="rmsprop", summary="RMSProp (Hinton 2012), as WGAN's paper", build="torch.optim:RMSprop"),
         Component(name="lion", summary="Lion (Chen et al. 2023)", build="pytorch_optimizer:Lion"),
         Component(name="adopt", summary="ADOPT (Taniguchi et al. 2024)", build="pytorch_optimizer:ADOPT"),

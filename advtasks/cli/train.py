@@ -147,12 +147,13 @@ def _look(task: str, preset: str, config: RunConfig, *, dry_run: bool) -> int:
 
 
 def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
-    """Everything up to the first step, without writing a run folder."""
+    """Everything up to the first step, the rehearsal on the CPU included, without writing a run folder."""
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
     from advtasks.training.checks import check_data, check_run
     from advtasks.training.progress import Console
+    from advtasks.training.rehearsal import rehearse
 
     spec = plugins().find("tasks", task_name).spec
     check_data(spec, config)
@@ -161,12 +162,14 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     adversaries = make_adversaries(task, config)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)
+    generator = task.generator()
+    rehearse(task, generator, adversaries, splits.train)
     print(to_yaml({"task": task_name, "preset": preset, **to_plain(config)}), end="")
     print("---")
     for note in splits.notes:
         print(f"# {note}")
     print(f"# device {device}, precision {choose_precision(config.precision, device)}")
-    print(f"# generator: {_parameters(task.generator()):,} parameters")
+    print(f"# generator: {_parameters(generator):,} parameters")
     for view, adversary in adversaries.items():
         print(f"# critic of {view}: {_parameters(adversary.discriminator):,} parameters")
     return 0

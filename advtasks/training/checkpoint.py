@@ -43,6 +43,7 @@ class Checkpoints:
                     torch.save(state, file)
                 digest = _sha256(temporary)
         except (OSError, RuntimeError) as error:  # torch may wrap the failed write
+            shutil.rmtree(self.shards(step), ignore_errors=True)  # of no use alone, and the disk may be full
             raise OSError(f"the checkpoint could not be written ({_cause(error)})") from error
         shards = {part.name: _sha256(part) for part in sorted(self.shards(step).glob("*"))}
         recorded = {"step": step, "sha256": digest, **({"shards": shards} if shards else {})}
@@ -66,6 +67,9 @@ class Checkpoints:
                 shutil.rmtree(left_over, ignore_errors=True)
             else:
                 left_over.unlink(missing_ok=True)
+        for shares in self.folder.glob("*.shards"):
+            if not shares.with_suffix(".pt").exists():
+                shutil.rmtree(shares, ignore_errors=True)
         finished = [path for path in self._all() if path.with_suffix(".json").exists()]
         for old in self._all():
             if old < finished[-self.kept :][0]:

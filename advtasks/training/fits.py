@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from advtasks.config import StageConfig
+from advtasks.config import RunConfig, StageConfig
+from advtasks.config_files import to_plain
 from advtasks.errors import TrainingError
 from advtasks.process_group import is_loss_of_contact
 
@@ -33,7 +36,40 @@ def fitting(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def changed_lengths(stages: Sequence[StageConfig], lengths: Sequence[int], step: int) -> list[str]:
+def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
+    """What run.yaml says otherwise than when the checkpoint with `state` was written, as sentences.
+
+    Raises:
+        TrainingError: there are more or fewer stages.
+    """
+    found = _changed_lengths(config.stages, state["lengths"], state["step"])
+    then, now = dict(_flat(state.get("config", {}))), dict(_flat(to_plain(config)))  # an older checkpoint has none
+    for name in then.keys() & now.keys():
+        if then[name] != now[name] and name not in _MAY_DIFFER and not _STEPS.fullmatch(name):
+            found.append(f"run.yaml was edited: {name} was {then[name]} and is {now[name]} from here on")
+    return sorted(found)
+
+
+_MAY_DIFFER = ("devices",)
+"""What ``--resume`` takes itself."""
+
+_STEPS = re.compile(r"stages\.\d+\.steps")
+
+
+def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings and lists of mappings, by its dotted name."""
+    if isinstance(values, dict):
+        items: Iterable[tuple[Any, Any]] = values.items()
+    elif isinstance(values, list) and any(isinstance(value, dict) for value in values):
+        items = enumerate(values)
+    else:
+        yield place, values
+        return
+    for key, value in items:
+        yield from _flat(value, f"{place}.{key}" if place else str(key))
+
+
+def _changed_lengths(stages: Sequence[StageConfig], lengths: Sequence[int], step: int) -> list[str]:
     """Stages that are not over and have other lengths than they began with, as sentences.
 
     Raises:

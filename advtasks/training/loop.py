@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from advtasks.config import RunConfig, StageConfig
+from advtasks.config_files import to_plain
 from advtasks.data.loader import batches
 from advtasks.distributed import rank, world_size
 from advtasks.errors import Diverged, Interrupted, TrainingError
@@ -28,7 +29,7 @@ from advtasks.training.best import Best, chosen_metric, first_examples
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.consistency import check_ranks_agree
-from advtasks.training.fits import changed_lengths, fitting
+from advtasks.training.fits import edited, fitting
 from advtasks.training.guard import ROLL_BACKS, Guard
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.meters import Meters, first_bad_parameter, not_finite
@@ -44,6 +45,8 @@ from advtasks.training.stopwatch import Stopwatch
 
 SHOWN = 4
 """Validation examples whose pictures are kept, for previews and the report."""
+
+_KEPT = ("step", "lengths", "seconds", "seconds_aside", "seconds_validating", "roll_backs", "rate_scale")
 
 
 class Trainer:
@@ -227,13 +230,10 @@ class Trainer:
         self.meters.settle()
         networks = self.networks
         return {
-            "step": self.step,
+            **{name: getattr(self, name) for name in _KEPT},
             "data": self.splits.fingerprint,
-            "seconds": self.seconds,
-            "seconds_aside": self.seconds_aside,
-            "seconds_validating": self.seconds_validating,
             "seconds_pace": self.pace.state(),
-            "lengths": self.lengths,
+            "config": to_plain(self.config),
             "generator": networks.generator.state_dict(),
             "ema": networks.ema.network.state_dict(),
             "adversaries": {view: adversary.state_dict() for view, adversary in networks.adversaries.items()},
@@ -242,8 +242,6 @@ class Trainer:
             "best": self.best.state(),
             "meters": {k: getattr(self.meters, k) for k in ("sums", "counts", "not_finite")},
             "monitor": self.guard.monitor.state(),
-            "roll_backs": self.roll_backs,
-            "rate_scale": self.rate_scale,
         }
 
     def save(self, required: bool = False) -> None:
@@ -281,7 +279,7 @@ class Trainer:
                 self.console.say("warning: the data changed since the run began; it goes on, but not bit for bit")
             with fitting(self.checkpoints.folder):
                 self._load(state)
-            for text in changed_lengths(self.config.stages, self.lengths, self.step):
+            for text in edited(self.config, state):
                 self.console.say(f"warning: {text}")
         self.recorder.rewind(self.step)
         return state is not None

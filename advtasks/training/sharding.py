@@ -149,6 +149,8 @@ def save_shards(folder: Path, networks: dict[str, nn.Module], optimizer: Optimiz
     try:
         dcp.save(state, checkpoint_id=temporary, no_dist=world_size() == 1)
     except dcp.CheckpointException as error:  # no Exception, but a BaseException
+        if rank() == 0:
+            shutil.rmtree(temporary, ignore_errors=True)  # the disk may be full
         raise OSError(f"the shares could not be written ({next(iter(error.failures.values()))[0]})") from error
 
     def appear() -> None:

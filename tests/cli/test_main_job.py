@@ -258,6 +258,9 @@ def test_looking_at_a_run_that_could_be_resumed_trains_nothing(advtasks, run: Pa
 
 def test_what_a_rehearsal_refuses_leaves_no_run(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
     flags = ("--adversary.discriminator", "vgg-style:width=2", "--patch", "2")
+    code, out, err = advtasks("train", "sr", "--data", photos, *tiny, *flags, "--dry-run")
+    assert (code, out) == (2, "")
+    assert "cannot judge image pictures of 3x8x8" in err
     code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *tiny, *flags)
     assert code == 2
     assert "cannot judge image pictures of 3x8x8" in err

@@ -61,6 +61,12 @@ def test_optimizers_take_options_and_refuse_what_they_do_not_know() -> None:
     group = make_optimizer("adamw:weight_decay=0.5", network, 1e-3, (0.1, 0.2)).param_groups[0]
     assert (group["weight_decay"], group["lr"], group["betas"]) == (0.5, 1e-3, (0.1, 0.2))
     assert make_optimizer("sgd:momentum=0.9", network, 1e-3, (0.1, 0.2)).param_groups[0]["momentum"] == 0.9
+    for name in ("adam", "adamw", "sgd"):
+        assert make_optimizer(name, network, 1e-3, (0.1, 0.2)).param_groups[0]["fused"] is True
+        group = make_optimizer(f"{name}:fused=false:foreach=true", network, 1e-3, (0.1, 0.2)).param_groups[0]
+        assert (group["fused"], group["foreach"]) == (False, True)
+        with pytest.raises(UsageError, match=f"{name}:foreach=true: .*fused"):
+            make_optimizer(f"{name}:foreach=true", network, 1e-3, (0.1, 0.2))
     with pytest.raises(UsageError, match="did you mean 'adam"):
         make_optimizer("adamm", network, 1e-3, (0.1, 0.2))
     with pytest.raises(UsageError, match="no option"):

@@ -281,9 +281,12 @@ def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypa
     said: list[str] = []
     run.console.say = said.append  # type: ignore[method-assign]
     save = torch.save
+    folder = tmp_path / "checkpoints"
+    (folder / "step-00000001.shards").mkdir(parents=True)  # a kill left it
 
     def full(state: Any, file: io.BufferedWriter) -> None:
         if state["step"] >= 4:
+            (folder / f"step-{state['step']:08d}.shards").mkdir()  # the ranks' shares still found room
             file.write(b"half")
             raise OSError(28, "No space left on device")
         save(state, file)
@@ -292,7 +295,7 @@ def test_a_full_disk_keeps_old_checkpoints_and_training(tmp_path: Path, monkeypa
     run.train()
     assert run.step == 12
     assert any("No space left" in line and "step-00000002" in line for line in said)
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+    assert sorted(p.name for p in folder.iterdir()) == [
         "step-00000002.json",
         "step-00000002.pt",
     ]
@@ -537,3 +540,29 @@ def test_other_lengths_in_an_edited_run_yaml_are_said(tmp_path: Path) -> None:
     assert "stage 'adversarial' began with 7 steps and goes on so; run.yaml says 20" in said[-1]
     second.train()
     assert second.step == 12
+
+
+def test_values_in_an_edited_run_yaml_are_said_and_others_are_not(tmp_path: Path) -> None:
+    first = trainer(tmp_path)
+    stop_at(first, 9, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    base = config()
+    stages = (base.stages[0], dataclasses.replace(base.stages[1], learning_rate=1e-3))
+    adversary = dataclasses.replace(base.adversary, loss="hinge")
+    for settings, told in (
+        (dataclasses.replace(base, devices=2), []),
+        (
+            dataclasses.replace(base, stages=stages, adversary=adversary),
+            [
+                f"run.yaml was edited: adversary.loss was {base.adversary.loss} and is hinge from here on",
+                f"run.yaml was edited: stages.1.learning_rate was {base.stages[1].learning_rate} and is 0.001 "
+                "from here on",
+            ],
+        ),
+    ):
+        again = trainer(tmp_path, settings)
+        said: list[str] = []
+        again.console.say = said.append  # type: ignore[method-assign]
+        assert again.resume()
+        assert [line for line in said if "edited" in line] == [f"warning: {line}" for line in told]

@@ -173,7 +173,8 @@ def advtasks_optimizers() -> list[Component]:
             build="torch.optim:AdamW",
             defaults={"fused": True},
         ),
-        Component(name="sgd", summary="SGD, with momentum=0.9", build="torch.optim:SGD", defaults={"fused": True}),
+        # torch's fused SGD keeps what a loss scaler skips: its momentum begins with memory that nobody wrote
+        Component(name="sgd", summary="SGD, with momentum=0.9", build="torch.optim:SGD", defaults={"foreach": True}),
         Component(name="rmsprop", summary="RMSProp (Hinton 2012), as WGAN's paper", build="torch.optim:RMSprop"),
         Component(name="lion", summary="Lion (Chen et al. 2023)", build="pytorch_optimizer:Lion"),
         Component(name="adopt", summary="ADOPT (Taniguchi et al. 2024)", build="pytorch_optimizer:ADOPT"),

@@ -12,6 +12,9 @@ from torch.amp import GradScaler
 
 from advtasks.errors import UsageError
 
+FIRST_SCALE = 2.0**16
+"""Of the losses of float16."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device that `name` means; ``auto`` takes a GPU where there is one.
@@ -32,6 +35,15 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UsageError(f"device {name!r} is not here; `advtasks doctor` lists what is")
     return device
+
+
+def settle_on(device: torch.device) -> None:
+    """Make a GPU the current one, and float32 mean float32 in its convolutions: by default torch rounds their inputs to
+    the 10 bits of TF32, penalties' too."""
+    if device.type == "cuda":
+        if device.index is not None:
+            torch.cuda.set_device(device)
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -60,4 +72,4 @@ def autocast(device: torch.device, precision: str) -> Callable[[], AbstractConte
 
 def scaler(device: torch.device, precision: str) -> GradScaler | None:
     """A loss scaler where the precision needs one: float16 does, bfloat16 has the range of float32."""
-    return GradScaler(device.type) if precision == "fp16" else None
+    return GradScaler(device.type, init_scale=FIRST_SCALE) if precision == "fp16" else None

@@ -69,6 +69,23 @@ def place(environment: Mapping[str, str]) -> Place | None:
     return None
 
 
+def _own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
+    """The number of this process's GPU among those that it sees. SLURM may show each task its own alone
+    (``--gpus-per-task 1``).
+
+    Raises:
+        UsageError: there are more processes than GPUs.
+    """
+    if seen == 1 and "SLURM_LOCALID" in environment:
+        return 0
+    if local_rank >= seen:
+        raise UsageError(
+            f"{local_rank + 1} processes or more on a host with {seen} GPUs: start as many as there are GPUs, or use "
+            "--device cpu"
+        )
+    return local_rank
+
+
 def first_host(nodes: str) -> str:
     """The first host of a SLURM node list such as ``gpu[03-07,9],cpu1``."""
     name, bracket, rest = nodes.partition("[")
@@ -96,12 +113,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     _complete(os.environ, here)
     gpu = device != "cpu" and torch.cuda.is_available()
     if gpu:
-        if here.local_rank >= torch.cuda.device_count():
-            raise UsageError(
-                f"{here.local_rank + 1} processes or more on a host with {torch.cuda.device_count()} GPUs: start as "
-                "many as there are GPUs, or use --device cpu"
-            )
-        torch.cuda.set_device(here.local_rank)
+        torch.cuda.set_device(_own_gpu(here.local_rank, torch.cuda.device_count(), os.environ))
     try:
         _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)

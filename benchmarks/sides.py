@@ -41,6 +41,12 @@ from advtasks.training.step import Step
 Run = Callable[[], None]
 
 
+def finish(device: torch.device) -> None:
+    """Wait for what a GPU has been given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @dataclasses.dataclass
 class Framework:
     """A step of the trainer, and its moving average apart, which follows now and then."""
@@ -57,8 +63,10 @@ class Framework:
         average = MovingAverage(self.networks.generator, 1.0)
         times = []
         for _ in range(7):
+            finish(self.networks.device)
             start = time.perf_counter()
             average.update(self.networks.generator, 1)
+            finish(self.networks.device)
             times.append(time.perf_counter() - start)
         return statistics.median(times)
 
@@ -108,11 +116,13 @@ class Synthesis(Task):
         return {}
 
 
-def adversary(name: str, updates: Updates) -> Adversary:
+def adversary(name: str, updates: Updates, compile: bool) -> Adversary:
     """The critic of a step, as its floor has it."""
     if name == "pix2pix":
         made = PatchDiscriminator(6, norm="batch")
-        return Adversary(made, "non-saturating", learning_rate=2e-4, betas=(0.5, 0.999), updates=updates)
+        return Adversary(
+            made, "non-saturating", learning_rate=2e-4, betas=(0.5, 0.999), updates=updates, compile=compile
+        )
     critic, loss, regularizers, betas, rate = {
         "srgan": (VGGStyleDiscriminator(), "non-saturating", [], (0.9, 0.99), 1e-4),
         "dcgan": (floors.DCGANCritic("batch"), "non-saturating", [], (0.5, 0.999), 2e-4),
@@ -129,6 +139,7 @@ def adversary(name: str, updates: Updates) -> Adversary:
         learning_rate=rate,  # type: ignore[arg-type]
         betas=betas,  # type: ignore[arg-type]
         updates=updates,
+        compile=compile,
     )
 
 
@@ -183,7 +194,7 @@ def framework(
         task = Synthesis(config)
         data = {"real": setting.pixels(floors.SIDE, floors.GAN_BATCH)}
     config = dataclasses.replace(config, adversary=dataclasses.replace(config.adversary, updates=updates))
-    adversaries: dict[str, AnyAdversary] = {"image": adversary(name, updates)} if stage.adversary else {}
+    adversaries: dict[str, AnyAdversary] = {"image": adversary(name, updates, compile)} if stage.adversary else {}
     meters, networks = Meters(), Networks(task, config, adversaries)
     guard = Guard(config, Recorder([], Console(silent())))
     step = Step(networks, config, stage, meters, Clock(setting.device), guard)

@@ -33,7 +33,7 @@ import torch
 from elsewhere import Elsewhere, serve
 from floors import Setting
 from machine import machine
-from sides import LAZY, Framework, Run, framework
+from sides import LAZY, Framework, Run, finish, framework
 
 from advtasks.allocator import keep_freed_memory
 from advtasks.devices import computes_bf16
@@ -71,10 +71,6 @@ def wait_until_idle(limit: float = 20.0) -> None:
 def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int, gate: float) -> dict[str, Any]:
     """Seconds a step of each side, round by round, taking turns."""
 
-    def finish() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
     for run in sides.values():
         for _ in range(3):
             run()
@@ -84,12 +80,12 @@ def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int
         _, reading = others_share((0.0, 0.0))
         taken = {}
         for side, run in list(sides.items())[:: 1 if done % 2 else -1]:
-            finish()
+            finish(device)
             wait_until_idle()
             start = time.perf_counter()
             for _ in range(steps):
                 run()
-            finish()
+            finish(device)
             taken[side] = (time.perf_counter() - start) / steps
         share, _ = others_share(reading)
         if share > gate:
@@ -144,9 +140,19 @@ def best_setting(device: torch.device, name: str) -> Setting:
     return Setting("bf16" if computes_bf16(device) else "fp32", name != "pix2pix", device)
 
 
-def make(side: str, name: str, device: torch.device) -> Run:
+def as_torch_begins(run: Run) -> Run:
+    """With the TF32 convolutions of torch's defaults, which the trainer turns off for the process."""
+
+    def stepped() -> None:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
+            run()
+
+    return stepped
+
+
+def make(side: str, name: str, device: torch.device, setting: Setting | None = None) -> Run:
     """One side of one step."""
-    setting, compiled = best_setting(device, name), device.type == "cuda"
+    setting, compiled = setting or best_setting(device, name), device.type == "cuda"
     if side == "framework":
         return framework(name, setting)
     if side == "as run":
@@ -156,7 +162,7 @@ def make(side: str, name: str, device: torch.device) -> Run:
     if side == "compiled":
         return framework(name, setting, compile=True)
     if side == "plain floor":
-        setting = Setting("fp32", False, device)
+        return as_torch_begins(make("floor", name, device, Setting("fp32", False, device)))
     if side == "peer":
         return PEERS[name][1](device)
     if name in ("wgan_gp", "lazy_r1") and side != "floor by hand":

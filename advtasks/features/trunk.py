@@ -83,4 +83,5 @@ class L2Pooling(nn.Module):
         """(N, C, H, W) to (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
         channels = x.shape[1]
         window = self.get_buffer("window").expand(channels, -1, -1, -1)
-        return (conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+        with torch.autocast(x.device.type, enabled=False):  # squares leave the range of float16, and 1e-12 is 0 in it
+            return (conv2d(x.float().square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()

@@ -88,7 +88,8 @@ def resident() -> int:
 def available(device: torch.device, limit: int | None = None) -> int:
     """Bytes that tiles may take: what `limit` leaves of this process, or a share of what is free."""
     if device.type == "cuda" and limit is None:
-        return int(torch.cuda.mem_get_info(device)[0] * _SHARE)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # for this process to use again
+        return int((torch.cuda.mem_get_info(device)[0] + kept) * _SHARE)
     if limit is not None:
         give_back_freed_memory()
         return int(max(limit - resident(), 0) * _OF_LIMIT)

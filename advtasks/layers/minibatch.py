@@ -24,9 +24,9 @@ class MinibatchStandardDeviation(nn.Module):
         """(N, C + 1, ...) from (N, C, ...)."""
         count = x.shape[0]
         group = next(size for size in range(min(self.group, count), 0, -1) if count % size == 0)
-        members = x.unflatten(0, (-1, group))
+        members = x.float().unflatten(0, (-1, group))  # 1e-8 is 0 in float16, and the root's slope infinite there
         deviation = (members.var(1, unbiased=False) + 1e-8).sqrt().flatten(1).mean(1)
-        channel = deviation.repeat_interleave(group).view(-1, *[1] * (x.dim() - 1))
+        channel = deviation.to(x.dtype).repeat_interleave(group).view(-1, *[1] * (x.dim() - 1))
         return torch.cat((x, channel.expand(-1, 1, *x.shape[2:])), dim=1)
 
 

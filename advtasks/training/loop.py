@@ -194,6 +194,8 @@ class Trainer:
         for name, value in means.items():
             if not math.isfinite(value) and not self.meters.skips(name):
                 raise self._not_finite(name)
+        if phase := self.stage_step.spoiled():
+            raise self._not_finite(f"(gradients of the phase {phase})")
         self.seconds += seconds
         batch = stage.batch or self.config.batch
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.stage_step.optimizers.items()}

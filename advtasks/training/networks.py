@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from advtasks.config import RunConfig
-from advtasks.devices import autocast, choose_device, choose_precision, scaler
+from advtasks.devices import autocast, choose_device, choose_precision, scaler, settle_on
 from advtasks.distributed import all_mean, world_size
 from advtasks.layers import synchronize_batch_norm
 from advtasks.mixture import AnyAdversary
@@ -28,6 +28,7 @@ class Networks:
 
     def __init__(self, task: Task, config: RunConfig, adversaries: dict[str, AnyAdversary]) -> None:
         self.device = choose_device(config.device)
+        settle_on(self.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = autocast(self.device, self.precision)
         self.layout = _layout(config.channels_last)

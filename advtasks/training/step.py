@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from advtasks.adversary import Adversary
 from advtasks.config import RunConfig, StageConfig
-from advtasks.devices import scaler
+from advtasks.devices import FIRST_SCALE, scaler
 from advtasks.distributed import all_mean, rank, world_size
 from advtasks.errors import TrainingError
 from advtasks.mixture import AnyAdversary
@@ -27,7 +27,7 @@ from advtasks.pieces import in_pieces
 from advtasks.task import Batch, Judged, Term, Terms
 from advtasks.training.clock import Clock
 from advtasks.training.guard import Guard
-from advtasks.training.meters import Meters
+from advtasks.training.meters import SKIPPED, Meters
 from advtasks.training.networks import Networks
 from advtasks.training.randomness import seed_draws
 from advtasks.training.scene import Scene
@@ -90,6 +90,12 @@ class Step:
         """The loss scalers of float16, by phase."""
         return {phase.name: phase.scaler for phase in self.phases if phase.scaler is not None}
 
+    def spoiled(self) -> str | None:
+        """A phase whose gradients of float16 stay infinite or NaN however far its loss is scaled down, so that all its
+        steps are skipped. Reads the scales, for which a GPU is waited for."""
+        lowest = FIRST_SCALE * 0.5 ** (2 * SKIPPED)
+        return next((name for name, item in self.scalers.items() if item.get_scale() < lowest), None)
+
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
         return {
@@ -107,6 +113,7 @@ class Step:
                 optimizer.load_state_dict(state["optimizers"][name])
                 if lost := options - set(optimizer.param_groups[0]):
                     raise ValueError(f"the state of the {name} is another optimiser's: no {', '.join(sorted(lost))}")
+                _lay_out(optimizer)
         for name, item in self.scalers.items():
             item.load_state_dict(state["scalers"][name])
         self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state.get("ema_waiting", 0)
@@ -224,6 +231,14 @@ class Step:
                 raise self.not_finite(bad[0] if bad else "(of another rank)")
         if self.guard is not None and self.guard.watching(step):
             self.meters.add(self.guard.gradients(phase))
+
+
+def _lay_out(optimizer: Optimizer) -> None:
+    """Moments in the memory layout of their parameters, which run.yaml may have changed: fused optimisers want that."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _kind(phase: str) -> str:

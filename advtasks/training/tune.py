@@ -4,6 +4,7 @@ with float32. The winner differs by network and machine, so it is measured, not 
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import math
 import statistics
@@ -18,7 +19,7 @@ import torch
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
-from advtasks.devices import choose_device, computes_bf16
+from advtasks.devices import FIRST_SCALE, choose_device, computes_bf16
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
@@ -133,6 +134,7 @@ def _measure(
         choice.failure = (text.splitlines() or [type(error).__name__])[0][:80]
         if first:
             reference.clear()  # of the stages before the one that failed
+    _give_back(choose_device(config.device))
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
     verdict = choice.failure or (f"losses within {choice.apart:.2%} of fp32" + ("" if choice.agrees else ": too far"))
     say(f"  {_described(choice):<32}  {times}  {verdict}")
@@ -193,6 +195,8 @@ def _steps(
                 if not name.startswith(("logit/", "accuracy/")):
                     terms.setdefault(name, value)
             meters.clear()
+    if any(item.get_scale() <= FIRST_SCALE * 0.5 ** (WARM_UP + TIMED) for item in step.scalers.values()):
+        raise ArithmeticError("gradients are not finite in any step")
     taken = taken[WARM_UP:]
     periods = [statistics.mean(taken[start : start + period]) for start in range(0, timed, period)]
     return statistics.median(periods), terms
@@ -205,6 +209,14 @@ def _seconds(step: Step, stream: Iterator[Batch], number: int, device: torch.dev
     step.run(host_batch, number, number)
     _finish(device)
     return time.perf_counter() - start
+
+
+def _give_back(device: torch.device) -> None:
+    """The memory of a choice, whose step and phases refer to each other: the next one needs it, and so does the run."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _finish(device: torch.device) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from advtasks.transfers import constant
+
 _MOST_NAMED = 8
 
 
@@ -80,9 +82,10 @@ class Pixels:
         """(N, planes, H, W) as RGB (N, 3, H, W), for previews and for networks that know pictures; classes mix their
         colours by their shares."""
         if self.kind == "labels":
-            colors = torch.tensor(self.palette(), device=pictures.device).float() / 255
+            colors = constant(tuple(self.palette()), pictures) / 255
             shares = pictures / pictures.sum(1, keepdim=True).clamp_min(1e-6)
-            return torch.einsum("nkyx,kc->ncyx", shares, colors)
+            with torch.autocast(pictures.device.type, enabled=False):
+                return torch.einsum("nkyx,kc->ncyx", shares, colors)
         if self.channels == 3:
             return pictures
         if self.channels == 4 and not self.bands:  # laid on white

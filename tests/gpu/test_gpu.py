@@ -52,7 +52,7 @@ def test_a_step_never_waits_for_the_gpu(regularizer: str) -> None:
     phases = adversary.phases()
     real, fake = (torch.rand(4, 3, 32, 32, device="cuda") for _ in range(2))
     for step in range(4):
-        if step == 2:  # the first steps may allocate and choose kernels
+        if step >= 2:  # the first steps may allocate and choose kernels; the last one moves ADA's p
             torch.cuda.synchronize()
             torch.cuda.set_sync_debug_mode("error")
         try:
@@ -66,15 +66,18 @@ def test_a_step_never_waits_for_the_gpu(regularizer: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["relativistic-average", "f-jeffrey", "hinge"])
-def test_terms_on_a_gpu_equal_those_on_the_cpu(loss: str) -> None:
+def test_terms_on_a_gpu_equal_those_on_the_cpu(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from advtasks import Adversary, Judged, PatchDiscriminator
 
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
     adversary = Adversary(PatchDiscriminator(3, features=8, layers=1, norm="none"), loss, regularizers=["r1", "r2"])
     judged = Judged(torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32))
     expected = adversary.discriminator_terms(judged)
     found = adversary.cuda().discriminator_terms(Judged(judged.real.cuda(), judged.fake.cuda()))
     for name, term in expected.items():
+        if name.startswith("accuracy/"):  # a logit on the boundary may fall on either side
+            continue
         torch.testing.assert_close(found[name].value.cpu(), term.value, rtol=1e-3, atol=1e-4)
 
 
@@ -98,13 +101,47 @@ def test_a_training_step_never_waits_for_the_gpu(precision: str) -> None:
     low = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8).pin_memory()
     high = torch.randint(0, 256, (4, 128, 128, 3), dtype=torch.uint8).pin_memory()
     for number in range(4):
-        if number == 2:  # the first steps choose kernels and allocate
+        if number >= 2:  # the first steps choose kernels and allocate
             torch.cuda.synchronize()
             torch.cuda.set_sync_debug_mode("error")
         try:
             step.run({"low": low, "high": high}, number, number)
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+
+FLAGS = {
+    "accumulated": ("--accumulate", "2"),
+    "simultaneous": ("--adversary.updates", "simultaneous"),
+    "fp16": ("--precision", "fp16", "--adversary.discriminator", "resnet:blocks=1:width=4:minibatch=stddev"),
+    "other layouts": ("--no-channels-last", "--optimizer", "sgd:momentum=0.9", "--precision", "fp16"),
+    "compiled": ("--compile",),
+    "first GPU": ("--device", "cuda:0"),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_options_of_the_trainer_on_a_gpu(
+    name: str, advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    flags = ("--device", "cuda", "--steps", "12", "--checkpoint-every", "5", *FLAGS[name])
+    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *tiny, *flags)
+    assert code == 0, err
+
+
+def test_a_stopped_run_goes_on_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    """The bundle is lost and the newest checkpoint, too; the memory layout changes on the way."""
+    run = tmp_path / "run"
+    flags = (*tiny, "--device", "cuda", "--steps", "12", "--checkpoint-every", "5")
+    assert advtasks("train", "sr", "--data", photos, "--out", run, *flags)[0] == 0
+    (run / "bundle.safetensors").unlink()
+    newest = max((run / "checkpoints").glob("step-*.pt"))
+    newest.write_bytes(b"")
+    text = (run / "run.yaml").read_text()
+    (run / "run.yaml").write_text(text.replace("\nchannels_last: true", "\nchannels_last: false"))
+    code, _, err = advtasks("train", "--resume", run)
+    assert code == 0, err
+    assert "channels_last was True and is False from here on" in err
 
 
 def test_tuning_on_a_gpu(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from advtasks import Adversary
 from advtasks.discriminators import PatchDiscriminator, ProjectionDiscriminator, ResNetDiscriminator
 from advtasks.errors import UsageError
+from advtasks.features.trunk import L2Pooling
 from advtasks.layers import (
     MinibatchDiscrimination,
     MinibatchStandardDeviation,
@@ -56,6 +57,17 @@ def test_minibatch_standard_deviation() -> None:
     groups = [x[:4].std(0, unbiased=False).mean(), x[4:].std(0, unbiased=False).mean()]
     torch.testing.assert_close(layer(x)[:, 3, 0, 0], torch.stack(groups).repeat_interleave(4))
     assert layer(torch.randn(6, 2)).shape == (6, 3), "6 samples: groups of 3"
+
+
+@pytest.mark.parametrize("layer", [MinibatchStandardDeviation(), L2Pooling()])
+def test_roots_have_finite_slopes_at_zero_in_float16(layer: nn.Module) -> None:
+    x = torch.zeros(4, 3, 4, 4, dtype=torch.float16, requires_grad=True)
+    with torch.autocast("cpu", torch.float16):
+        layer(x).float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    large = torch.full((4, 3, 4, 4), 300.0, dtype=torch.float16)
+    assert layer(large).isfinite().all()
 
 
 def test_pixel_norm() -> None:

@@ -143,6 +143,13 @@ TRANSLATIONS: Mapping[str, Mapping[str, Any]] = {
         name: {"make_input": name, "input_pixels": json.dumps(dataclasses.asdict(made_pixels(name)))} for name in MAKERS
     },
     "labels": {"make_input": "none", "noise": 0, "input_pixels": LABELS, "scales": 2},
+    "label targets": {
+        "make_input": "none",
+        "noise": 0,
+        "input_pixels": LABELS,
+        "target_pixels": LABELS,
+        "stages": (dataclasses.replace(ranks_train.STAGES[0], weights={"l1": 1.0, "perceptual": 0.1}),),
+    },
     **ranks_train.GENERATORS,
 }
 
@@ -153,8 +160,10 @@ def test_inputs_of_translation_are_made_without_waiting(name: str, monkeypatch: 
     assert isinstance(config, TranslationConfig)
     generator = {"generator": name} if name in ranks_train.GENERATORS else {}
     config = dataclasses.replace(config, **{**generator, **TRANSLATIONS[name], "crop": 64})
-    pairs = Pairs(made=config.make_input != "none", side=config.crop)
-    take_steps(config, Translation(config), batch_of(Splits(pairs, [])), monkeypatch)
+    batch = batch_of(Splits(Pairs(made=config.make_input != "none", side=config.crop), []))
+    if name == "label targets":
+        batch["target"] = batch["input"]
+    take_steps(config, Translation(config), batch, monkeypatch)
 
 
 THERE, HERE = torch.zeros(4, 4, device=META), torch.zeros(4, 4)

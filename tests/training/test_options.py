@@ -31,6 +31,8 @@ from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.meters import SKIPPED
 from advtasks.training.pace import Pace
 from advtasks.training.schedules import factor
+from advtasks.training.step import Step
+from advtasks.training.tune import _steps
 
 
 @pytest.mark.parametrize("name", sorted(provided("optimizers")))
@@ -61,7 +63,8 @@ def test_optimizers_take_options_and_refuse_what_they_do_not_know() -> None:
     group = make_optimizer("adamw:weight_decay=0.5", network, 1e-3, (0.1, 0.2)).param_groups[0]
     assert (group["weight_decay"], group["lr"], group["betas"]) == (0.5, 1e-3, (0.1, 0.2))
     assert make_optimizer("sgd:momentum=0.9", network, 1e-3, (0.1, 0.2)).param_groups[0]["momentum"] == 0.9
-    for name in ("adam", "adamw", "sgd"):
+    assert make_optimizer("sgd", network, 1e-3, (0.1, 0.2)).param_groups[0]["foreach"] is True
+    for name in ("adam", "adamw"):
         assert make_optimizer(name, network, 1e-3, (0.1, 0.2)).param_groups[0]["fused"] is True
         group = make_optimizer(f"{name}:fused=false:foreach=true", network, 1e-3, (0.1, 0.2)).param_groups[0]
         assert (group["fused"], group["foreach"]) == (False, True)
@@ -393,6 +396,60 @@ def test_float16_goes_on_after_a_term_that_overflowed_and_stops_after_many(tmp_p
         trainer(tmp_path / "many", settings, Overflowing).train()
     with pytest.raises(TrainingError, match="'l1' is not finite at step 9"):
         trainer(tmp_path / "fp32", config(stages=stages), Overflowing).train()
+
+
+class Spoiled(Toy):
+    """Its terms are finite and its gradients are not, as of a root at 0."""
+
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        root = (0 * (output - batch["x"]).square().mean()).sqrt()
+        return {"l1": Term((output - batch["x"]).abs().mean() + root, weights["l1"])}
+
+
+def test_float16_stops_where_gradients_are_never_finite(tmp_path: Path) -> None:
+    stages = (StageConfig(name="plain", steps=60, weights={"l1": 1.0}),)
+    settings = config(precision="fp16", stages=stages, adversary=AdversaryConfig(kind="none"))
+    with pytest.raises(TrainingError, match=r"gradients of the phase generator.* is not finite at step 41"):
+        trainer(tmp_path, settings, Spoiled).train()
+    task = Spoiled(settings)
+    with pytest.raises(ArithmeticError, match="not finite in any step"):  # --tune passes over it
+        _steps(Spoiled, settings, task.splits(None), stages[0])  # type: ignore[arg-type]
+
+
+def test_a_skipped_first_step_leaves_momentum_untouched() -> None:
+    """torch's fused SGD begins its momentum with what lies in memory when a scaler skips the first step."""
+    network = nn.Linear(64, 64, bias=False)
+    optimizer = make_optimizer("sgd:momentum=0.9", network, 0.1, (0.0, 0.0))
+    before, item = network.weight.detach().clone(), torch.amp.GradScaler("cpu")
+    for gradient in (torch.inf, 1.0):
+        network.weight.grad = torch.full_like(network.weight, gradient)
+        item.scale(torch.zeros(()))
+        item.unscale_(optimizer)
+        item.step(optimizer)
+        item.update()
+    expected = 0.1 / 2**15  # the scale has been halved once
+    assert torch.allclose(before - network.weight, torch.full_like(before, expected), rtol=1e-2)
+
+
+def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
+    """run.yaml may name another memory layout when a run is resumed."""
+    settings = config(channels_last=True, optimizer="adam")
+    first = trainer(tmp_path, settings)
+    stop_at(first, 9, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    other = trainer(tmp_path, dataclasses.replace(settings, channels_last=False))
+    assert other.resume()
+    step = Step(other.networks, other.config, other.config.stages[1], other.meters, other.clock)
+    step.load(other._pending)
+    turned = 0
+    for name, optimizer in step.optimizers.items():
+        saved = other._pending["optimizers"][name]["state"]
+        for number, (parameter, state) in enumerate(optimizer.state.items()):
+            assert torch.equal(state["exp_avg"], saved[number]["exp_avg"])
+            assert state["exp_avg"].stride() == parameter.stride()
+            turned += saved[number]["exp_avg"].stride() != parameter.stride()
+    assert turned >= 2
 
 
 @pytest.mark.parametrize("name", ["mps", "meta", "nonsense"])

@@ -14,7 +14,7 @@ from torch import nn
 
 from advtasks.errors import UsageError
 from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
-from advtasks.process_group import Agreement, Place, first_host, from_first, gathered, place
+from advtasks.process_group import Agreement, Place, _own_gpu, first_host, from_first, gathered, place
 
 HERE = Path(__file__).parent
 
@@ -28,6 +28,16 @@ def test_the_environment_of_each_launcher() -> None:
     assert place(slurm) == Place(5, 16, 1)
     assert place({**slurm, "WORLD_SIZE": "16"}) == Place(5, 16, 1), "a batch script may export it"
     assert place({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}) is None, "a batch script without srun is one process"
+
+
+def test_each_process_finds_its_own_gpu() -> None:
+    assert _own_gpu(3, 8, {}) == 3
+    assert _own_gpu(3, 1, {"SLURM_LOCALID": "3"}) == 0, "--gpus-per-task 1 shows each its own"
+    for environment in ({}, {"SLURM_LOCALID": "2"}):
+        with pytest.raises(UsageError, match="3 processes or more on a host with 2 GPUs"):
+            _own_gpu(2, 2, environment)
+    with pytest.raises(UsageError, match="with 1 GPUs"):
+        _own_gpu(1, 1, {})
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ from advtasks.training.progress import Console
 from advtasks.training.sharding import whole_state
 
 STEPS = 3
-COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "seed": 3,
+PIECES = {"points": 4, "sr": 4, "pix2pix": 2, "text2image": 2}
+"""Of eight samples."""
+COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, "checkpoint_every": 100, "seed": 3,
                           "validate_every": 100, "optimizer": "sgd", "batch": 8, "ema_half_life": 600.0}  # fmt: skip
 STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
 OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
@@ -66,6 +68,12 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         yield "pix2pix", "simultaneous", name, ""
     yield "text2image", "augmentation", "", ""
     yield "text2image", "attention", "", ""
+
+
+def in_both(row: tuple[str, str, str, str]) -> bool:
+    """Whether ranks run the row in pieces, too: all of the core, and of each task what is its own."""
+    own = {"wgan-gp", "matching-aware", "attention", "augmentation", "simultaneous", "virtual-batch-norm", "ada"}
+    return row[0] == "points" or not row[2] + row[3] or bool(own & {*row})
 
 
 def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple[RunConfig, Task, Splits]:
@@ -158,8 +166,8 @@ def keep_frozen_networks() -> None:
     )
 
 
-def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[str, Any] | None:
-    """The state after a few steps; None where the task cannot serve the part."""
+def train(row: tuple[str, str, str, str], folder: Path, before: bool = False, **changes: Any) -> dict[str, Any] | None:
+    """The state after a few steps, and with `before` that before them; None where the task cannot serve the part."""
     try:
         config, task, splits = configuration(*row)
         config = dataclasses.replace(config, **changes)
@@ -172,13 +180,13 @@ def train(row: tuple[str, str, str, str], folder: Path, **changes: Any) -> dict[
             state = trainer.state()
     except UsageError:
         return None
-    with torch.random.fork_rng():
-        fresh = Networks(task, config, make_adversaries(task, config))
-    before = {
-        "generator": fresh.generator.state_dict(),
-        "adversaries": {k: v.state_dict() for k, v in fresh.adversaries.items()},
-    }
-    return {"generator": state["generator"], "ema": state["ema"], "adversaries": state["adversaries"], "before": before}
+    found = {name: state[name] for name in ("generator", "ema", "adversaries")}
+    if before:
+        with torch.random.fork_rng():
+            fresh = Networks(task, config, make_adversaries(task, config))
+        critics = {view: adversary.state_dict() for view, adversary in fresh.adversaries.items()}
+        found["before"] = {"generator": fresh.generator.state_dict(), "adversaries": critics}
+    return found
 
 
 GENERATORS = {
@@ -224,16 +232,16 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
     if ranks > 1:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="localhost", MASTER_PORT=port)
     with joined("cpu", 60):
-        results = {"+".join(filter(None, row)): train(row, folder) for row in rows()}
+        results = {"+".join(filter(None, row)): train(row, folder, before=ranks == 1) for row in rows()}
         if ranks > 1:
-            both = {"+".join(filter(None, row)): train(row, folder, accumulate=2) for row in rows()}
+            both = {"+".join(filter(None, row)): train(row, folder, accumulate=2) for row in rows() if in_both(row)}
             both["no-sync"] = train(("sr", "batch-norm", "", ""), folder, sync_batch_norm=False)
             torch.save(both, folder / f"both-{rank}.pt")
             shares = {f"{text}+{life}": in_shares(text, life, folder) for text in GENERATORS for life in LIVES}
             torch.save(shares, folder / f"shares-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")
     if ranks == 1:
-        pieces = {"+".join(filter(None, row)): train(row, folder, accumulate=4) for row in rows()}
+        pieces = {"+".join(filter(None, row)): train(row, folder, accumulate=PIECES[row[0]]) for row in rows()}
         torch.save(pieces, folder / "pieces.pt")
 
 

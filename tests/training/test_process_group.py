@@ -107,6 +107,8 @@ def pair(case: str) -> tuple[list[int], list[str], float]:
     ]
     out = processes[0].communicate(timeout=60)[0]
     seconds = time.monotonic() - start
+    if case.startswith("hang"):
+        processes[1].kill()
     outputs = [out, processes[1].communicate(timeout=60)[0]]
     return [process.returncode for process in processes], outputs, seconds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class Data:
     folder: tyro.conf.Positional[Path]
     """The data folder."""
     task: str | None = None
-    """Only the layout of this task, with its options; by default of every task that knows the folder."""
+    """Only the layout of this task, with its options (--help --task NAME shows them); by default of every task that
+    knows the folder."""
     min_side: int = 128
     """Pictures with a shorter side are listed as small: a task may not be able to cut a training patch from them."""
     sheet: Path | None = None
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     spec, reading = _task(argv)
     kind = make_dataclass("Data", [], bases=(reading, Data), frozen=True, kw_only=True) if reading else Data
-    options: Any = tyro.cli(kind, prog="advtasks data", args=argv, description=Data.__doc__)
+    options: Any = tyro.cli(kind, prog="advtasks data check", args=argv, description=inspect.getdoc(Data))
 
     from advtasks.data.check import check_folder
     from advtasks.plugins import plugins, resolve

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -33,8 +34,11 @@ from advtasks.losses.picture_terms import PICTURE_LOSSES
 from advtasks.task import Batch, Splits, Task
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.clock import Clock
+from advtasks.training.guard import Guard
 from advtasks.training.meters import Meters
 from advtasks.training.networks import Networks
+from advtasks.training.progress import Console
+from advtasks.training.recorder import Recorder
 from advtasks.training.step import Step
 
 META = torch.device("meta")
@@ -85,7 +89,8 @@ def take_steps(config: RunConfig, task: Task, batch: Batch, monkeypatch: pytest.
     adversary = dataclasses.replace(config.adversary, optimizer=adam)
     config = dataclasses.replace(config, optimizer=adam, adversary=adversary)
     networks = Networks(task, config, make_adversaries(task, config))
-    step = Step(networks, config, config.stages[0], Meters(), Clock(torch.device("cpu")))
+    guard = Guard(config, Recorder([], Console(io.StringIO())))
+    step = Step(networks, config, config.stages[0], Meters(), Clock(torch.device("cpu")), guard)
     step.run(batch, 0, 0)
     with strictly():
         step.run(batch, 1, 0)
@@ -101,7 +106,7 @@ CORE = [row for row in ranks_train.rows() if row[0] == "points" and not OF_PICTU
 PICTURES = [
     row
     for row in ranks_train.rows()
-    if row[0] != "points" and OF_TASKS & {*row} and not (row[0] == "pix2pix" and {"cr", "bcr"} & {*row})
+    if row[0] != "points" and OF_TASKS & {*row} and (row[0] == "sr" or not OF_PICTURES & {*row})
 ]
 
 
@@ -113,6 +118,13 @@ def test_every_part_stays_on_its_device(row: tuple[str, str, str, str], monkeypa
     except ranks_train.UsageError as refused:
         pytest.skip(str(refused))
     take_steps(config, task, batch_of(splits), monkeypatch)
+
+
+@pytest.mark.parametrize("task", ranks_train.PIECES)
+def test_pieces_and_clipping_stay_on_their_device(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, made, splits = ranks_train.configuration(task, "hinge", "r1", "")
+    config = dataclasses.replace(config, accumulate=2, clip_norm=1.0, monitor="warn")
+    take_steps(config, made, batch_of(splits), monkeypatch)
 
 
 def super_resolution(**options: Any) -> tuple[SuperResolutionConfig, SuperResolution]:

@@ -15,7 +15,9 @@ def constant(values: Any, like: Tensor) -> Tensor:
 
     It is copied there once and shared between calls: never change it in place.
     """
-    return _made(values, like.dtype, like.device)
+    # what a tracer sees is no tensor to keep
+    make = _made.__wrapped__ if torch.compiler.is_compiling() else _made
+    return make(values, like.dtype, like.device)
 
 
 @functools.lru_cache(maxsize=256)

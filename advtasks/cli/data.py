@@ -81,14 +81,13 @@ def _task(argv: list[str]) -> tuple[TaskSpec | None, type[Any] | None]:
     parser.add_argument("--task")
     known, rest = parser.parse_known_args(argv)
     spec = plugins().find("tasks", known.task).spec if known.task else None
-    readings = {
-        name: resolve(one.spec.reading) for name, one in plugins().provided("tasks").items() if one.spec.reading
-    }
-    reading = readings.get(spec.name) if spec else None
+    reading = resolve(spec.reading) if spec and spec.reading else None
     for flag in rest:
         name = flag.partition("=")[0].removeprefix("--").replace("-", "_").removeprefix("no_")
-        takers = [task for task, one in readings.items() if name in _names(one)]
-        if flag.startswith("--") and takers and name not in _names(reading or Data):
+        if not flag.startswith("--") or name in _names(reading or Data):
+            continue
+        others = [one.spec for one in plugins().provided("tasks").values() if one.spec.reading]
+        if takers := [one.name for one in others if name in _names(resolve(str(one.reading)))]:
             way = f"leave it out, or give --task {takers[0]}" if spec else f"give --task {takers[0]}, too"
             raise UsageError(f"{flag} is an option of the task {' and '.join(takers)}: {way}")
     return spec, reading

@@ -208,13 +208,14 @@ class RunConfig(Options):
         """Number, configuration and first step of the stage that `step` is in; None after the last.
 
         Args:
-            lengths: of the stages in steps, where one ended early.
+            lengths: of the stages in steps, where one ended early or run.yaml was edited since. The stage's schedule
+                follows its length here.
         """
         start = 0
         for number, stage in enumerate(self.stages):
             length = stage.steps if lengths is None else lengths[number]
             if step < start + length:
-                return number, stage, start
+                return number, stage if stage.steps == length else dataclasses.replace(stage, steps=length), start
             start += length
         return None
 

@@ -76,7 +76,7 @@ def _own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
     Raises:
         UsageError: there are more processes than GPUs.
     """
-    if seen == 1 and "SLURM_LOCALID" in environment:
+    if seen == 1 and environment.get("SLURM_LOCALID") == str(local_rank):  # torchrun in a SLURM step counts by itself
         return 0
     if local_rank >= seen:
         raise UsageError(

@@ -84,7 +84,7 @@ def _task(argv: list[str]) -> tuple[TaskSpec | None, type[Any] | None]:
     reading = resolve(spec.reading) if spec and spec.reading else None
     for flag in rest:
         name = flag.partition("=")[0].removeprefix("--").replace("-", "_").removeprefix("no_")
-        if not flag.startswith("--") or name in _names(reading or Data):
+        if not flag.startswith("--") or name in {"help", *_names(Data), *(_names(reading) if reading else ())}:
             continue
         others = [one.spec for one in plugins().provided("tasks").values() if one.spec.reading]
         if takers := [one.name for one in others if name in _names(resolve(str(one.reading)))]:

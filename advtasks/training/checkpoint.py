@@ -43,7 +43,8 @@ class Checkpoints:
                     torch.save(state, file)
                 digest = _sha256(temporary)
         except (OSError, RuntimeError) as error:  # torch may wrap the failed write
-            shutil.rmtree(self.shards(step), ignore_errors=True)  # of no use alone, and the disk may be full
+            if not path.exists():  # a roll-back writes a good one anew
+                shutil.rmtree(self.shards(step), ignore_errors=True)  # of no use alone, and the disk may be full
             raise OSError(f"the checkpoint could not be written ({_cause(error)})") from error
         shards = {part.name: _sha256(part) for part in sorted(self.shards(step).glob("*"))}
         recorded = {"step": step, "sha256": digest, **({"shards": shards} if shards else {})}

@@ -43,6 +43,8 @@ from advtasks.training.step import Step
 
 META = torch.device("meta")
 ROWS = 8
+_ALL_DUE = 11
+"""A step of the stage in which phases with intervals of 1, 2, 3 and 4 come."""
 
 
 class Strict(TorchDispatchMode):
@@ -91,9 +93,9 @@ def take_steps(config: RunConfig, task: Task, batch: Batch, monkeypatch: pytest.
     networks = Networks(task, config, make_adversaries(task, config))
     guard = Guard(config, Recorder([], Console(io.StringIO())))
     step = Step(networks, config, config.stages[0], Meters(), Clock(torch.device("cpu")), guard)
-    step.run(batch, 0, 0)
+    step.run(batch, 0, _ALL_DUE)
     with strictly():
-        step.run(batch, 1, 0)
+        step.run(batch, 1, _ALL_DUE)
 
 
 def batch_of(splits: Splits) -> Batch:

@@ -36,8 +36,9 @@ def test_each_process_finds_its_own_gpu() -> None:
     for environment in ({}, {"SLURM_LOCALID": "2"}):
         with pytest.raises(UsageError, match="3 processes or more on a host with 2 GPUs"):
             _own_gpu(2, 2, environment)
-    with pytest.raises(UsageError, match="with 1 GPUs"):
-        _own_gpu(1, 1, {})
+    for environment in ({}, {"SLURM_LOCALID": "0"}):
+        with pytest.raises(UsageError, match="with 1 GPUs"):
+            _own_gpu(1, 1, environment)
 
 
 @pytest.mark.parametrize(

@@ -527,11 +527,15 @@ def test_a_run_yaml_that_was_edited_is_told(tmp_path: Path, change: dict[str, An
 
 
 def test_other_lengths_in_an_edited_run_yaml_are_said(tmp_path: Path) -> None:
-    first = trainer(tmp_path)
+    """And change nothing, the schedule of the learning rate included."""
+    base = config()
+    base = dataclasses.replace(base, stages=(base.stages[0], dataclasses.replace(base.stages[1], schedule="linear")))
+    whole = trainer(tmp_path / "whole", base)
+    whole.train()
+    first = trainer(tmp_path, base)
     stop_at(first, 9, Interrupted)
     with pytest.raises(Interrupted):
         first.train()
-    base = config()
     longer = dataclasses.replace(base, stages=(base.stages[0], dataclasses.replace(base.stages[1], steps=20)))
     second = trainer(tmp_path, longer)
     said: list[str] = []
@@ -540,6 +544,28 @@ def test_other_lengths_in_an_edited_run_yaml_are_said(tmp_path: Path) -> None:
     assert "stage 'adversarial' began with 7 steps and goes on so; run.yaml says 20" in said[-1]
     second.train()
     assert second.step == 12
+    assert same(second.state()["generator"], whole.state()["generator"])
+
+
+def test_a_good_checkpoint_that_is_written_anew_keeps_its_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a roll-back does, on a disk that is full by then."""
+    kept = Checkpoints(tmp_path, 2)
+    kept.shards(4).mkdir()
+    (kept.shards(4) / "0.distcp").write_bytes(b"a share")
+    kept.save(4, {"step": 4})
+
+    def full(state: Any, file: io.BufferedWriter) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        kept.save(4, {"step": 4})
+    monkeypatch.undo()
+    state = kept.latest(print)
+    assert state is not None
+    assert (kept.shards(4) / "0.distcp").read_bytes() == b"a share"
 
 
 def test_values_in_an_edited_run_yaml_are_said_and_others_are_not(tmp_path: Path) -> None:

@@ -43,17 +43,25 @@ def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
         TrainingError: there are more or fewer stages.
     """
     found = _changed_lengths(config.stages, state["lengths"], state["step"])
-    then, now = dict(_flat(state.get("config", {}))), dict(_flat(to_plain(config)))  # an older checkpoint has none
-    for name in then.keys() & now.keys():
-        if then[name] != now[name] and name not in _MAY_DIFFER and not _STEPS.fullmatch(name):
-            found.append(f"run.yaml was edited: {name} was {then[name]} and is {now[name]} from here on")
+    if "config" not in state:  # an older checkpoint
+        return found
+    then, now = dict(_flat(state["config"])), dict(_flat(to_plain(config)))
+    for name in then.keys() | now.keys():
+        before, after = then.get(name, "nothing"), now.get(name, "nothing")
+        known = name in then and name in now  # else a weight, or a field of another version
+        if before == after or name in _MAY_DIFFER or _STEPS.fullmatch(name) or not (known or _WEIGHT.fullmatch(name)):
+            continue
+        since = "the next stage" if name.rpartition(".")[2] in _OF_OPTIMIZERS else "here"
+        found.append(f"run.yaml was edited: {name} was {before} and is {after} from {since} on")
     return sorted(found)
 
 
-_MAY_DIFFER = ("devices",)
-"""What ``--resume`` takes itself."""
-
+_MAY_DIFFER = ("devices", "initial_weights")
+"""What ``--resume`` takes itself, and what only a beginning reads."""
+_OF_OPTIMIZERS = ("optimizer", "betas")
+"""A stage's optimisers go on as they were saved, but for the learning rate."""
 _STEPS = re.compile(r"stages\.\d+\.steps")
+_WEIGHT = re.compile(r"stages\.\d+\.weights\..+")
 
 
 def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:

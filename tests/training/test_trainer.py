@@ -586,6 +586,17 @@ def test_values_in_an_edited_run_yaml_are_said_and_others_are_not(tmp_path: Path
                 "from here on",
             ],
         ),
+        (
+            dataclasses.replace(
+                base,
+                optimizer="adam:weight_decay=0.5",
+                stages=(base.stages[0], dataclasses.replace(base.stages[1], weights={"l1": 1.0, "more": 2.0})),
+            ),
+            [
+                f"run.yaml was edited: optimizer was {base.optimizer} and is adam:weight_decay=0.5 from the next stage on",
+                "run.yaml was edited: stages.1.weights.more was nothing and is 2.0 from here on",
+            ],
+        ),
     ):
         again = trainer(tmp_path, settings)
         said: list[str] = []

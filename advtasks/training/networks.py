@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from advtasks.config import RunConfig
-from advtasks.devices import autocast, choose_device, choose_precision, scaler, settle_on
+from advtasks.devices import autocast, choose_device, choose_precision, settle_on
 from advtasks.distributed import all_mean, world_size
 from advtasks.layers import synchronize_batch_norm
 from advtasks.mixture import AnyAdversary
@@ -48,7 +48,6 @@ class Networks:
                 synchronize_batch_norm(network)
         for adversary in self.adversaries.values():
             adversary.to(self.device, memory_format=self.critic_layout)  # type: ignore[call-overload]
-            adversary.set_precision(self.autocast, scaler(self.device, self.precision))
         self.ema = MovingAverage(self.generator, config.ema_half_life)
         if self.sharded and world_size() == 1:
             self.generator.to(self.device)

@@ -63,6 +63,7 @@ class Step:
         self.phases: list[Phase[Scene]] = []
         several = len(self.adversaries) > 1
         for view, adversary in self.adversaries.items():
+            adversary.set_precision(networks.autocast, scaler(networks.device, networks.precision))
             for part in adversary.modules():
                 if isinstance(part, Adversary):
                     part.measure = clock.measure

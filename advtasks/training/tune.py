@@ -9,6 +9,7 @@ import itertools
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.clock import Clock
-from advtasks.training.meters import Meters
+from advtasks.training.meters import SKIPPED, Meters
 from advtasks.training.networks import Networks
 from advtasks.training.step import Step
 
@@ -195,11 +196,27 @@ def _steps(
                 if not name.startswith(("logit/", "accuracy/")):
                     terms.setdefault(name, value)
             meters.clear()
-    if any(item.get_scale() <= FIRST_SCALE * 0.5 ** (WARM_UP + TIMED) for item in step.scalers.values()):
-        raise ArithmeticError("gradients are not finite in any step")
+        _until_scaled(step, stream, range(first, first + WARM_UP + timed))
     taken = taken[WARM_UP:]
     periods = [statistics.mean(taken[start : start + period]) for start in range(0, timed, period)]
     return statistics.median(periods), terms
+
+
+def _until_scaled(step: Step, stream: Iterator[Batch], done: range) -> None:
+    """Go on, off the clock, while all updates that one of float16's loss scalers has seen were skipped.
+
+    Raises:
+        ArithmeticError: that does not end.
+    """
+    seen = Counter(id(phase.scaler) for phase in step.phases for number in done if phase.due(number))
+    scalers = {id(item): item for item in step.scalers.values()}
+    number = done.stop
+    while stuck := [key for key, item in scalers.items() if item.get_scale() == FIRST_SCALE * 0.5 ** seen[key]]:
+        if any(seen[key] >= SKIPPED for key in stuck):
+            raise ArithmeticError("gradients are not finite in any step")
+        step.run(next(stream), number, number)
+        seen.update(id(phase.scaler) for phase in step.phases if phase.due(number))
+        number += 1
 
 
 def _seconds(step: Step, stream: Iterator[Batch], number: int, device: torch.device) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, StageConfig
-from advtasks.devices import choose_device
+from advtasks.data.cache import PictureCache
+from advtasks.devices import FIRST_SCALE, choose_device
 from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
@@ -257,6 +259,33 @@ def test_float16_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert same(comparable(second.state()), comparable(whole.state()))
 
 
+def test_each_stage_scales_its_losses_anew(tmp_path: Path) -> None:
+    """A scale that one stage lowered is not that of the next one, whether the run was resumed between them or not."""
+    one = dataclasses.replace(config().stages[1], steps=4)
+    settings = config(precision="fp16", stages=(one, dataclasses.replace(one, name="more")))
+    whole = trainer(tmp_path / "whole", settings)
+    take = whole._take_step
+
+    def lowering(*arguments: Any) -> None:
+        if whole.step == 2:
+            whole.stage_step.scalers["discriminator"].update(2.0**4)
+        take(*arguments)
+
+    whole._take_step = lowering  # type: ignore[method-assign]
+    whole.train()
+    (tmp_path / "parts").mkdir()
+    shutil.copytree(tmp_path / "whole" / "checkpoints", tmp_path / "parts" / "checkpoints")
+    for path in (tmp_path / "parts" / "checkpoints").glob("step-*"):
+        if int(path.stem[5:]) > 4:
+            path.unlink()
+    second = trainer(tmp_path / "parts", settings)
+    assert second.resume()
+    assert second.step == 4
+    second.train()
+    assert whole.stage_step.scalers["discriminator"].get_scale() == FIRST_SCALE
+    assert same(comparable(second.state()), comparable(whole.state()))
+
+
 def test_the_log_says_where_the_time_goes(tmp_path: Path) -> None:
     run = trainer(tmp_path, config())
     run.train()
@@ -411,9 +440,20 @@ def test_float16_stops_where_gradients_are_never_finite(tmp_path: Path) -> None:
     settings = config(precision="fp16", stages=stages, adversary=AdversaryConfig(kind="none"))
     with pytest.raises(TrainingError, match=r"gradients of the phase generator.* is not finite at step 41"):
         trainer(tmp_path, settings, Spoiled).train()
-    task = Spoiled(settings)
-    with pytest.raises(ArithmeticError, match="not finite in any step"):  # --tune passes over it
-        _steps(Spoiled, settings, task.splits(None), stages[0])  # type: ignore[arg-type]
+
+
+def test_tuning_passes_over_float16_only_where_no_step_is_ever_taken() -> None:
+    """Also where the generator's phase comes rarely; steps that are skipped at first are no failure."""
+    (stage,) = (StageConfig(name="adversarial", steps=60, weights={"l1": 1.0}, adversary=True),)
+    often = config(precision="fp16", stages=(stage,))
+    rarely = dataclasses.replace(often, adversary=dataclasses.replace(often.adversary, steps_per_generator_step=5))
+    for settings in (often, rarely):
+        splits = Spoiled(settings).splits(PictureCache(Path()))
+        with pytest.raises(ArithmeticError, match="not finite in any step"):
+            _steps(Spoiled, settings, splits, stage)
+    Overflowing.bad = set(range(1, 10))
+    seconds, _ = _steps(Overflowing, often, splits, stage)
+    assert seconds > 0
 
 
 def test_a_skipped_first_step_leaves_momentum_untouched() -> None:

@@ -97,7 +97,8 @@ def options(kind: str, name: str) -> str:
     spec = components.provided(kind)[name].spec
     parameters = inspect.signature(resolve(spec.build)).parameters
     free = [p for p in parameters.values() if p.name not in spec.fixed and p.name != "in_channels"]
-    return ", ".join(f"`{p.name}={p.default}`" for p in free if p.default is not inspect.Parameter.empty)
+    known = {p.name: spec.defaults.get(p.name, p.default) for p in free}
+    return ", ".join(f"`{name}={value}`" for name, value in known.items() if value is not inspect.Parameter.empty)
 
 
 def family(kind: str) -> str:

@@ -45,7 +45,8 @@ class PictureCache:
 
     Args:
         folder: where the files are; made when needed.
-        limit_gib: the folder is kept below this size by removing what was not used for longest.
+        limit_gib: the folder is kept below this size by removing what was not used for longest. 0 keeps nothing, and
+            leaves what other runs keep.
         watch: told of progress.
     """
 
@@ -57,7 +58,9 @@ class PictureCache:
 
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
-        and read-only."""
+        and read-only; in memory where nothing is kept."""
+        if not self.limit:
+            return make()
         if (known := self.known(content, recipe)) is not None:
             return known
         path, made = self._path(content, recipe), make()
@@ -73,6 +76,8 @@ class PictureCache:
 
     def known(self, content: str, recipe: str) -> NDArray[Any] | None:
         """What :meth:`array` would give without making it; None where it is missing or damaged."""
+        if not self.limit:
+            return None
         path = self._path(content, recipe)
         self._used.add(path)
         with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):
@@ -126,7 +131,7 @@ class PictureCache:
         Raises:
             AdvtasksError: this run alone needs more than the limit.
         """
-        if not self.folder.is_dir():
+        if not self.limit or not self.folder.is_dir():
             return
         entries = []
         for path in self.folder.glob("*/*"):

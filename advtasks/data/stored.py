@@ -25,6 +25,10 @@ class Store(Protocol):
     def place(self) -> Path:
         """The file or folder that exists."""
 
+    @property
+    def mark(self) -> str:
+        """Another one when contents change that keep their sizes; empty where sizes tell."""
+
     def read(self, key: Any) -> bytes:
         """The bytes of one picture."""
 
@@ -74,6 +78,7 @@ class TarShard:
     """A tar archive, not compressed: webdataset's shards."""
 
     place: Path
+    mark = ""
 
     def read(self, key: tuple[int, int]) -> bytes:
         """The bytes at an offset, of a length."""
@@ -117,10 +122,12 @@ class ArrowDataset:
 
     place: Path
     column: str
+    mark: str = ""
+    """What ``state.json`` says of it, its fingerprint among that."""
 
     def read(self, key: int) -> bytes:
         """The encoded picture of a row."""
-        return picture_bytes(_rows(self.place, self.column)[key][self.column], self.place)
+        return picture_bytes(_rows(self.place, self.column, self.mark)[key][self.column], self.place)
 
     @staticmethod
     def is_here(folder: Path) -> bool:
@@ -134,10 +141,10 @@ class ArrowDataset:
         Raises:
             DataError: the package ``datasets`` is missing, or there is no column of pictures.
         """
-        found = []
-        for column in _picture_columns(folder):
-            store = ArrowDataset(folder, column)
-            count = len(_rows(folder, column))
+        found, mark = [], (folder / "state.json").read_text()
+        for column in _picture_columns(folder, mark):
+            store = ArrowDataset(folder, column, mark)
+            count = len(_rows(folder, column, mark))
             digits = len(str(count))
             found += [StoredFile(folder / column / f"{row:0{digits}}.png", store, row, 1) for row in range(count)]
         return found
@@ -163,7 +170,8 @@ def _datasets() -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _loaded(folder: Path) -> Any:
+def _loaded(folder: Path, mark: str) -> Any:
+    """`mark`: another data set may be saved in the same folder."""
     datasets = _datasets()
     try:
         return datasets.load_from_disk(str(folder))
@@ -173,21 +181,19 @@ def _loaded(folder: Path) -> Any:
         raise DataError(f"{folder}: a Hugging Face data set that cannot be read ({error}); save it again") from error
 
 
-def _picture_columns(folder: Path) -> list[str]:
-    kind = _datasets().Image
-    if not len(_loaded(folder)):
+def _picture_columns(folder: Path, mark: str) -> list[str]:
+    kind, loaded = _datasets().Image, _loaded(folder, mark)
+    if not len(loaded):
         raise DataError(f"{folder}: the data set has no rows")
-    columns = [name for name, feature in _loaded(folder).features.items() if isinstance(feature, kind)]
+    columns = [name for name, feature in loaded.features.items() if isinstance(feature, kind)]
     if not columns:
-        raise DataError(
-            f"{folder}: the data set has no column of pictures (its columns: {', '.join(_loaded(folder).features)})"
-        )
+        raise DataError(f"{folder}: the data set has no column of pictures (its columns: {', '.join(loaded.features)})")
     return columns
 
 
 @functools.lru_cache(maxsize=8)
-def _rows(folder: Path, column: str) -> Any:
-    return _loaded(folder).select_columns([column]).cast_column(column, _datasets().Image(decode=False))
+def _rows(folder: Path, column: str, mark: str) -> Any:
+    return _loaded(folder, mark).select_columns([column]).cast_column(column, _datasets().Image(decode=False))
 
 
 def stored_files(path: Path) -> Sequence[StoredFile] | None:

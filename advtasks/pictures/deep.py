@@ -89,7 +89,7 @@ def read_deep_tiff(path: Path, number: int, deep: Deep) -> NDArray[np.uint16]:
     """(H, W, bands) of a page: the whole range of 16 bits, black is 0, colour not multiplied by opacity."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with path.open("rb") as stream, tifffile.TiffFile(stream) as file:
         page: Any = file.pages[number]
         data = page.asarray()
         if page.planarconfig == 2 and data.ndim == 3:  # a plane for each colour

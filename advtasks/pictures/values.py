@@ -71,7 +71,7 @@ def _opened(path: Path, work: Any) -> Any:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with path.open("rb") as stream, tifffile.TiffFile(stream) as file:
             return work(path, file)
     except DataError:
         raise

@@ -13,6 +13,7 @@ import numpy as np
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
 from advtasks_pix2pix.config import TranslationConfig
@@ -98,26 +99,12 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     notes = []
     if pairs.ignored:
         notes.append(f"ignored  {len(pairs.ignored)} other files: {_named(pairs.ignored)}")
-    reader = _Reader(config, sides, cache if config.cache_gib else None)
-    train = _read(reader.identified, pairs.train, reader, cache, notes)
-    given = config.validation is not None or pairs.validation or pairs.test
-    if config.validation is not None:
-        validation, more = load_folder(config.validation, config, sides, cache)
-        notes += more
-    elif pairs.validation or pairs.test:
-        validation = _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
-    if not given or not validation:
-        if given:
-            notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
-        held_out = hold_out([content for content, _ in train if content not in reader.void])
-        kept = [(content, pair) for content, pair in train if content in held_out]
-        train = [(content, pair) for content, pair in train if content not in held_out]
-        if not kept and train:
-            kept = train
-            notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
-        validation = [reader.whole(pair) for _, pair in kept]
-    elif same := {content for content, _ in train} & {pair.content for pair in validation}:
-        notes.append(f"warning: {len(same)} of the pairs to validate on are trained on, too: scores flatter")
+    reader, streamed = _Reader(config, sides, cache), config.cache_gib == 0
+    if streamed:  # decoded when they are needed
+        train = list(zip(_known_by(pairs.train, config.data), pairs.train, strict=True))
+    else:
+        train = _read(reader.identified, pairs.train, reader, cache, notes)
+    train, validation = _divided(train, pairs, reader, notes)
     if not train:
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
     validation = _with_classes(validation, sides, notes)
@@ -126,11 +113,46 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     notes += reader.padded_note()
     names = [Path(pair.name) for pair in validation]
     notes.append(f"{pairs.name}: {pairs.explanation}")
-    notes.append(f"pairs: {len(train)} to train on, {len(validation)} to validate on ({_named(names)})")
+    how = ", decoded each time they are needed" * streamed
+    notes.append(f"pairs: {len(train)} to train on{how}, {len(validation)} to validate on ({_named(names)})")
     notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
     contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
     crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
-    return Splits(crops, validation, tuple(notes), contents)
+    return Splits(PassingOver(crops) if streamed else crops, validation, tuple(notes), contents)
+
+
+def _divided(
+    train: list[tuple[str, Pair]], pairs: Pairs, reader: _Reader, notes: list[str]
+) -> tuple[list[tuple[str, Pair]], list[Loaded]]:
+    """What is left to train on, and what to validate on: given, of the folder, or held out."""
+    config, cache, given = reader.config, reader.cache, False
+    validation: list[Loaded] = []
+    if config.validation is not None:
+        validation, more = load_folder(config.validation, config, reader.sides, cache)
+        given = True
+        notes += more
+    elif pairs.validation or pairs.test:
+        given, validation = True, _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
+    if validation:
+        if same := {content for content, _ in train} & {pair.content for pair in validation}:
+            notes.append(f"warning: {len(same)} of the pairs to validate on are trained on, too: scores flatter")
+        return train, validation
+    if given:
+        notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
+    held_out = hold_out([content for content, _ in train if content not in reader.void])
+    kept = [(content, pair) for content, pair in train if content in held_out]
+    train = [(content, pair) for content, pair in train if content not in held_out]
+    if not kept and train:
+        kept = train
+        notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
+    return train, _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
+
+
+def _known_by(pairs: Sequence[Pair], folder: Path) -> list[str]:
+    """A number for each pair without reading it."""
+    targets = identities([pair.target.path for pair in pairs], folder)
+    inputs = iter(identities([pair.input.path for pair in pairs if pair.input is not None], folder))
+    return [one + (next(inputs) if pair.input is not None else "") for one, pair in zip(targets, pairs, strict=True)]
 
 
 def load_folder(
@@ -157,7 +179,7 @@ def load_folder(
 class _Reader:
     """Reads pairs at the sizes that a run wants; decoded once where there is a cache."""
 
-    def __init__(self, config: TranslationConfig, sides: Sides, cache: PictureCache | None) -> None:
+    def __init__(self, config: TranslationConfig, sides: Sides, cache: PictureCache) -> None:
         self.config, self.sides, self.cache = config, sides, cache
         self.misfits: list[str] = []
         self.small: list[str] = []
@@ -217,8 +239,6 @@ class _Reader:
             content = fingerprint(side.path)
         except OSError as error:
             raise DataError(f"{side.path}: cannot be read ({error.strerror})") from error
-        if self.cache is None:
-            return read(), content
         kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}{'p' * pixels.paged}"
         if pixels.ignored is not None:
             kind += f"i{pixels.ignored}"

@@ -6,6 +6,9 @@
 - pairs in one folder: ``x_A.png`` + ``x_B.png``, ``x-line.png`` + ``x-flat.png``
 - pictures of twice their height's width: A is the left half, B the right one
 - any pictures, with ``--make-input``
+
+Tar archives and Hugging Face data sets are folders: two archives ``A.tar`` and ``B.tar``, ``x.A.png`` + ``x.B.png`` in
+any archive (webdataset), two columns of pictures whose names say the side.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
         DataError: it does not exist, or a table in it cannot be read.
         NoPairs: there are no pictures, or their layout is not known.
     """
-    found = find_pictures(folder, inside=False)
+    found = find_pictures(folder)
     pairs = find_table(folder, found.pictures, found.others) if layout == "auto" and not made else None
     if pairs is None and not found.pictures:
         raise NoPairs(f"{folder}: no pictures found; sub-folders were searched, too")
@@ -84,9 +87,9 @@ def _recognized(folder: Path, pictures: Sequence[Path], others: Sequence[Path], 
                 return pairs
         raise NoPairs(
             f"{folder}: no pairs recognised. Known are folders A and B (or trainA and trainB, train_label and "
-            "train_img, ...), files NAME_A and NAME_B, a metadata.jsonl or CSV with two columns of paths, and pictures "
-            "with both sides beside each other (--layout ab). To make the input from each picture: --make-input edges "
-            "(or grey, lowres, mask, sketch, blur)"
+            "train_img, ...; columns of a data set count as folders), files NAME_A and NAME_B, a metadata.jsonl or "
+            "CSV with two columns of paths, and pictures with both sides beside each other (--layout ab). To make the "
+            "input from each picture: --make-input edges (or grey, lowres, mask, sketch, blur)"
         )
     by_split: dict[str, list[Pair]] = defaultdict(list)
     for path in pictures:

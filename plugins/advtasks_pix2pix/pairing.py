@@ -14,16 +14,19 @@ from advtasks.errors import DataError
 
 _A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
       "sketches", "drawing", "drawings", "cond", "condition", "conditions",
-      "conditioning", "conditioningimage", "mask", "masks", "segmentation", "annotations", "low"}  # fmt: skip
+      "conditioning", "conditioningimage", "mask", "masks", "segmentation", "seg", "annotation",
+      "annotations", "original", "low"}  # fmt: skip
 _B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targets", "output", "outputs", "gt", "real",
-      "color", "colour", "flat", "filename", "file", "high"}  # fmt: skip
+      "color", "colour", "flat", "filename", "file", "edited", "high"}  # fmt: skip
+_PICTURE = {"img", "imgs", "image", "images", "filename", "file"}
+"""Words of side B that are said of A, too."""
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
            "validation": "validation", "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _UNUSED = {"inst", "instance", "instances"}
 _CITYSCAPES = {"gtfine": "label", "gtcoarse": "label", "leftimg8bit": "img"}
 _CITYSCAPES_FILE = re.compile(r"_(?:leftImg8bit|gt(?:Fine|Coarse)_([A-Za-z]+))$")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-ENDING = re.compile(r"[_-]([A-Za-z]+)$")
+ENDING = re.compile(r"[_.-]([A-Za-z]+)$")
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,9 @@ def within(path: Path, folder: Path) -> Path:
 
 def side_of(words: Iterable[str]) -> str | None:
     """A, B, ``unused``, or None where the words do not say or contradict each other. A letter says more than a word:
-    ``images_A`` is A."""
+    ``images_A`` is A; and a word more than that it is a picture: ``input_image`` is A."""
     words = list(words)
+    words = [word for word in words if word not in _PICTURE] if set(words) & ((_A | _B) - _PICTURE) else words
     if len(letters := {"a", "b"} & set(words)) == 1 and not _UNUSED & set(words):
         return letters.pop().upper()
     sides = {"A" if word in _A else "B" if word in _B else "unused" for word in words if word in _A | _B | _UNUSED}

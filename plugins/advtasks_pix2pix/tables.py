@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from advtasks.data.folder import EXTENSIONS
+from advtasks.data.stored import StoredFile
 from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.errors import DataError
 from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, side_of, split_of, within, words_of
@@ -39,8 +40,9 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
     if not tables:
         return None
     found = Found(ignored=[path for path in others if path not in tables])
+    inside: dict[Path, Path] = {path: path for path in pictures if isinstance(path, StoredFile)}
     for path, (rows, columns) in tables.items():
-        _add(found, folder, path, rows, columns)
+        _add(found, folder, path, rows, columns, inside)
     used = {path for files in found.sides.values() for path in files.values()}
     found.ignored += [path for path in pictures if path not in used]
     names = ", ".join(path.name for path in tables)
@@ -48,11 +50,15 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
     return found.result("table", f"{names}: A is the column {a!r} and the input, B is {b!r} (--direction BtoA)")
 
 
-def _add(found: Found, folder: Path, table: Path, rows: Rows, columns: tuple[str, str]) -> None:
+def _add(
+    found: Found, folder: Path, table: Path, rows: Rows, columns: tuple[str, str], inside: Mapping[Path, Path]
+) -> None:
+    """`inside`: files of archives, which are not on the disk, by their paths."""
     said = next((SPLITS[word] for word in words_of(table.stem) if word in SPLITS), None)  # train.csv, val.csv
     for number, row in rows:
-        paths = [table.parent / str(row.get(name) or "") for name in columns]
-        missing = [path for path in paths if not path.is_file()]
+        paths = [Path(table.parent) / str(row.get(name) or "") for name in columns]
+        paths = [inside.get(path, path) for path in paths]
+        missing = [path for path in paths if path not in inside and not path.is_file()]
         if missing:
             found.problems.append(f"{table}, row {number}: {missing[0]} does not exist")
             continue

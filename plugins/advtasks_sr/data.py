@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
+from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
-from advtasks.task import Splits
+from advtasks.task import Batch, Splits
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
-from advtasks_sr.streaming import StreamedPatches, decoded, named
-from advtasks_sr.targets import StreamedTargets, Targets, target_cut
+from advtasks_sr.streaming import StreamedPatches, StreamedTargets, decoded
+from advtasks_sr.targets import Targets, target_cut
 
 _MOST_NAMED = 8
 
@@ -157,7 +159,8 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
     """
     _refuse_problems(sources)
     assert config.data is not None, "the run checks that --data was given"
-    numbers = dict(zip(named(sources.train, config.data), sources.train, strict=True))
+    known = identities([source.high for source in sources.train], config.data)
+    numbers = dict(zip(known, sources.train, strict=True))
     train, validation = list(sources.train), list(sources.validation)
     if config.validation is not None:
         given = find_sources(config.validation, config.scale)
@@ -181,11 +184,13 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
         f"{sources.name}: {len(train)} pictures to train on, decoded each time they are needed, {len(pairs)} to "
         f"validate on ({_named([Path(pair.name) for pair in pairs])})"
     )
-    contents = _fingerprint(named(train, config.data), low_side)
+    lows = identities([source.low for source in train if source.low is not None], config.data)
+    contents = _fingerprint([*identities([source.high for source in train], config.data), *lows], low_side)
     if config.makes_low:
-        return Splits(StreamedTargets(train, target_cut(config, low_side)), pairs, tuple(notes), contents)
-    patches = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
-    return Splits(patches, pairs, tuple(notes), contents)
+        data: Dataset[Batch] = StreamedTargets(train, target_cut(config, low_side))
+    else:
+        data = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
+    return Splits(PassingOver(data), pairs, tuple(notes), contents)
 
 
 def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[list[Pair], list[str]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -17,43 +14,44 @@ from advtasks.task import Batch
 from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair, cut_patch
-
-_log = logging.getLogger(__name__)
-
-ATTEMPTS = 20
-"""Pictures that may be unusable one after the other."""
+from advtasks_sr.targets import TargetCut
 
 
 class StreamedPatches(Dataset[Batch]):
-    """As :class:`advtasks_sr.patches.Patches`, from files. One that cannot be used is named and another one
-    drawn in its place, so a step is still a function of seed and position."""
+    """As :class:`advtasks_sr.patches.Patches`, from files. A DataError names one that cannot be used."""
 
     def __init__(self, sources: Sequence[Source], patch: int, scale: int, channel_shuffle: float) -> None:
         self.sources, self.patch, self.scale, self.channel_shuffle = sources, patch, scale, channel_shuffle
-        self._named: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, position: Position) -> Batch:
-        for attempt in range(ATTEMPTS):
-            jump = int(np.random.default_rng((position.seed, attempt)).integers(len(self.sources))) if attempt else 0
-            source = self.sources[(position.index + jump) % len(self.sources)]
-            try:
-                return self._patch(source, np.random.default_rng(position.seed))
-            except DataError as error:
-                if str(error) not in self._named:
-                    self._named.add(str(error))
-                    _log.warning("skipped  %s", error)
-        raise DataError(f"{ATTEMPTS} pictures in a row cannot be used, the last one {source.high}: look at the data")
-
-    def _patch(self, source: Source, rng: np.random.Generator) -> Batch:
+        source = self.sources[position.index]
         pair = decoded(source, LowSide(self.scale))
         assert pair.low is not None
         if min(pair.low.shape[:2]) < self.patch:
             side = self.patch * self.scale
             raise DataError(f"{source.high}: smaller than a patch of {side}x{side} pixels")
+        rng = np.random.default_rng(position.seed)
         return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)
+
+
+class StreamedTargets(Dataset[Batch]):
+    """As :class:`advtasks_sr.targets.Targets`, from files. A DataError names one that cannot be used."""
+
+    def __init__(self, sources: Sequence[Source], cut: TargetCut) -> None:
+        self.sources, self.cut = sources, cut
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, position: Position) -> Batch:
+        path, side = self.sources[position.index].high, self.cut.side
+        picture = read_picture(path).rgb8()
+        if min(picture.shape[:2]) < side:
+            raise DataError(f"{path}: smaller than a patch of {side}x{side} pixels with its margin")
+        return self.cut(picture, np.random.default_rng(position.seed))
 
 
 def decoded(source: Source, low_side: LowSide) -> Pair:
@@ -68,14 +66,3 @@ def decoded(source: Source, low_side: LowSide) -> Pair:
     low = low_side.of_picture(high) if source.low is None else read_picture(source.low).rgb8()
     height, width = (side * scale for side in low.shape[:2])
     return Pair(str(source.high), "", high[:height, :width], low)
-
-
-def named(sources: Sequence[Source], folder: Path) -> list[str]:
-    """A number for each source out of its place in `folder` and its size, for holding out and for telling whether the
-    data changed, without reading the pictures."""
-    return [
-        hashlib.blake2b(
-            f"{source.high.relative_to(folder).as_posix()}/{source.high.stat().st_size}".encode(), digest_size=16
-        ).hexdigest()
-        for source in sources
-    ]

@@ -12,14 +12,10 @@ from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array
 from advtasks.data.loader import Position
-from advtasks.errors import DataError
-from advtasks.pictures.decode import read_picture
 from advtasks.task import Batch
 from advtasks_sr.config import SuperResolutionConfig
-from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair, turned
-from advtasks_sr.streaming import StreamedPatches
 
 
 @dataclass(frozen=True)
@@ -74,18 +70,3 @@ class Targets(Dataset[Batch]):
 
     def __getitem__(self, position: Position) -> Batch:
         return self.cut(self.pairs[position.index].high, np.random.default_rng(position.seed))
-
-
-class StreamedTargets(StreamedPatches):
-    """Out of files, as :class:`advtasks_sr.streaming.StreamedPatches`."""
-
-    def __init__(self, sources: Sequence[Source], cut: TargetCut) -> None:
-        super().__init__(sources, cut.side, 1, cut.channel_shuffle)
-        self.cut = cut
-
-    def _patch(self, source: Source, rng: np.random.Generator) -> Batch:
-        picture = read_picture(source.high).rgb8()
-        if min(picture.shape[:2]) < self.cut.side:
-            side = self.cut.side
-            raise DataError(f"{source.high}: smaller than a patch of {side}x{side} pixels with its margin")
-        return self.cut(picture, rng)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from advtasks.bundle import read_manifest
 
@@ -267,6 +270,23 @@ def test_what_training_refuses(
         "train", "text2image", "--data", captioned, "--out", tmp_path / "run", "--steps", 2, *TINY, *flags
     )
     assert (code, message in err) == (2, True), err
+
+
+def test_an_archive_trains_as_its_files_also_where_nothing_is_kept(
+    advtasks: Run, captioned: Path, tmp_path: Path, cache_folder: Path
+) -> None:
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "all.tar", "w") as archive:
+        for path in sorted(captioned.iterdir()):
+            archive.add(path, path.name)
+    found = []
+    for data, flags in ((tmp_path / "shards", ("--cache-gib", "0")), (captioned, ())):
+        run = tmp_path / f"run-{data.name}"
+        code, _, err = advtasks("train", "text2image", "--data", data, "--out", run, "--steps", 2, *TINY, *flags)
+        assert code == 0, err
+        assert bool(list(cache_folder.rglob("*.npy"))) == (not flags)
+        found.append(load_file(run / "bundle.safetensors"))
+    assert all(torch.equal(values, found[1][name]) for name, values in found[0].items())
 
 
 def test_folders_with_faults_are_trained_on_and_the_faults_said(advtasks: Run, captioned: Path, tmp_path: Path) -> None:

@@ -39,29 +39,30 @@ def told(pairs: Pairs, folder: Path) -> dict[str, list[tuple[str, str]]]:
 SPLIT = {"train": [("trainA/1.png", "1.png"), ("trainA/2.png", "2.png")], "validation": [("valA/3.png", "3.png")]}
 
 
-@pytest.mark.parametrize(
-    ("files", "name", "expected"),
-    [
-        (["A/1.png", "A/2.png", "B/1.png", "B/2.jpg"], "folders",
-         {"train": [("A/1.png", "1.png"), ("A/2.png", "2.jpg")]}),
-        (["trainA/1.png", "trainA/2.png", "trainB/1.png", "trainB/2.png", "valA/3.png", "valB/3.png"], "folders", SPLIT),
-        (["train/A/1.png", "train/B/1.png", "test/A/2.png", "test/B/2.png"], "folders",
-         {"train": [("train/A/1.png", "1.png")], "test": [("test/A/2.png", "2.png")]}),
-        (["train_A/x/1.png", "train_B/x/1.png", "train_A/y/1.png", "train_B/y/1.png"], "folders",
-         {"train": [("train_A/x/1.png", "1.png"), ("train_A/y/1.png", "1.png")]}),
-        (["train_label/1_label.png", "train_img/1_img.jpg", "train_inst/1.png"], "folders",
-         {"train": [("train_label/1_label.png", "1_img.jpg")]}),
-        (["input/1.png", "target/1.png"], "folders", {"train": [("input/1.png", "1.png")]}),
-        (["photo/1.png", "sketch/1.png"], "folders", {"train": [("sketch/1.png", "1.png")]}),
-        (["gtFine/train/x/a_gtFine_labelIds.png", "gtFine/train/x/a_gtFine_color.png",
-          "gtFine/train/x/a_gtFine_instanceIds.png", "leftImg8bit/train/x/a_leftImg8bit.png"], "folders",
-         {"train": [("gtFine/train/x/a_gtFine_labelIds.png", "a_leftImg8bit.png")]}),
-        (["x_A.png", "x_B.png", "y_A.png", "y_B.png"], "pairs by ending",
-         {"train": [("x_A.png", "x_B.png"), ("y_A.png", "y_B.png")]}),
-        (["train/x-flat.png", "train/x-line.png", "val/y-flat.png", "val/y-line.png"], "pairs by ending",
-         {"train": [("train/x-line.png", "x-flat.png")], "validation": [("val/y-line.png", "y-flat.png")]}),
-    ],
-)  # fmt: skip
+NAMES: list[tuple[list[str], str, dict[str, list[tuple[str, str]]]]] = [
+    (["A/1.png", "A/2.png", "B/1.png", "B/2.jpg"], "folders",
+     {"train": [("A/1.png", "1.png"), ("A/2.png", "2.jpg")]}),
+    (["trainA/1.png", "trainA/2.png", "trainB/1.png", "trainB/2.png", "valA/3.png", "valB/3.png"], "folders", SPLIT),
+    (["train/A/1.png", "train/B/1.png", "test/A/2.png", "test/B/2.png"], "folders",
+     {"train": [("train/A/1.png", "1.png")], "test": [("test/A/2.png", "2.png")]}),
+    (["train_A/x/1.png", "train_B/x/1.png", "train_A/y/1.png", "train_B/y/1.png"], "folders",
+     {"train": [("train_A/x/1.png", "1.png"), ("train_A/y/1.png", "1.png")]}),
+    (["train_label/1_label.png", "train_img/1_img.jpg", "train_inst/1.png"], "folders",
+     {"train": [("train_label/1_label.png", "1_img.jpg")]}),
+    (["input/1.png", "target/1.png"], "folders", {"train": [("input/1.png", "1.png")]}),
+    (["photo/1.png", "sketch/1.png"], "folders", {"train": [("sketch/1.png", "1.png")]}),
+    (["gtFine/train/x/a_gtFine_labelIds.png", "gtFine/train/x/a_gtFine_color.png",
+      "gtFine/train/x/a_gtFine_instanceIds.png", "leftImg8bit/train/x/a_leftImg8bit.png"], "folders",
+     {"train": [("gtFine/train/x/a_gtFine_labelIds.png", "a_leftImg8bit.png")]}),
+    (["x_A.png", "x_B.png", "y_A.png", "y_B.png"], "pairs by ending",
+     {"train": [("x_A.png", "x_B.png"), ("y_A.png", "y_B.png")]}),
+    (["train/x-flat.png", "train/x-line.png", "val/y-flat.png", "val/y-line.png"], "pairs by ending",
+     {"train": [("train/x-line.png", "x-flat.png")], "validation": [("val/y-line.png", "y-flat.png")]}),
+]  # fmt: skip
+"""Files, the layout, and the pairs of each split."""
+
+
+@pytest.mark.parametrize(("files", "name", "expected"), NAMES)
 def test_pairs_by_names(tmp_path: Path, files: list[str], name: str, expected: dict) -> None:
     pairs = find_pairs(made(tmp_path, *files))
     assert pairs.name.startswith(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from advtasks.data.folder import find_pictures
 from advtasks.errors import DataError
 from advtasks.inference.engine import ImageModel
 from advtasks.pictures.decode import picture_size, read_kind, read_picture
@@ -73,6 +75,20 @@ def test_every_kind_can_be_trained_on_and_is_given_back_by_an_identity_model(
         assert again.pixels.dtype == picture.pixels.dtype, name
         if path.suffix in (".png", ".tiff", ".bmp"):
             assert np.array_equal(again.pixels, output.pixels), name
+
+
+def test_every_kind_is_read_out_of_an_archive(tmp_path: Path) -> None:
+    made = kinds(tmp_path)
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "all.tar", "w") as archive:
+        for name, path in made.items():
+            archive.add(path, name)
+    found = find_pictures(tmp_path / "shards").pictures
+    assert {path.name for path in found} == set(made)
+    for path in found:
+        one, other = read_picture(path), read_picture(made[path.name])
+        assert np.array_equal(one.pixels, other.pixels), path.name
+        assert one.kind == other.kind, path.name
 
 
 def test_sixteen_bit_values_survive(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
 from advtasks_sr.presets import QUICK
 from advtasks_sr.sharpen import sharpened
-from advtasks_sr.targets import StreamedTargets, TargetCut, Targets
+from advtasks_sr.streaming import StreamedTargets
+from advtasks_sr.targets import TargetCut, Targets
 from advtasks_sr.task import SuperResolution
 from conftest import natural
 from PIL import Image
 
 from advtasks.data.loader import Position
 from advtasks.data.resize import downscale_rgb8
+from advtasks.data.streamed import PassingOver
 from advtasks.draws import SeededDraws
 
 
@@ -61,7 +63,7 @@ def test_patches_are_functions_of_the_position_and_streaming_gives_the_same(
     assert all((streamed[Position(sample % 3, sample, 7)]["high"] == found[sample]).all() for sample in range(12))
     assert not (found[0] == found[3]).all()
     Image.fromarray(natural(30, 60, 5)).save(tmp_path / "small.png")
-    streamed = StreamedTargets([Source(tmp_path / "small.png"), *sources], cut)
+    streamed = PassingOver(StreamedTargets([Source(tmp_path / "small.png"), *sources], cut))
     with caplog.at_level(logging.WARNING):
         assert streamed[Position(0, 0, 7)]["high"].shape == (40, 40, 3)
     assert "small.png: smaller than a patch of 40x40 pixels with its margin" in caplog.text

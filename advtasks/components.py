@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from advtasks.errors import UsageError, did_you_mean
+from advtasks.errors import AdvtasksError, UsageError, did_you_mean
 from advtasks.plugins import Provided, plugins, resolve
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
     choice = parse(text)
     found = plugins().find(kind, choice.name)
     parameters, annotations = _signature(found.spec.build)
+    _check(found, choice.name, parameters)
     free = [name for name in parameters if name not in given and name not in found.spec.fixed]
     defaults = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
     values: dict[str, Any] = {
@@ -84,6 +85,22 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
         except ValidationError as error:
             raise UsageError(f"{choice.name}:{option}={value}: {error.errors()[0]['msg']}") from None
     return values
+
+
+def _check(found: Provided, name: str, parameters: Mapping[str, inspect.Parameter]) -> None:
+    """That a plugin describes what is there.
+
+    Raises:
+        AdvtasksError: a default or fixed argument that the callable does not take.
+    """
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    if wrong := [option for option in (*found.spec.defaults, *found.spec.fixed) if option not in parameters]:
+        plugin = found.plugin
+        raise AdvtasksError(
+            f"{name!r} of the plugin {plugin.name} {plugin.version} sets {', '.join(wrong)}, which {found.spec.build} "
+            f"does not take. Way out: pip install -U {plugin.distribution}, or pip uninstall {plugin.distribution}"
+        )
 
 
 def _converted(adapter: TypeAdapter[Any], value: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -69,6 +69,11 @@ def place(environment: Mapping[str, str]) -> Place | None:
     return None
 
 
+def launched(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher started this process, perhaps alone (``torchrun --nproc-per-node 1``): it starts no others."""
+    return place(environment) is not None or "TORCHELASTIC_RUN_ID" in environment
+
+
 def _own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
     """The number of this process's GPU among those that it sees. SLURM may show each task its own alone
     (``--gpus-per-task 1``).
@@ -84,6 +89,23 @@ def _own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
             "--device cpu"
         )
     return local_rank
+
+
+def _uuid() -> str:
+    """Of the GPU that this process uses, the same to every process that uses it."""
+    return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+
+
+def _check_gpus(used: Sequence[str | None]) -> None:
+    """Raises:
+    UsageError: two processes use one GPU, which NCCL would refuse in its own words.
+    """
+    for number, uuid in enumerate(used):
+        if uuid is not None and used.index(uuid) != number:
+            raise UsageError(
+                f"ranks {used.index(uuid)} and {number} use the same GPU ({uuid}): show each process its own (SLURM: "
+                "--gpus-per-task 1), or start as many processes as there are GPUs"
+            )
 
 
 def first_host(nodes: str) -> str:
@@ -122,6 +144,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
     try:
         with in_contact():
+            _check_gpus(gathered(_uuid() if gpu else None, patient=False))
             yield
     except UsageError as error:  # mostly every rank finds the same mistake: the first to come says it
         if _said_first(str(error)):

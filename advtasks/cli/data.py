@@ -86,11 +86,21 @@ def _task(argv: list[str]) -> tuple[TaskSpec | None, type[Any] | None]:
         name = flag.partition("=")[0].removeprefix("--").replace("-", "_").removeprefix("no_")
         if not flag.startswith("--") or name in {"help", *_names(Data), *(_names(reading) if reading else ())}:
             continue
-        others = [one.spec for one in plugins().provided("tasks").values() if one.spec.reading]
-        if takers := [one.name for one in others if name in _names(resolve(str(one.reading)))]:
+        every = [one.spec for one in plugins().provided("tasks").values()]
+        if takers := [one.name for one in every if name in _options_of(one)]:
             way = f"leave it out, or give --task {takers[0]}" if spec else f"give --task {takers[0]}, too"
             raise UsageError(f"{flag} is an option of the task {' and '.join(takers)}: {way}")
     return spec, reading
+
+
+def _options_of(task: TaskSpec) -> set[str]:
+    """How another task reads a folder; nothing of a package that is broken, which this command does not need."""
+    from advtasks.plugins import resolve
+
+    try:
+        return _names(resolve(task.reading)) if task.reading else set()
+    except Exception:
+        return set()
 
 
 def _names(kind: type[Any]) -> set[str]:

@@ -232,8 +232,9 @@ def _train(
     import os
 
     from advtasks.allocator import keep_freed_memory
-    from advtasks.process_group import from_first, joined, place
-    from advtasks.training.launcher_lost import end_with_launcher
+    from advtasks.distributed import rank, world_size
+    from advtasks.process_group import from_first, joined, launched, place
+    from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
     from advtasks.training.run import Interrupted, train
     from advtasks.training.run_folder import reserve, restarted
 
@@ -245,8 +246,11 @@ def _train(
         with joined(config.device, config.rank_timeout):
             resume = resume or from_first(lambda: restarted(out))
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
-            if config.devices > 1 and place(os.environ) is None:
+            if config.devices > 1 and not launched(os.environ):
                 return _launch(task, preset, config, folder, resume=resume, tuned=tuned)
+            if LAUNCHER not in os.environ and config.devices not in (1, world_size()) and rank() == 0:
+                note = f"note: a launcher started {world_size()} processes, so devices: {config.devices} is not used"
+                print(note, file=sys.stderr)
             train(task, preset, config, folder, resume=resume, tuned=tuned)
     except Interrupted as stopped:
         if place(os.environ) is None:

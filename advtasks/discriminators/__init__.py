@@ -4,7 +4,6 @@ from advtasks.discriminators.autoencoder import AutoencodingDiscriminator, Convo
 from advtasks.discriminators.discriminator import (
     CriticOutput,
     Discriminator,
-    at_least_float32,
     criticize,
     criticize_again,
     judges_alone,
@@ -33,7 +32,6 @@ __all__ = [
     "UNetDiscriminator",
     "VGGStyleDiscriminator",
     "WaveletDiscriminator",
-    "at_least_float32",
     "criticize",
     "criticize_again",
     "judges_alone",

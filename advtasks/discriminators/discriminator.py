@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from advtasks.layers import MinibatchDiscrimination, MinibatchStandardDeviation, VirtualBatchNorm
+from advtasks.layers.wide import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,6 @@ def judges_alone(critic: nn.Module) -> bool:
         if isinstance(module, _MIXING) or not getattr(module, "judges_alone", known):
             return False
     return True
-
-
-def at_least_float32(value: Tensor) -> Tensor:
-    """In float32, or in float64 if it was."""
-    return value.float() if value.element_size() < 4 else value
 
 
 def pooled(features: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from advtasks.evaluation.intervals import CONFIDENCE, Estimate
@@ -101,6 +101,8 @@ def frechet_estimates(
             for side in (fake, real)
         )
         distances.append(FrechetReference(other).distance(part))
+    from scipy import stats  # takes a second, and only this needs it
+
     line = stats.linregress([1 / share for share in shares], distances)
     finite, endless = distances[-1], float(line.intercept)
     if few < needed_for_interval(fake.shape[1]):
@@ -108,7 +110,7 @@ def frechet_estimates(
     sampling = math.hypot(
         FrechetReference(Moments.of(real)).deviation(fake), FrechetReference(Moments.of(fake)).deviation(real)
     )
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(special.ndtri(0.5 + confidence / 2))
     reach, further = z * sampling, z * math.hypot(sampling, float(line.intercept_stderr))
     return Estimate(finite, finite - reach, finite + reach), Estimate(endless, endless - further, endless + further)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 from torch.special import xlogy
 
@@ -39,7 +39,7 @@ def inception_estimate(probabilities: Tensor, splits: int = 1) -> Estimate:
     of this many pictures; fewer give lower scores."""
     value, deviation = inception_score(probabilities, splits)
     if splits > 1:
-        reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, splits - 1)) * deviation / math.sqrt(splits - 1)
+        reach = float(special.stdtrit(splits - 1, 0.5 + CONFIDENCE / 2)) * deviation / math.sqrt(splits - 1)
         return Estimate(value, value - reach, value + reach)
     found = mean_interval(_divergences(probabilities.double()))
     return Estimate(value, math.exp(found.low), math.exp(found.high))

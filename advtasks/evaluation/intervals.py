@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 CONFIDENCE = 0.95
@@ -27,7 +27,7 @@ def mean_interval(values: Tensor, confidence: float = CONFIDENCE) -> Estimate:
     mean = found.mean().item()
     if count < 2 or not math.isfinite(mean):
         return Estimate(mean)
-    reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * found.std().item() / math.sqrt(count)
+    reach = float(special.stdtrit(count - 1, 0.5 + confidence / 2)) * found.std().item() / math.sqrt(count)
     return Estimate(mean, mean - reach, mean + reach)
 
 
@@ -44,14 +44,14 @@ def difference_interval(first: Tensor, second: Tensor, confidence: float = CONFI
         return Estimate(found, found, found)
     shares = [part / spread for part in parts]
     freedom = 1 / (shares[0] ** 2 / (len(one) - 1) + shares[1] ** 2 / (len(other) - 1))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(spread)
+    reach = float(special.stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(spread)
     return Estimate(found, found - reach, found + reach)
 
 
 def count_interval(count: int, confidence: float = CONFIDENCE) -> Estimate:
     """The mean of a Poisson law of which `count` was seen, with Garwood's (1936) exact interval."""
     low, high = (
-        float(stats.chi2.ppf(level, degrees)) / 2 if degrees else 0.0
+        float(special.gammaincinv(degrees / 2, level)) if degrees else 0.0
         for level, degrees in ((0.5 - confidence / 2, 2 * count), (0.5 + confidence / 2, 2 * count + 2))
     )
     return Estimate(float(count), low, high)
@@ -60,7 +60,7 @@ def count_interval(count: int, confidence: float = CONFIDENCE) -> Estimate:
 def share_interval(hits: Tensor, confidence: float = CONFIDENCE) -> Estimate:
     """The share of independent hits (N,) of type bool with Wilson's (1927) interval, which stays within 0 and 1."""
     count, share = len(hits), hits.double().mean().item()
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(special.ndtri(0.5 + confidence / 2))
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     low = 0.0 if share == 0 else middle - reach  # without rounding

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from advtasks.evaluation.intervals import CONFIDENCE, Estimate, count_interval
@@ -55,7 +55,7 @@ def support_size(samples: Tensor, threshold: float) -> Support:
         return Support(close, Estimate(pairs))
     share, seen = close / pairs, count_interval(close)
     apart = (collisions / (count - 1)).var().item() - share / (count - 1)  # without what chance alone does
-    spread = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) * 2 * math.sqrt(max(apart, 0.0) / count) / share
+    spread = float(special.ndtri(0.5 + CONFIDENCE / 2)) * 2 * math.sqrt(max(apart, 0.0) / count) / share
     high, low = (math.exp(math.hypot(math.log(end / close), spread)) for end in (seen.high, seen.low))
     return Support(close, Estimate(1 / share, 1 / share / high, 1 / share * low))
 

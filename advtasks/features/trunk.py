@@ -13,6 +13,7 @@ from advtasks.errors import UsageError
 from advtasks.features.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from advtasks.features.feature_network import FeatureNetwork
 from advtasks.features.weight_files import feature_weights
+from advtasks.layers.wide import at_least_float32
 from advtasks.torchvision_operators import import_torchvision
 
 TrunkName = Literal["alexnet", "vgg16"]
@@ -81,7 +82,8 @@ class L2Pooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
-        channels = x.shape[1]
-        window = self.get_buffer("window").expand(channels, -1, -1, -1)
-        with torch.autocast(x.device.type, enabled=False):  # squares leave the range of float16, and 1e-12 is 0 in it
-            return (conv2d(x.float().square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+        channels, wide = x.shape[1], at_least_float32(x)
+        window = self.get_buffer("window").to(wide.dtype).expand(channels, -1, -1, -1)
+        with torch.autocast(x.device.type, enabled=False):
+            pooled = (conv2d(wide.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+        return pooled.to(x.dtype)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import gather
+from advtasks.layers.wide import at_least_float32
 
 
 class MinibatchStandardDeviation(nn.Module):
@@ -24,7 +25,7 @@ class MinibatchStandardDeviation(nn.Module):
         """(N, C + 1, ...) from (N, C, ...)."""
         count = x.shape[0]
         group = next(size for size in range(min(self.group, count), 0, -1) if count % size == 0)
-        members = x.float().unflatten(0, (-1, group))  # 1e-8 is 0 in float16, and the root's slope infinite there
+        members = at_least_float32(x).unflatten(0, (-1, group))  # the root's slope at 0 is infinite in float16
         deviation = (members.var(1, unbiased=False) + 1e-8).sqrt().flatten(1).mean(1)
         channel = deviation.to(x.dtype).repeat_interleave(group).view(-1, *[1] * (x.dim() - 1))
         return torch.cat((x, channel.expand(-1, 1, *x.shape[2:])), dim=1)

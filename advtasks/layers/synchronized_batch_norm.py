@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import all_mean, world_size
+from advtasks.layers.wide import at_least_float32
 
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -27,7 +28,7 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(input)
         places = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
-        value = input.float() if input.element_size() < 4 else input
+        value = at_least_float32(input)
         mean = all_mean(value.mean(places))
         centred = value - mean.view(shape)
         variance = all_mean(centred.square().mean(places))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from advtasks.layers.wide import at_least_float32
+
 
 class VirtualBatchNorm(nn.Module):
     """Batch norm with the statistics of a fixed reference batch and the sample itself, so that a sample's output does
@@ -34,7 +36,7 @@ class VirtualBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        flat = (x.float() if x.element_size() < 4 else x).reshape(*x.shape[:2], -1)
+        flat = at_least_float32(x).reshape(*x.shape[:2], -1)
         mean, variance = flat.mean(2), flat.var(2, unbiased=False)
         if self.reference:
             center = mean.mean(0)

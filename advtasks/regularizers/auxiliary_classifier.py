@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from advtasks.discriminators import CriticOutput, at_least_float32, pooled
+from advtasks.discriminators import CriticOutput, pooled
 from advtasks.errors import UsageError
+from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
 

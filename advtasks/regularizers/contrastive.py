@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from advtasks.discriminators import CriticOutput, at_least_float32, pooled
+from advtasks.discriminators import CriticOutput, pooled
 from advtasks.distributed import gather
 from advtasks.errors import UsageError
+from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.matching import surely_wrong
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View

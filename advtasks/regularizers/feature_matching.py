@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from advtasks.discriminators import at_least_float32
 from advtasks.distributed import all_mean
+from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
 
 Form = Literal["paired-l1", "mean-l1", "mean-squared"]

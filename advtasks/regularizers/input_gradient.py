@@ -14,14 +14,14 @@ from torch import Tensor
 
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
+from advtasks.layers.wide import at_least_float32
 
 Critic = Callable[..., Tensor]
 
 
 def precise(value: Tensor) -> Tensor:
     """Detached, and at least float32."""
-    value = value.detach()
-    return value.float() if value.is_floating_point() and value.element_size() < 4 else value
+    return at_least_float32(value.detach())
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[None]:

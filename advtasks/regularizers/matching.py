@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from advtasks.discriminators import at_least_float32, criticize_again
+from advtasks.discriminators import criticize_again
 from advtasks.distributed import draw_rows, gather
 from advtasks.errors import UsageError
+from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.input_gradient import Critic, input_gradients, squared_norm
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View

@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from advtasks.discriminators import at_least_float32
 from advtasks.distributed import gather
 from advtasks.errors import UsageError
+from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
 
 

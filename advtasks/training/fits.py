@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,9 @@ def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
     Raises:
         TrainingError: there are more or fewer stages.
     """
-    found = _changed_lengths(config.stages, state["lengths"], state["step"])
+    found, over = _changed_lengths(config.stages, state["lengths"], state["step"]), 0
+    for end in itertools.accumulate(state["lengths"]):
+        over += end <= state["step"]
     if "config" not in state:  # an older checkpoint
         return found
     then, now = dict(_flat(state["config"])), dict(_flat(to_plain(config)))
@@ -50,6 +53,8 @@ def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
         before, after = then.get(name, "nothing"), now.get(name, "nothing")
         known = name in then and name in now  # else a weight, or a field of another version
         if before == after or name in _MAY_DIFFER or _STEPS.fullmatch(name) or not (known or _WEIGHT.fullmatch(name)):
+            continue
+        if (stage := _STAGE.match(name)) and int(stage[1]) < over:  # nothing comes of it
             continue
         since = "the next stage" if name.rpartition(".")[2] in _OF_OPTIMIZERS else "here"
         found.append(f"run.yaml was edited: {name} was {before} and is {after} from {since} on")
@@ -60,6 +65,7 @@ _MAY_DIFFER = ("devices", "initial_weights")
 """What ``--resume`` takes itself, and what only a beginning reads."""
 _OF_OPTIMIZERS = ("optimizer", "betas")
 """A stage's optimisers go on as they were saved, but for the learning rate."""
+_STAGE = re.compile(r"stages\.(\d+)\.")
 _STEPS = re.compile(r"stages\.\d+\.steps")
 _WEIGHT = re.compile(r"stages\.\d+\.weights\..+")
 

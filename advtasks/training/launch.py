@@ -12,17 +12,35 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from advtasks.errors import UsageError
 from advtasks.training.launcher_lost import LAUNCHER
+
+_SIGNALLED = 128
+"""Exit codes above it: that a signal asked to stop."""
 
 
 def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
 
-    When one dies the others are stopped within half a minute, and all are started again up to `restarts` times.
+    When one dies the others are stopped within half a minute, and all are started again up to `restarts` times; not
+    after a mistake that would come again, and not when they were asked to stop.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ[LAUNCHER] = str(os.getpid())
     logging.disable(logging.CRITICAL)  # what the launcher says in twenty lines is said in one below
+    try:
+        for again in range(restarts + 1):
+            if again:
+                print(f"advtasks: starting again ({again} of {restarts} times)", file=sys.stderr)
+            code = _launched(arguments, processes)
+            if code in (0, UsageError.exit_code) or code > _SIGNALLED:
+                break
+        return code
+    finally:
+        del os.environ[LAUNCHER]
+
+
+def _launched(arguments: Sequence[str], processes: int) -> int:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -30,7 +48,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        max_restarts=restarts,
+        max_restarts=0,
         monitor_interval=0.3,
     )
     try:
@@ -45,7 +63,5 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
         )
         return 1
     except SignalException as error:
-        return 128 + int(error.sigval)
-    finally:
-        del os.environ[LAUNCHER]
+        return _SIGNALLED + int(error.sigval)
     return 0

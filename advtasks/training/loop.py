@@ -293,7 +293,7 @@ class Trainer:
             TrainingError: the ranks see different ones.
         """
         state = self.checkpoints.latest(self.console.say)
-        seen = gathered(None if state is None else state["step"])
+        seen = gathered(None if state is None else state["step"], patient=False)
         if len(set(seen)) > 1:
             raise TrainingError(
                 f"the ranks see checkpoints of different steps in {self.checkpoints.folder}: {seen}. Every host must "
@@ -334,7 +334,7 @@ class Trainer:
         """
         failed, done, state = self.step, self.roll_backs, None
         if self.config.monitor == "rollback" and done < ROLL_BACKS:
-            from_first(lambda: self.checkpoints.forget(self._rolled_to))
+            from_first(lambda: self.checkpoints.forget(self._rolled_to), patient=False)
             state = self._latest()
         if state is None:
             raise error

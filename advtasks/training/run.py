@@ -245,7 +245,8 @@ class _Run:
         if rank() == 0:
             self._write_results()
             write_report(self.folder)
-        best = next((self.folder / "stages").glob(f"{last.stage}-best-*.safetensors"), None)
+        kept_best = (self.folder / "stages").glob(f"{last.stage}-best-*.safetensors")
+        best = from_first(lambda: next(kept_best, None), patient=False)  # one that all see, whatever their disks say
         if best is None:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         elif rank() == 0:

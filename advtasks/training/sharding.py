@@ -158,7 +158,7 @@ def save_shards(folder: Path, networks: dict[str, nn.Module], optimizer: Optimiz
         temporary.replace(folder)
 
     try:
-        from_first(appear)
+        from_first(appear, patient=False)
     except FirstRankFailed as error:
         raise OSError("the first rank could not put the shares in their place") from error
 

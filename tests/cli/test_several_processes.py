@@ -188,15 +188,35 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     for flags, message in (
-        (("--devices", "2", "--adversary.discriminator", "patch"), "cannot judge points pictures of"),
+        (
+            ("--devices", "2", "--restarts", "2", "--adversary.discriminator", "patch"),
+            "cannot judge points pictures of",
+        ),
         (("--devices", "3", "--batch", "64"), "cannot be shared equally by 3 processes"),
         (("--shard-generator", "--optimizer", "lion"), "not known to work on shares"),
     ):
         process = start(tmp_path / "run", *flags, devices=1)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 2, err
-        assert err.count(message) == 1
+        assert err.count(message) == 1, "also where it might be started again"
         assert not (tmp_path / "run").exists()
+
+
+def test_under_torchrun_nothing_is_forked_and_a_restarted_run_goes_on(tmp_path: Path) -> None:
+    """One process of two that the options name, killed once."""
+    flags = ["train", "points", "--out", str(tmp_path / "run"), *SHORT, "--steps", "160", "--devices", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--max-restarts", "1",
+               "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "advtasks.cli.main", *flags]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_checkpoint(tmp_path / "run", process, 8)
+    holder = read_lock(tmp_path / "run")
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    err = finished(process)
+    assert err.count("a launcher started 1 processes, so devices: 2 is not used") == 2, err
+    assert "going on at step" in err
+    assert "2 processes, each" not in err
+    assert (tmp_path / "run" / "bundle.safetensors").exists()
 
 
 def test_an_error_of_one_rank_ends_all_with_its_cause(tmp_path: Path) -> None:

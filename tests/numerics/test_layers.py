@@ -70,6 +70,20 @@ def test_roots_have_finite_slopes_at_zero_in_float16(layer: nn.Module) -> None:
     assert layer(large).isfinite().all()
 
 
+@pytest.mark.parametrize("layer", [MinibatchStandardDeviation(), L2Pooling()])
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_layers_keep_the_type_of_what_they_are_given(layer: nn.Module, kind: torch.dtype) -> None:
+    """Also where the whole network was put into it; float64 is computed in float64."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 4, 4, dtype=torch.float64)
+    wanted = layer(x)
+    assert torch.autograd.gradcheck(layer, x.clone().requires_grad_())
+    found = copy.deepcopy(layer).to(kind)(x.to(kind))
+    assert found.dtype == kind
+    tolerance = {torch.float64: 0.0, torch.float32: 1e-6, torch.bfloat16: 2e-2, torch.float16: 2e-3}[kind]
+    torch.testing.assert_close(found.double(), wanted, rtol=tolerance, atol=tolerance)
+
+
 def test_pixel_norm() -> None:
     x = torch.randn(2, 7, 3, 3)
     torch.testing.assert_close(PixelNorm()(x).square().mean(1), torch.ones(2, 3, 3))

@@ -14,7 +14,7 @@ from torch import nn
 
 from advtasks.errors import UsageError
 from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
-from advtasks.process_group import Agreement, Place, _own_gpu, first_host, from_first, gathered, place
+from advtasks.process_group import Agreement, Place, _check_gpus, _own_gpu, first_host, from_first, gathered, place
 
 HERE = Path(__file__).parent
 
@@ -28,6 +28,13 @@ def test_the_environment_of_each_launcher() -> None:
     assert place(slurm) == Place(5, 16, 1)
     assert place({**slurm, "WORLD_SIZE": "16"}) == Place(5, 16, 1), "a batch script may export it"
     assert place({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}) is None, "a batch script without srun is one process"
+
+
+def test_two_processes_on_one_gpu_are_told() -> None:
+    _check_gpus([None, None])
+    _check_gpus(["a", "b"])
+    with pytest.raises(UsageError, match=r"ranks 1 and 3 use the same GPU \(b\): .*--gpus-per-task 1"):
+        _check_gpus(["a", "b", "c", "b"])
 
 
 def test_each_process_finds_its_own_gpu() -> None:

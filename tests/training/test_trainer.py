@@ -579,6 +579,10 @@ def test_values_in_an_edited_run_yaml_are_said_and_others_are_not(tmp_path: Path
     for settings, told in (
         (dataclasses.replace(base, devices=2), []),
         (
+            dataclasses.replace(base, stages=(dataclasses.replace(base.stages[0], learning_rate=1.0), base.stages[1])),
+            [],
+        ),
+        (
             dataclasses.replace(base, stages=stages, adversary=adversary),
             [
                 f"run.yaml was edited: adversary.loss was {base.adversary.loss} and is hinge from here on",

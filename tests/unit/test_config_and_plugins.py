@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import sys
 import textwrap
@@ -12,9 +13,11 @@ import pytest
 from advtasks_sr.presets import PRESETS, QUICK
 
 from advtasks import components
+from advtasks.cli.data import _options_of
 from advtasks.cli.train import configure
 from advtasks.config_files import from_plain, to_plain, to_yaml
 from advtasks.errors import AdvtasksError, UsageError
+from advtasks.hookspecs import TaskSpec
 from advtasks.plugins import Plugins
 
 
@@ -140,6 +143,32 @@ def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
         assert part in report
     with pytest.raises(UsageError, match="no such library"):
         found.find("tasks", "other")
+
+
+def test_an_option_that_a_component_does_not_have_is_the_plugins_mistake(
+    write_plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = write_plugin(
+        "odd",
+        """
+        from advtasks.hookspecs import Component, hookimpl
+        @hookimpl
+        def advtasks_losses():
+            build = "advtasks.losses:LeastSquares"
+            return [Component(name="odd", summary="s", build=build, defaults={"nonesuch": 1})]
+        """,
+    )
+    monkeypatch.setattr(components, "plugins", lambda: Plugins([point]))
+    with pytest.raises(
+        AdvtasksError, match=r"'odd' of the plugin dist-odd:odd 1.2 sets nonesuch, which .*LeastSquares"
+    ):
+        components.build("losses", "odd")
+
+
+def test_options_of_a_task_that_cannot_be_imported_do_not_matter() -> None:
+    broken = TaskSpec(name="x", summary="s", config="a:b", task="a:b", presets="a:b", reading="nowhere:Reading")
+    assert _options_of(broken) == set()
+    assert "classes" in _options_of(dataclasses.replace(broken, reading="advtasks_pix2pix.config:Reading"))
 
 
 def test_equal_names_from_two_packages_name_both(write_plugin) -> None:

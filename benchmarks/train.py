@@ -8,7 +8,8 @@ that takes is timed apart and its share of a step added. *Peer*: what a user run
 logging, against BasicSR's and pytorch-CycleGAN-and-pix2pix's recipes re-written from their descriptions in ``peers.py``
 and ``pix2pix_peer.py`` (fp32, contiguous, their optimiser and loader settings). *Plain*: the framework at its settings
 against the fp32, eager, contiguous floor. *Simultaneous*: SRGAN's step with one pass of the critic for both phases:
-8.6 % less work. The framework's step leaves the monitor out, as the floors have none; *as run* has it at its default.
+8.6 % less work, and the order of BasicSR's own loop. The framework's step leaves the monitor out, as the floors have
+none; *as run* has it at its default.
 
 Sides take turns; the ratio of each round counts, their median is reported, and rounds in which other processes used the
 processor are thrown away. The whole takes about 10 minutes.
@@ -35,6 +36,7 @@ from floors import Setting
 from machine import machine
 from sides import LAZY, Framework, Run, finish, framework
 
+from advtasks.adversary import Updates
 from advtasks.allocator import keep_freed_memory
 from advtasks.devices import computes_bf16
 from advtasks.training.clock import peak_memory as most_memory
@@ -104,7 +106,8 @@ def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int
 
 def compare_elsewhere(name: str, rounds: int) -> dict[str, Any]:
     """Seconds a step of a peer's recipe and of ours as a run does it, each in a process of its own."""
-    sides = {side: Elsewhere(__file__, side, name) for side in ("peer", "as run")}
+    own = ("as run", "as run simultaneously") if name == "srgan" else ("as run",)
+    sides = {side: Elsewhere(__file__, side, name) for side in ("peer", *own)}
     times: dict[str, list[float]] = {side: [] for side in sides}
     for number in range(rounds + 1):
         for side, process in list(sides.items())[:: 1 if number % 2 else -1]:
@@ -136,8 +139,10 @@ def peak_memory(side: str, name: str, device: torch.device) -> float | None:
 
 
 def best_setting(device: torch.device, name: str) -> Setting:
-    """bf16 where it is computed, channels-last but for the U-Net: what --tune takes for these networks."""
-    return Setting("bf16" if computes_bf16(device) else "fp32", name != "pix2pix", device)
+    """bf16 where it is computed, and channels-last with it but for the U-Net; contiguous fp32 on a processor without:
+    what --tune takes for these networks."""
+    bf16 = computes_bf16(device)
+    return Setting("bf16" if bf16 else "fp32", (bf16 or device.type == "cuda") and name != "pix2pix", device)
 
 
 def as_torch_begins(run: Run) -> Run:
@@ -155,8 +160,9 @@ def make(side: str, name: str, device: torch.device, setting: Setting | None = N
     setting, compiled = setting or best_setting(device, name), device.type == "cuda"
     if side == "framework":
         return framework(name, setting)
-    if side == "as run":
-        return framework(name, setting, compile=compiled, loading=True)
+    if side.startswith("as run"):
+        updates: Updates = "simultaneous" if side.endswith("simultaneously") else "alternating"
+        return framework(name, setting, compile=compiled, loading=True, updates=updates)
     if side == "simultaneous":
         return framework(name, setting, updates="simultaneous")
     if side == "compiled":
@@ -223,9 +229,11 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
     if name in PEERS and device.type == "cpu":
         against = compare_elsewhere(name, max(3, rounds // 2))
         record["peer"] = {**against, "ratio": ratio(against, "peer", "as run")}
-        text += (
-            f", {record['peer']['ratio']:.2f} x {PEERS[name][0]}'s recipe (as run, with loader, average and logging)"
-        )
+        text += f", {record['peer']['ratio']:.2f} x {PEERS[name][0]}'s recipe (as run, with loader, average and logging"
+        if "as run simultaneously" in against["seconds"]:
+            record["peer"]["ratio_simultaneous"] = ratio(against, "peer", "as run simultaneously")
+            text += f"; {record['peer']['ratio_simultaneous']:.2f} x with simultaneous updates, which are its order"
+        text += ")"
     print(text, flush=True)
     return record
 

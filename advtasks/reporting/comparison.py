@@ -61,11 +61,23 @@ def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
     return rows
 
 
+def kept(runs: list[Path]) -> list[tuple[str, list[str]]]:
+    """The step of each run's bundle, where ``--keep-best`` took another one than the last, which is compared."""
+    last, steps = [], []
+    for run in runs:
+        metric, stages = read_yaml(run / "run.yaml").get("keep_best"), read_results(run)["stages"]
+        last.append(str(stages[-1]["step"]) if stages else "-")
+        best = stages[-1].get("best", {}).get(metric) if stages and metric else None
+        steps.append(str(best["step"]) if best else last[-1])
+    return [("bundle of step", steps)] if steps != last else []
+
+
 def comparison_table(runs: list[Path]) -> str:
     """Both tables as text."""
     found = [summary(run) for run in runs]
     rows = [("", names_of(runs)), *measured(runs)]
     rows += [("steps", [str(run.step) for run in found]), ("minutes", [f"{run.seconds / 60:.1f}" for run in found])]
+    rows += kept(runs)
     rows += [("", [""] * len(runs)), *differences(runs)]
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(runs))]
     first = max(len(name) for name, _ in rows)
@@ -88,4 +100,4 @@ def comparison_html(runs: list[Path]) -> tuple[str, str]:
         )
         return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-    return table(measured(runs)), table(differences(runs))
+    return table([*measured(runs), *kept(runs)]), table(differences(runs))

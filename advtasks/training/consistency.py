@@ -17,14 +17,15 @@ _COMPARED = ("generator", "ema", "adversaries", "stage")
 
 
 def check_ranks_agree(state: dict[str, Any], step: int) -> None:
-    """Compare the networks, buffers and optimisers of a checkpoint's state over ranks, bit for bit.
+    """Compare the networks, buffers and optimisers of a checkpoint's state over ranks, bit for bit: tensors, numbers,
+    and whatever else parts keep.
 
     Raises:
-        TrainingError: they differ; the first tensor that does is named.
+        TrainingError: they differ; the first value that does is named.
     """
     if world_size() == 1:
         return
-    mine = {name: _digest(tensor) for name, tensor in _tensors({key: state[key] for key in _COMPARED})}
+    mine = dict(_digests({key: state[key] for key in _COMPARED}))
     whole = hashlib.blake2b(repr(mine).encode(), digest_size=16).hexdigest()
     if len(set(gathered(whole, patient=False))) == 1:
         return
@@ -37,14 +38,13 @@ def check_ranks_agree(state: dict[str, Any], step: int) -> None:
     )
 
 
-def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor) and not is_share(value):  # shares differ
-        yield name, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _tensors(item, f"{name}.{key}" if name else str(key))
-
-
-def _digest(tensor: Tensor) -> str:
-    plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    return hashlib.blake2b(plain.numpy().tobytes(), digest_size=16).hexdigest()
+def _digests(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Of each value in nested dicts and lists, by its dotted name."""
+    if isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _digests(item, f"{name}.{key}" if name else str(key))
+    elif not isinstance(value, Tensor):
+        yield name, repr(value)
+    elif not is_share(value):  # shares differ
+        plain = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        yield name, hashlib.blake2b(plain.numpy().tobytes(), digest_size=16).hexdigest()

@@ -50,6 +50,18 @@ OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:c
 """What a part needs to have an effect within three steps; the finite difference of r1-first-order amplifies roundings."""
 
 
+TRAINER: dict[str, dict[str, Any]] = {
+    "clipping": {"clip_norm": 1e-3},
+    "critic-clipping": {"adversary": {"clip_norm": 1e-3, "learning_rate": 1.0}},
+    "critic-steps": {"adversary": {"steps_per_generator_step": 2}},
+    "mix-gan": {"adversary": {"critics": 2}},
+    "packing": {"adversary": {"pack": 2}},
+    "weight-schedule": {"adversary": {"weight": "0@0,1@2"}},
+    "batch-statistics": {"adversary": {"discriminator": "mlp:width=8:minibatch=discrimination"}},
+}
+"""Options that are no losses; clipping to norms that all gradients exceed."""
+
+
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Task, loss, regularizer, augment."""
     for task in ("points", "sr", "pix2pix", "text2image"):
@@ -61,7 +73,12 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
             yield task, "relativistic-average", name, ""
         for name in provided("augments"):
             yield task, "hinge", "", name
+    for name in provided("regularizers"):
+        if "interval" in components.arguments("regularizers", name):
+            yield "points", "hinge", f"{name}:interval=2", ""
     yield "sr", "batch-norm", "", ""
+    for option in TRAINER:
+        yield "points", option, "r1:interval=2", ""
     for task in ("points", "sr"):
         yield task, "simultaneous", "", ""
     for name in ("virtual-batch-norm", "feature-matching", "lecam"):
@@ -88,7 +105,7 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         critic = "patch:features=4:layers=2:norm=batch"
     adversary = AdversaryConfig(
         discriminator=critic,
-        loss="non-saturating" if loss in ("batch-norm", "simultaneous") else loss,
+        loss="non-saturating" if loss in ("batch-norm", "simultaneous", *TRAINER) else loss,
         updates="simultaneous" if loss == "simultaneous" else "alternating",
         regularizers=tuple(regularizers),
         augments=(OPTIONS.get(augment, augment),) if augment else (),
@@ -99,9 +116,11 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         adversary = dataclasses.replace(adversary, learning_rate=0.05)  # its gradients are small
         labelled = regularizer in ("ac-gan", "tac-gan", "adc-gan", "matching-aware", "info-gan")
         conditioning = "concat" if regularizer == "matching-aware" else "none"
-        adversary = dataclasses.replace(adversary, conditioning=conditioning)
+        options = dict(TRAINER.get(loss, {}))
+        adversary = dataclasses.replace(adversary, conditioning=conditioning, **options.pop("adversary", {}))
         config: RunConfig = dataclasses.replace(
             RING,
+            **options,
             conditional=labelled,
             width=8,
             adversary=adversary,

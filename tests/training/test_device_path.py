@@ -144,6 +144,42 @@ def test_every_picture_loss_stays_on_its_device(monkeypatch: pytest.MonkeyPatch)
     take_steps(config, task, {"low": low, "high": high}, monkeypatch)
 
 
+CRITICS = {
+    "vgg-style": "vgg-style:width=4:norm=none",
+    "unet": "unet:width=4",
+    "resnet": "resnet:width=4:blocks=2:attention=true:minibatch=stddev",
+    "minibatch discrimination": "resnet:width=4:blocks=2:minibatch=discrimination",
+    "projected": "projected:width=4",
+    "wavelet": "wavelet:width=4",
+    "orthonormal wavelet": "wavelet:width=4:transform=orthonormal",
+    "autoencoder": "autoencoder:width=4",
+}
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_every_critic_stays_on_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a mixture of two that judge pairs of samples, under a penalty, with label smoothing."""
+    config, _ = super_resolution(patch=16)
+    projected = name == "projected"
+    alone = projected or "wavelet" in name
+    adversary = dataclasses.replace(
+        config.adversary, discriminator=CRITICS[name], critics=2, pack=1 if alone else 2,
+        regularizers=() if projected else ("r1", "spectral-norm"), loss="ebgan" if name == "autoencoder" else "minimax",
+        label_smoothing=0.0 if name == "autoencoder" else 0.1, clip_norm=1.0,
+    )  # fmt: skip
+    config = dataclasses.replace(config, adversary=adversary)
+    low, high = (torch.zeros(ROWS, side, side, 3, dtype=torch.uint8) for side in (16, 64))
+    take_steps(config, SuperResolution(config), {"low": low, "high": high}, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["srresnet:features=4:blocks=1:tail=direct", "rrdb:features=4:blocks=1:growth=4",
+                                  "compact:features=4:convolutions=1", "span:features=4", "safmn:features=8:blocks=1"])  # fmt: skip
+def test_every_generator_of_super_resolution_stays_on_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, task = super_resolution(patch=16, generator=name)
+    low, high = (torch.zeros(ROWS, side, side, 3, dtype=torch.uint8) for side in (16, 64))
+    take_steps(config, task, {"low": low, "high": high}, monkeypatch)
+
+
 @pytest.mark.parametrize("name", ["", "realesrgan", "photo", "blur"])
 def test_low_sides_are_made_without_waiting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, task = super_resolution(degradation=name or "bicubic", patch=16)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from test_trainer import Toy, comparable, config, same, stop_at, trainer
+from test_trainer import Toy, comparable, config, same, stop_at, trainer, whole_and_resumed
 from torch import Tensor, nn
 
 from advtasks.components import provided
@@ -139,16 +139,30 @@ def test_early_stopping_ends_the_stage_and_says_what_was_best(tmp_path: Path) ->
     assert (found["best"], found["step"], found["last"]) == (3.0, 3, 9.0)
     assert found["ratio"] == pytest.approx(3.0)
     assert kept[:3] == [1, 2, 3]
-    # a run that is resumed after the early end knows it
-    Worsening.script = list(values)
-    first = trainer(tmp_path / "parts", settings, Worsening)
-    stop_at(first, 6, Interrupted)
-    with pytest.raises(Interrupted):
-        first.train()
-    second = trainer(tmp_path / "parts", settings, Worsening)
-    assert second.resume()
-    second.train()
-    assert [result.step for result in second.results] == [5, 7]
+    for stop in (4, 6):  # while it waits for a better one, and after the early end
+        Worsening.script = list(values)
+        first = trainer(tmp_path / str(stop), settings, Worsening)
+        stop_at(first, stop, Interrupted)
+        with pytest.raises(Interrupted):
+            first.train()
+        second = trainer(tmp_path / str(stop), settings, Worsening)
+        assert second.resume()
+        assert second.step == stop
+        second.train()
+        assert [result.step for result in second.results] == [5, 7]
+
+
+def test_a_run_that_is_resumed_while_it_warms_up_is_bit_identical(tmp_path: Path) -> None:
+    base = config()
+    stages = tuple(dataclasses.replace(stage, warmup=4) for stage in base.stages)
+    for stop in (3, 7):  # in the middle of each stage's
+        made = lambda name, at=stop: trainer(tmp_path / f"{name}-{at}", config(stages=stages))  # noqa: E731
+        _, second, _ = whole_and_resumed(made, stop)
+        rates = [r["learning_rate/generator"] for r in read_records(tmp_path / f"parts-{stop}" / "metrics.jsonl")
+                 if r["kind"] == "train"]  # fmt: skip
+        assert rates[:3] == pytest.approx([2e-3, 4e-3, 6e-3])
+        assert rates[5:9] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3])
+        assert second.step == 12
 
 
 def test_the_best_is_the_best_in_the_metrics_own_direction() -> None:
@@ -247,16 +261,7 @@ def test_float16_follows_float32_and_skips_steps_that_overflow(tmp_path: Path) -
 
 def test_float16_resumes_bit_for_bit(tmp_path: Path) -> None:
     settings = config(precision="fp16")
-    whole = trainer(tmp_path / "whole", settings)
-    whole.train()
-    first = trainer(tmp_path / "parts", settings)
-    stop_at(first, 9, Interrupted)
-    with pytest.raises(Interrupted):
-        first.train()
-    second = trainer(tmp_path / "parts", settings)
-    assert second.resume()
-    second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    whole_and_resumed(lambda name: trainer(tmp_path / name, settings), 9)
 
 
 def test_each_stage_scales_its_losses_anew(tmp_path: Path) -> None:

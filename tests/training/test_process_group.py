@@ -67,7 +67,7 @@ _WORKER = """
 import os, sys, time
 import torch, torch.distributed as dist
 from advtasks.distributed import all_mean, rank
-from advtasks.errors import TrainingError, UsageError
+from advtasks.errors import DataError, TrainingError, UsageError
 from advtasks.process_group import Agreement, FirstRankFailed, from_first, gathered, joined
 from advtasks.training.consistency import check_ranks_agree
 
@@ -86,8 +86,14 @@ try:
                 os._exit(9)
             for _ in range(100):
                 all_mean(torch.ones(1))
-        if case == "drift":
-            state = {"generator": {"a": torch.ones(3), "b": torch.ones(2) * rank()}, "ema": {}, "adversaries": {}, "stage": {}}
+        if case == "error":
+            for step in range(100):
+                if rank() == 1 and step == 3:
+                    raise DataError("this rank's file is damaged")
+                all_mean(torch.ones(1))
+        if case.startswith("drift"):
+            parts = {"tensor": {"b": torch.ones(2) * rank()}, "batch": {"b": (torch.ones(2) * rank(), 3)}, "number": {"b": rank()}}
+            state = {"generator": {"a": torch.ones(3), **parts[case[6:]]}, "ema": {}, "adversaries": {}, "stage": {}}
             check_ranks_agree(state, 7)
         if case == "first":
             from_first(lambda: (_ for _ in ()).throw(UsageError("a mistake")))
@@ -100,7 +106,7 @@ try:
             print("ok")
 except FirstRankFailed as error:
     os._exit(error.exit_code)
-except (TrainingError, UsageError) as error:
+except (DataError, TrainingError, UsageError) as error:
     print(error)
     os._exit(3)
 """
@@ -142,11 +148,21 @@ def test_a_process_that_dies_is_noticed_at_once() -> None:
     assert seconds < 15
 
 
-def test_ranks_that_drift_apart_stop_with_the_tensors_name() -> None:
-    codes, outputs, _ = pair("drift")
+def test_an_error_of_a_later_rank_is_said_there_and_ends_the_first_one_at_once() -> None:
+    codes, outputs, seconds = pair("error")
+    assert codes == [3, 3]
+    assert "rank 0 of 2 lost another process, which has said above why it stopped" in outputs[0]
+    assert outputs[1] == "this rank's file is damaged\n"
+    assert seconds < 15
+
+
+@pytest.mark.parametrize(("kind", "name"), [("tensor", "b"), ("batch", "b.0"), ("number", "b")])
+def test_ranks_that_drift_apart_stop_with_the_values_name(kind: str, name: str) -> None:
+    """Also where it is one of several that a part keeps together, or no tensor."""
+    codes, outputs, _ = pair(f"drift-{kind}")
     assert codes == [3, 3]
     for output in outputs:
-        assert "step 7: the ranks have drifted apart, first in generator.b" in output
+        assert f"step 7: the ranks have drifted apart, first in generator.{name}. " in output
 
 
 def test_a_mistake_of_the_first_rank_is_said_once() -> None:

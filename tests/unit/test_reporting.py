@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from advtasks.reporting.comparison import differences, measured, names_of
+from advtasks.reporting.comparison import differences, kept, measured, names_of
 from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.runs import summary
 from advtasks.reporting.table import result_table, worse_than_best
@@ -153,6 +154,11 @@ def test_two_runs_beside_each_other(tmp_path: Path, advtasks: Run, monkeypatch: 
     ]
     page = Path("comparison.html").read_text()
     assert "<td class=best>3.0000</td><td>-</td>" in page
+    assert kept([one, two, three]) == []
+    with (one / "run.yaml").open("a") as file:
+        file.write("keep_best: up\n")
+    assert kept([one, two, three]) == [("bundle of step", ["5", "-", "10"])], "the best of it was not the last"
+    assert re.search(r"^bundle of step +5 +10$", advtasks("report", one, three)[1], re.MULTILINE)
     assert names_of([one, tmp_path / "other" / "a"]) == [str(one), str(tmp_path / "other" / "a")]
     other = make(tmp_path / "d", [], count=4)
     code, _, err = advtasks("report", one, other)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from advtasks.layers import MinibatchDiscrimination, MinibatchStandardDeviation, VirtualBatchNorm
-from advtasks.layers.wide import at_least_float32
+from advtasks.wide import at_least_float32
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from advtasks.errors import UsageError
 from advtasks.features.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from advtasks.features.feature_network import FeatureNetwork
 from advtasks.features.weight_files import feature_weights
-from advtasks.layers.wide import at_least_float32
 from advtasks.torchvision_operators import import_torchvision
+from advtasks.wide import at_least_float32
 
 TrunkName = Literal["alexnet", "vgg16"]
 FILES = {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import gather
-from advtasks.layers.wide import at_least_float32
+from advtasks.wide import at_least_float32
 
 
 class MinibatchStandardDeviation(nn.Module):

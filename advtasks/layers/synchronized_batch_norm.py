@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import all_mean, world_size
-from advtasks.layers.wide import at_least_float32
+from advtasks.wide import at_least_float32
 
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

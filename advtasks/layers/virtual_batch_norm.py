@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advtasks.layers.wide import at_least_float32
+from advtasks.wide import at_least_float32
 
 
 class VirtualBatchNorm(nn.Module):

@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from advtasks.discriminators import CriticOutput, pooled
 from advtasks.errors import UsageError
-from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
+from advtasks.wide import at_least_float32
 
 
 class ClassHead(Regularizer):

@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy, normalize
 from advtasks.discriminators import CriticOutput, pooled
 from advtasks.distributed import gather
 from advtasks.errors import UsageError
-from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.matching import surely_wrong
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
+from advtasks.wide import at_least_float32
 
 
 def contrastive_loss(samples: Tensor, conditions: Tensor, wrong: Tensor, temperature: float = 0.1) -> Tensor:

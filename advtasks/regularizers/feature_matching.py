@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from advtasks.distributed import all_mean
-from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
+from advtasks.wide import at_least_float32
 
 Form = Literal["paired-l1", "mean-l1", "mean-squared"]
 

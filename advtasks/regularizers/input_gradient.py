@@ -14,7 +14,7 @@ from torch import Tensor
 
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
-from advtasks.layers.wide import at_least_float32
+from advtasks.wide import at_least_float32
 
 Critic = Callable[..., Tensor]
 

@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 from advtasks.discriminators import criticize_again
 from advtasks.distributed import draw_rows, gather
 from advtasks.errors import UsageError
-from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.input_gradient import Critic, input_gradients, squared_norm
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
+from advtasks.wide import at_least_float32
 
 
 def surely_wrong(

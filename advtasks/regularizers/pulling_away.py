@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 
 from advtasks.distributed import gather
 from advtasks.errors import UsageError
-from advtasks.layers.wide import at_least_float32
 from advtasks.regularizers.regularizer import Regularizer, Scored
+from advtasks.wide import at_least_float32
 
 
 def pulling_away(codes: Tensor) -> Tensor:

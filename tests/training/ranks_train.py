@@ -57,7 +57,7 @@ TRAINER: dict[str, dict[str, Any]] = {
     "mix-gan": {"adversary": {"critics": 2}},
     "packing": {"adversary": {"pack": 2}},
     "weight-schedule": {"adversary": {"weight": "0@0,1@2"}},
-    "batch-statistics": {"adversary": {"discriminator": "mlp:width=8:minibatch=discrimination"}},
+    "batch-statistics": {"adversary": {"discriminator": "mlp:width=8:minibatch=discrimination", "learning_rate": 0.01}},
 }
 """Options that are no losses; clipping to norms that all gradients exceed."""
 

@@ -151,7 +151,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
-    from advtasks.training.checks import check_data, check_run
+    from advtasks.training.checks import check_data, check_optimizers, check_run
     from advtasks.training.progress import Console
     from advtasks.training.rehearsal import rehearse
 
@@ -159,6 +159,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     check_data(spec, config)
     task = resolve(spec.task)(config)
     check_run(task, config, config.devices)
+    check_optimizers(config)
     adversaries = make_adversaries(task, config)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from advtasks import components
 from advtasks.config import RunConfig
 from advtasks.devices import choose_device
 from advtasks.errors import UsageError, did_you_mean
@@ -27,7 +28,7 @@ def check_data(spec: TaskSpec, config: RunConfig) -> None:
 
 
 def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
-    """All that can be known to be wrong before data is read.
+    """What can be known to be wrong before data is read.
 
     Raises:
         UsageError: an unknown name, a value out of range, or options that do not fit each other.
@@ -39,7 +40,7 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
     if config.early_stopping and metric is None:
         raise UsageError("--early-stopping compares a metric, and this task measures none")
     for name in (config.optimizer, config.adversary.optimizer):
-        make_optimizer(name, torch.nn.Linear(1, 1), 1e-4, config.betas)
+        components.arguments("optimizers", name)
     if config.profile and config.profile + WARM_UP > config.stages[0].steps:
         raise UsageError(
             f"--profile {config.profile} traces after {WARM_UP} steps, and stage {config.stages[0].name!r} has only "
@@ -48,6 +49,17 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
     if config.shard_generator:
         with torch.device("meta"):
             check_shardable(task.generator(), config)
+
+
+def check_optimizers(config: RunConfig) -> None:
+    """That the optimisers take their options' values. Apart from :func:`check_run`, since torch needs two seconds for
+    the first one, which a process that only starts others can spare.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    for name in (config.optimizer, config.adversary.optimizer):
+        make_optimizer(name, torch.nn.Linear(1, 1), 1e-4, config.betas)
 
 
 def check_stages(task: Task, config: RunConfig) -> None:

@@ -167,7 +167,7 @@ def test_ctrl_c_stops_all_processes_with_a_checkpoint(tmp_path: Path) -> None:
 
 def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(tmp_path: Path) -> None:
     flags = ("--steps", "16", "--adversary.regularizers", "r1:gamma=0.02,path-length:every=2")
-    finished(start(tmp_path / "whole", *flags, devices=1))
+    finished(start(tmp_path / "whole", *flags))
     finished(start(tmp_path / "shared", "--shard-generator", *flags))
     from safetensors.torch import load_file
 

@@ -172,6 +172,8 @@ RUNS = {"sr": _super_resolution, "points": _points, "pix2pix": _translation, "te
 def losses(name: str, folder: Path) -> list[dict[str, float]]:
     """The records of a short run, without times."""
     torch.use_deterministic_algorithms(True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # they decide in which order is summed
     try:
         config, task, splits = RUNS[name]()
         adversaries = make_adversaries(task, config)
@@ -180,6 +182,7 @@ def losses(name: str, folder: Path) -> list[dict[str, float]]:
         trainer.train()
     finally:
         torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
     kept = [record for record in read_records(folder / "metrics.jsonl") if record["kind"] == "train"]
     timing = ("seconds", "memory", "images_per_s")
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -35,6 +36,11 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UsageError(f"device {name!r} is not here; `advtasks doctor` lists what is")
     return device
+
+
+def threads_of(processes: int) -> int:
+    """Threads of each of several processes that share this machine's cores, unless OMP_NUM_THREADS says otherwise."""
+    return max(1, (os.cpu_count() or 1) // processes)
 
 
 def settle_on(device: torch.device) -> None:

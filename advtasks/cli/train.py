@@ -196,6 +196,8 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     check_data(spec, config)
     make_task = resolve(spec.task)
     check_run(make_task(config), config, config.devices)
+    if config.shard_generator:
+        raise UsageError("--tune times whole generators on one device: choose --precision yourself for a shared one")
     console = Console()
     chosen, found = tune(make_task, config, PictureCache(config.cache, config.cache_gib, console.watch), console.say)
     return chosen, [dataclasses.asdict(choice) for choice in found]

@@ -12,6 +12,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from advtasks.devices import threads_of
 from advtasks.errors import UsageError
 from advtasks.training.launcher_lost import LAUNCHER
 
@@ -25,7 +26,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times; not
     after a mistake that would come again, and not when they were asked to stop.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(processes)))
     os.environ[LAUNCHER] = str(os.getpid())
     logging.disable(logging.CRITICAL)  # what the launcher says in twenty lines is said in one below
     try:

@@ -8,6 +8,7 @@ written by the first.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
@@ -105,6 +106,7 @@ class Trainer:
 
     def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
         self.stage_step = Step(self.networks, self.config, stage, self.meters, self.clock, self.guard, self._not_finite)
+        gc.collect()  # the optimisers of the stage before, whose phases refer to each other
         if self.step > start:
             with fitting(self.checkpoints.folder):
                 self.stage_step.load(self._pending)
@@ -295,10 +297,8 @@ class Trainer:
         state = self.checkpoints.latest(self.console.say)
         seen = gathered(None if state is None else state["step"], patient=False)
         if len(set(seen)) > 1:
-            raise TrainingError(
-                f"the ranks see checkpoints of different steps in {self.checkpoints.folder}: {seen}. Every host must "
-                "see the same run folder"
-            )
+            text = f"the ranks see checkpoints of different steps ({seen}): all hosts must see the same run folder"
+            raise TrainingError(f"{self.checkpoints.folder}: {text}")
         return state
 
     def _shared(self) -> dict[str, nn.Module]:

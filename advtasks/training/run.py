@@ -252,6 +252,7 @@ class _Run:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         elif rank() == 0:
             write_bytes(bundle, best.read_bytes())
+        memory = max(gathered(peak_memory(trainer.networks.device), patient=False))
         if rank() > 0:
             return
         results = read_results(self.folder)
@@ -263,7 +264,7 @@ class _Run:
             f"trained in {duration(trainer.seconds)} (start-up not counted; baseline and validation took another "
             f"{validating / whole:.1%} of the time, previews and checkpoints "
             f"{max(trainer.seconds_aside - validating, 0) / whole:.1%}), "
-            f"memory at most {peak_memory(trainer.networks.device):.1f} GiB"
+            f"memory at most {memory:.1f} GiB{' a process' if world_size() > 1 else ''}"
         )
         kept = ""
         if best is not None:

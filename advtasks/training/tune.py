@@ -7,11 +7,12 @@ import dataclasses
 import gc
 import itertools
 import math
+import os
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ import torch
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
-from advtasks.devices import FIRST_SCALE, choose_device, computes_bf16
+from advtasks.devices import FIRST_SCALE, choose_device, computes_bf16, threads_of
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
@@ -84,20 +85,33 @@ def tune(
     ]
     say(f"tuning: {WARM_UP} steps of each stage, and at least {TIMED} under the clock")
     reference: dict[str, dict[str, float]] = {}
-    for choice in plain:
-        _measure(make_task, config, splits, choice, reference, say)
     found = list(plain)
-    for precision in precisions:
-        best = _fastest([choice for choice in plain if choice.precision == precision])
-        if best is not None:
-            compiled = dataclasses.replace(best, compile=True, seconds={}, whole=float("inf"), apart=0.0)
-            _measure(make_task, config, splits, compiled, reference, say)
-            found.append(compiled)
+    with _threads_of_a_process(config.devices):
+        for choice in plain:
+            _measure(make_task, config, splits, choice, reference, say)
+        for precision in precisions:
+            best = _fastest([choice for choice in plain if choice.precision == precision])
+            if best is not None:
+                compiled = dataclasses.replace(best, compile=True, seconds={}, whole=float("inf"), apart=0.0)
+                _measure(make_task, config, splits, compiled, reference, say)
+                found.append(compiled)
     best = _fastest(found)
     if best is None:
         raise UsageError(f"--tune: nothing can train here ({found[0].failure}): use a smaller --batch or --accumulate")
     say(f"chosen: {_described(best)}")
     return _with(config, best), found
+
+
+@contextmanager
+def _threads_of_a_process(processes: int) -> Iterator[None]:
+    """While entered torch computes with as many threads as each of several processes will."""
+    before = torch.get_num_threads()
+    if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads_of(processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fastest(choices: list[Choice]) -> Choice | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import io
 import itertools
 import json
 import signal
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -231,6 +233,27 @@ def test_each_view_has_an_adversary_of_its_own(tmp_path: Path) -> None:
     assert {"discriminator/image", "discriminator/corner", "r1/image", "adversarial/corner", "l1"} <= names
     weights = [next(a.discriminator.parameters()) for a in run.networks.adversaries.values()]
     assert not torch.equal(weights[0], weights[1])
+
+
+def test_the_optimisers_of_a_stage_end_with_it(tmp_path: Path) -> None:
+    """Their moments are as large as the networks, and phases and steps refer to each other."""
+    run = trainer(tmp_path)
+    take, seen = run._take_step, []
+
+    def looking(*arguments: Any) -> None:
+        if run.step == 0:
+            seen.append(weakref.ref(run.stage_step.optimizers["generator"]))
+        if run.step == 5:
+            seen.append(seen[0]())
+        take(*arguments)
+
+    run._take_step = looking  # type: ignore[method-assign]
+    gc.disable()
+    try:
+        run.train()
+    finally:
+        gc.enable()
+    assert seen[1] is None
 
 
 def test_critic_steps_for_each_generator_step(tmp_path: Path) -> None:

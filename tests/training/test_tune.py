@@ -12,6 +12,7 @@ import torch
 from test_trainer import Toy, config, trainer
 from torch import Tensor, nn
 
+from advtasks import devices
 from advtasks.cli.train import _check_tuning
 from advtasks.config_files import read_yaml
 from advtasks.data.cache import PictureCache
@@ -167,6 +168,22 @@ def test_a_critic_runs_in_a_layout_of_its_own(tmp_path: Path) -> None:
         found[layouts] = [records[-1][name] for name in ("l1", "adversarial", "discriminator")]
     # another layout of the generator has other dropout
     assert found[False, True] == pytest.approx(found[False, None], rel=1e-2)
+
+
+def test_tuning_for_several_processes_computes_with_the_threads_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    seen, before = set(), torch.get_num_threads()
+
+    def steps(*arguments: Any) -> tuple[float, dict[str, float]]:
+        seen.add(torch.get_num_threads())
+        return 1.0, {}
+
+    monkeypatch.setattr(module, "_steps", steps)
+    tune(Toy, config(devices=2, batch=2), PictureCache(tmp_path), lambda text: None)
+    assert (seen, torch.get_num_threads()) == ({3}, before)
 
 
 def test_tuning_leaves_the_configuration_otherwise(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ class UsageError(AdvtasksError):
 class DataError(AdvtasksError):
     """The data folder cannot be used as it is."""
 
+    of_one_file = True
+    """Whether data that are decoded when needed may pass over the file; a subclass says otherwise."""
+
 
 class BundleError(AdvtasksError):
     """A model file cannot be read, or needs something that is not here."""

@@ -186,7 +186,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
 
     from advtasks.data.cache import PictureCache
     from advtasks.process_group import place
-    from advtasks.training.checks import check_data, check_run
+    from advtasks.training.checks import check_data, check_optimizers, check_run
     from advtasks.training.progress import Console
     from advtasks.training.tune import tune
 
@@ -196,6 +196,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     check_data(spec, config)
     make_task = resolve(spec.task)
     check_run(make_task(config), config, config.devices)
+    check_optimizers(config)
     if config.shard_generator:
         raise UsageError("--tune times whole generators on one device: choose --precision yourself for a shared one")
     console = Console()

@@ -56,6 +56,15 @@ class PictureCache:
         self.watch: Watch = watch or (lambda what, done, count: None)
         self._used: set[Path] = set()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For loader processes, which tell nobody."""
+        return {"folder": self.folder, "limit": self.limit}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was made, with what it used yet to be seen."""
+        self.__init__(state["folder"])  # type: ignore[misc]
+        self.limit = state["limit"]
+
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
         and read-only; in memory where nothing is kept."""

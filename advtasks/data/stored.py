@@ -6,6 +6,7 @@ Both are read at random places, without unpacking, so resuming is as exact as wi
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import os
 import sys
@@ -49,6 +50,14 @@ class StoredFile(type(Path())):  # type: ignore[misc]
         def __init__(self, path: Path, store: Store, key: Any, size: int) -> None:
             super().__init__(path)
 
+    else:
+
+        @classmethod
+        def _from_parsed_parts(cls, *parts: Any) -> Path:
+            """A plain path, as :meth:`with_segments` gives later."""
+            plain: Path = type(Path())._from_parsed_parts(*parts)  # type: ignore[attr-defined]
+            return plain
+
     def with_segments(self, *segments: str | os.PathLike[str]) -> Path:
         """A plain path."""
         return Path(*segments)
@@ -61,6 +70,14 @@ class StoredFile(type(Path())):  # type: ignore[misc]
         if mode != "rb":
             raise OSError(f"{self}: a file inside another is only read")
         return io.BytesIO(self.store.read(self.key))
+
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """It does."""
+        return True
+
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        """It is."""
+        return True
 
     def read_bytes(self) -> bytes:
         """All of it."""
@@ -123,7 +140,7 @@ class ArrowDataset:
     place: Path
     column: str
     mark: str = ""
-    """What ``state.json`` says of it, its fingerprint among that."""
+    """Of ``state.json``, which holds the fingerprint that ``datasets`` gave it."""
 
     def read(self, key: int) -> bytes:
         """The encoded picture of a row."""
@@ -141,7 +158,7 @@ class ArrowDataset:
         Raises:
             DataError: the package ``datasets`` is missing, or there is no column of pictures.
         """
-        found, mark = [], (folder / "state.json").read_text()
+        found, mark = [], hashlib.blake2b((folder / "state.json").read_bytes(), digest_size=16).hexdigest()
         for column in _picture_columns(folder, mark):
             store = ArrowDataset(folder, column, mark)
             count = len(_rows(folder, column, mark))

@@ -1,5 +1,5 @@
-"""Data that is decoded when it is needed, of any size: no file is read before its turn, and those that cannot be used
-are passed over."""
+"""Data that is decoded when it is needed, of any size: nothing is decoded before its turn, and what cannot be used is
+passed over."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ATTEMPTS = 20
 
 
 class PassingOver(Dataset[Batch]):
-    """The items of a data set. One that raises a DataError is named once and another one drawn in its place, so a step
-    is still a function of seed and position.
+    """The items of a data set. One that raises a DataError of one file is named once and another one drawn in its
+    place, so a step is still a function of seed and position.
 
     Args:
         items: takes a :class:`~advtasks.data.loader.Position`; has a length.
@@ -44,6 +44,8 @@ class PassingOver(Dataset[Batch]):
             try:
                 return self.items[dataclasses.replace(position, index=(position.index + jump) % len(self))]
             except DataError as found:
+                if not found.of_one_file:
+                    raise
                 error = found
                 if str(error) not in self._named:
                     self._named.add(str(error))

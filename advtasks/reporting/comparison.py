@@ -65,10 +65,10 @@ def kept(runs: list[Path]) -> list[tuple[str, list[str]]]:
     """The step of each run's bundle, where ``--keep-best`` took another one than the last, which is compared."""
     last, steps = [], []
     for run in runs:
-        metric, stages = read_yaml(run / "run.yaml").get("keep_best"), read_results(run)["stages"]
+        stages = read_results(run)["stages"]
         last.append(str(stages[-1]["step"]) if stages else "-")
-        best = stages[-1].get("best", {}).get(metric) if stages and metric else None
-        steps.append(str(best["step"]) if best else last[-1])
+        best = [path.stem for path in (run / "stages").glob(f"{stages[-1]['stage']}-best-*")] if stages else []
+        steps.append(str(int(best[0].rpartition("-")[2])) if best else last[-1])
     return [("bundle of step", steps)] if steps != last else []
 
 

@@ -17,8 +17,8 @@ _COMPARED = ("generator", "ema", "adversaries", "stage")
 
 
 def check_ranks_agree(state: dict[str, Any], step: int) -> None:
-    """Compare the networks, buffers and optimisers of a checkpoint's state over ranks, bit for bit: tensors, numbers,
-    and whatever else parts keep.
+    """Compare the networks, buffers and optimisers of a checkpoint's state over ranks, bit for bit: tensors, numbers
+    and texts.
 
     Raises:
         TrainingError: they differ; the first value that does is named.
@@ -43,8 +43,8 @@ def _digests(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, (dict, list, tuple)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _digests(item, f"{name}.{key}" if name else str(key))
-    elif not isinstance(value, Tensor):
+    elif isinstance(value, (int, float, str, type(None))):  # what a plugin keeps besides may show its address
         yield name, repr(value)
-    elif not is_share(value):  # shares differ
+    elif isinstance(value, Tensor) and not is_share(value):  # shares differ
         plain = value.detach().cpu().contiguous().flatten().view(torch.uint8)
         yield name, hashlib.blake2b(plain.numpy().tobytes(), digest_size=16).hexdigest()

@@ -24,7 +24,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
 
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times; not
-    after a mistake that would come again, and not when they were asked to stop.
+    after a mistake of the command line or of run.yaml, and not when they were asked to stop.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(processes)))
     os.environ[LAUNCHER] = str(os.getpid())
@@ -37,6 +37,8 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
             if code in (0, UsageError.exit_code) or code > _SIGNALLED:
                 break
         return code
+    except SignalException as error:
+        return _SIGNALLED + int(error.sigval)
     finally:
         del os.environ[LAUNCHER]
 
@@ -63,6 +65,4 @@ def _launched(arguments: Sequence[str], processes: int) -> int:
             file=sys.stderr,
         )
         return 1
-    except SignalException as error:
-        return _SIGNALLED + int(error.sigval)
     return 0

@@ -48,6 +48,7 @@ class Networks:
                 synchronize_batch_norm(network)
         for adversary in self.adversaries.values():
             adversary.to(self.device, memory_format=self.critic_layout)  # type: ignore[call-overload]
+            adversary.set_precision(self.autocast)
         self.ema = MovingAverage(self.generator, config.ema_half_life)
         if self.sharded and world_size() == 1:
             self.generator.to(self.device)

@@ -247,12 +247,12 @@ class _Run:
             self._write_results()
             write_report(self.folder)
         kept_best = (self.folder / "stages").glob(f"{last.stage}-best-*.safetensors")
-        best = from_first(lambda: next(kept_best, None), patient=False)  # one that all see, whatever their disks say
+        best = from_first(lambda: next(kept_best, None))  # one that all see, whatever their disks say
         if best is None:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         elif rank() == 0:
             write_bytes(bundle, best.read_bytes())
-        memory = max(gathered(peak_memory(trainer.networks.device), patient=False))
+        memory = max(gathered(peak_memory(trainer.networks.device)))
         if rank() > 0:
             return
         results = read_results(self.folder)

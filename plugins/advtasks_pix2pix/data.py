@@ -134,8 +134,11 @@ def _divided(
     elif pairs.validation or pairs.test:
         given, validation = True, _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
     if validation:
-        if same := {content for content, _ in train} & {pair.content for pair in validation}:
-            notes.append(f"warning: {len(same)} of the pairs to validate on are trained on, too: scores flatter")
+        same = len({content for content, _ in train} & {pair.content for pair in validation})
+        if config.cache_gib == 0 and config.validation == config.data:  # contents are not known
+            same = len(validation)
+        if same:
+            notes.append(f"warning: {same} of the pairs to validate on are trained on, too: scores flatter")
         return train, validation
     if given:
         notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
@@ -145,7 +148,15 @@ def _divided(
     if not kept and train:
         kept = train
         notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
-    return train, _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
+    validation = _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
+    while not any(_has_classes(pair, reader.sides) for pair in validation):  # which streamed data did not tell before
+        held_out = hold_out([content for content, _ in train])
+        kept = [(content, pair) for content, pair in train if content in held_out]
+        if not kept:
+            break
+        train = [(content, pair) for content, pair in train if content not in held_out]
+        validation += _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
+    return train, validation
 
 
 def _known_by(pairs: Sequence[Pair], folder: Path) -> list[str]:

@@ -29,6 +29,8 @@ _WAY_OUT = "training with --input-kind picture (or --target-kind picture) takes 
 class LabelError(DataError):
     """A label map that is there, but is none, or of other classes: never passed over as a broken file is."""
 
+    of_one_file = False
+
 
 def read_labels(side: Side) -> NDArray[Any]:
     """Class numbers (H, W): indices of a palette, or grey values.

@@ -30,10 +30,10 @@ from advtasks_pix2pix.pairing import (
     Pair,
     Pairs,
     Side,
+    a_then_b,
     bare,
     is_spare,
     key_of,
-    side_of,
     side_of_folder,
     split_of,
     telling_depths,
@@ -169,8 +169,7 @@ def _endings(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
     strays = [path for ending, paths in endings.items() if ending not in common for path in paths]
     if len(common) != 2 or not _few(strays, pictures):
         return None
-    first, second = sorted(common)
-    a, b = (second, first) if side_of([first.lower()]) == "B" or side_of([second.lower()]) == "A" else (first, second)
+    a, b = a_then_b(*sorted(common))
     found = Found(ignored=[*strays, *others])
     for side, ending in (("A", a), ("B", b)):
         for path in endings[ending]:

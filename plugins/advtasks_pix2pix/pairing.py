@@ -15,9 +15,9 @@ from advtasks.errors import DataError
 _A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
       "sketches", "drawing", "drawings", "cond", "condition", "conditions",
       "conditioning", "conditioningimage", "mask", "masks", "segmentation", "seg", "annotation",
-      "annotations", "original", "low"}  # fmt: skip
+      "annotations", "low"}  # fmt: skip
 _B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targets", "output", "outputs", "gt", "real",
-      "color", "colour", "flat", "filename", "file", "edited", "high"}  # fmt: skip
+      "color", "colour", "flat", "filename", "file", "high"}  # fmt: skip
 _PICTURE = {"img", "imgs", "image", "images", "filename", "file"}
 """Words of side B that are said of A, too."""
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
@@ -157,6 +157,12 @@ def side_of(words: Iterable[str]) -> str | None:
         return letters.pop().upper()
     sides = {"A" if word in _A else "B" if word in _B else "unused" for word in words if word in _A | _B | _UNUSED}
     return sides.pop() if len(sides) == 1 else "unused" if "unused" in sides else None
+
+
+def a_then_b(first: str, second: str) -> tuple[str, str]:
+    """Two names with that of side A first; as they are where their words do not tell them apart."""
+    one, other = side_of(words_of(first)), side_of(words_of(second))
+    return (second, first) if one != other and (one == "B" or other == "A") else (first, second)
 
 
 def side_of_folder(name: str) -> str | None:

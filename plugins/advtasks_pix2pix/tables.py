@@ -10,7 +10,7 @@ from advtasks.data.folder import EXTENSIONS
 from advtasks.data.stored import StoredFile
 from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.errors import DataError
-from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, side_of, split_of, within, words_of
+from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, a_then_b, key_of, split_of, within, words_of
 
 _NAMES_OF_CLASSES = {"labels", "classes"}
 
@@ -56,7 +56,7 @@ def _add(
     """`inside`: files of archives, which are not on the disk, by their paths."""
     said = next((SPLITS[word] for word in words_of(table.stem) if word in SPLITS), None)  # train.csv, val.csv
     for number, row in rows:
-        paths = [Path(table.parent) / str(row.get(name) or "") for name in columns]
+        paths = [table.parent / str(row.get(name) or "") for name in columns]
         paths = [inside.get(path, path) for path in paths]
         missing = [path for path in paths if path not in inside and not path.is_file()]
         if missing:
@@ -68,7 +68,7 @@ def _add(
             continue
         split = SPLITS.get(named) or said or split_of(within(paths[1], folder))
         for side, path in zip("AB", paths, strict=True):
-            found.add(split, side, f"{table.parent.name} {table.stem} {number:06d}", path)
+            found.add(split, side, f"{key_of(table, folder)} {number:06d}", path)
 
 
 def _rows(table: Path) -> tuple[Rows, tuple[str, str] | None]:
@@ -97,5 +97,4 @@ def _columns(rows: Rows) -> tuple[str, str] | None:
     columns = [name for name in first if name and str(first[name]).lower().endswith(tuple(EXTENSIONS))]
     if len(columns) != 2:
         return None
-    a, b = columns if side_of(["".join(words_of(columns[0]))]) != "B" else columns[::-1]
-    return a, b
+    return a_then_b(*columns)

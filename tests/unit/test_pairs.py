@@ -56,6 +56,8 @@ NAMES: list[tuple[list[str], str, dict[str, list[tuple[str, str]]]]] = [
      {"train": [("gtFine/train/x/a_gtFine_labelIds.png", "a_leftImg8bit.png")]}),
     (["x_A.png", "x_B.png", "y_A.png", "y_B.png"], "pairs by ending",
      {"train": [("x_A.png", "x_B.png"), ("y_A.png", "y_B.png")]}),
+    (["x_input.png", "x_seg.png"], "pairs by ending", {"train": [("x_input.png", "x_seg.png")]}),
+    (["x_line.png", "x_original.png"], "pairs by ending", {"train": [("x_line.png", "x_original.png")]}),
     (["train/x-flat.png", "train/x-line.png", "val/y-flat.png", "val/y-line.png"], "pairs by ending",
      {"train": [("train/x-line.png", "x-flat.png")], "validation": [("val/y-line.png", "y-flat.png")]}),
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import tifffile
 import torch
 from advtasks_pix2pix.data import find_sides, make_splits
+from advtasks_pix2pix.label_maps import LabelError
 from advtasks_pix2pix.layouts import find_pairs
 from advtasks_pix2pix.pairing import Pairs
 from advtasks_pix2pix.presets import QUICK
@@ -23,6 +26,7 @@ from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
 from advtasks.errors import DataError
 from advtasks.task import Splits
+from advtasks.training.progress import Console
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -79,9 +83,7 @@ def test_a_table_within_an_archive_names_its_files(tmp_path: Path) -> None:
     assert problem.endswith("all.tar/b/gone.png does not exist")
 
 
-@pytest.mark.parametrize(
-    "columns", [("input_image", "image"), ("conditioning_image", "image"), ("original_image", "edited_image")]
-)
+@pytest.mark.parametrize("columns", [("input_image", "image"), ("conditioning_image", "image"), ("edges", "photo")])
 def test_columns_of_a_data_set_are_sides(tmp_path: Path, columns: tuple[str, str]) -> None:
     datasets = pytest.importorskip("datasets")
     paths = sorted(made(tmp_path / "files", *(f"{n}.png" for n in range(6))).rglob("*.png"))
@@ -145,18 +147,21 @@ def test_crops_of_shards_are_those_of_files_decoded_once_or_each_time(tmp_path: 
     assert set(before) <= {path.name for path in (tmp_path / "cache").rglob("*.npy")}, "of other runs"
 
 
-def test_a_pair_that_cannot_be_decoded_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    files = files_of(tmp_path / "files")
+def test_a_broken_pair_is_passed_over_and_a_wrong_label_map_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files, held = files_of(tmp_path / "files"), files_of(tmp_path / "held")
     whole = (files / "train_img/3.tif").read_bytes()
     (files / "train_img/3.tif").write_bytes(whole[: len(whole) // 2])
-    Image.fromarray(np.full((40, 48), 7, np.uint8)).save(files / "train_label/5.png")
-    held = files_of(tmp_path / "held")
-    found = splits(packed(files, tmp_path / "shards" / "all.tar"), tmp_path / "cache", validation=held, cache_gib=0.0,
-                   classes=3)  # fmt: skip
+    found = splits(packed(files, tmp_path / "one" / "all.tar"), tmp_path / "cache", validation=held, cache_gib=0.0)
     drawn = [found.train[Position(sample % 8, sample, 3)] for sample in range(16)]
     assert len(drawn) == 16
     assert "3.tif: cannot be decoded" in caplog.text
-    assert "5.png: holds the class 7, and there are 3 (0 to 2)" in caplog.text
+    Image.fromarray(np.full((40, 48), 7, np.uint8)).save(files / "train_label/5.png")
+    data = packed(files, tmp_path / "two" / "all.tar")
+    found = splits(data, tmp_path / "cache", validation=held, cache_gib=0.0, classes=3)
+    with pytest.raises(LabelError, match=r"5.png: holds the class 7, and there are 3 \(0 to 2\)"):
+        found.train[Position(5, 0, 3)]
     for path in files.rglob("*.tif"):
         path.write_bytes(b"broken")
     broken = packed(files, tmp_path / "shards" / "all.tar")
@@ -186,3 +191,37 @@ def test_translation_trains_on_shards_from_the_command_line(advtasks: Run, tmp_p
     )  # fmt: skip
     assert code == 0, err
     assert "pairs: 5 to train on, decoded each time they are needed, 1 to validate on" in err
+
+
+def test_of_streamed_pairs_one_that_can_be_used_is_held_out(tmp_path: Path) -> None:
+    """Which are broken is known only when they are read."""
+    files = files_of(tmp_path / "files")
+    first = splits(files, tmp_path / "cache", cache_gib=0.0)
+    held = [Path(pair.name).name for pair in first.validation]
+    for name in held:
+        (files / "train_img" / f"{name}.tif").write_bytes((files / "train_img" / f"{name}.tif").read_bytes()[:-4000])
+    again = splits(files, tmp_path / "cache", cache_gib=0.0)
+    found = [Path(pair.name).name for pair in again.validation]
+    assert found
+    assert not set(found) & set(held)
+    assert any("trained on, too" in note for note in splits(files, tmp_path, validation=files, cache_gib=0.0).notes)
+
+
+def test_streamed_pairs_go_to_loader_processes_that_are_not_forked(tmp_path: Path) -> None:
+    config = dataclasses.replace(QUICK, data=files_of(tmp_path / "files"), crop=16, load=0, cache_gib=0.0)
+    for gib in (0.0, 50.0):
+        cache = PictureCache(tmp_path / "cache", gib, Console(sys.stderr).watch)
+        made = make_splits(dataclasses.replace(config, cache_gib=gib), find_sides(config), cache)
+        again = pickle.loads(pickle.dumps(made.train))
+        one, other = made.train[Position(1, 2, 3)], again[Position(1, 2, 3)]
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_tables_of_equal_name_in_several_archives(tmp_path: Path) -> None:
+    for number in range(2):
+        folder = made(tmp_path / f"files-{number}", "data/a.png", "data/b.png")
+        (folder / "data" / "metadata.jsonl").write_text('{"edited_image": "b.png", "input_image": "a.png"}')
+        packed(folder, tmp_path / "shards" / f"{number}.tar")
+    pairs = find_pairs(tmp_path / "shards")
+    assert not pairs.problems
+    assert names(pairs) == [("a.png", "b.png")] * 2, "of columns, too, the words say the side"

@@ -155,8 +155,8 @@ def test_two_runs_beside_each_other(tmp_path: Path, advtasks: Run, monkeypatch: 
     page = Path("comparison.html").read_text()
     assert "<td class=best>3.0000</td><td>-</td>" in page
     assert kept([one, two, three]) == []
-    with (one / "run.yaml").open("a") as file:
-        file.write("keep_best: up\n")
+    (one / "stages").mkdir()
+    (one / "stages" / "one-best-00000005.safetensors").touch()
     assert kept([one, two, three]) == [("bundle of step", ["5", "-", "10"])], "the best of it was not the last"
     assert re.search(r"^bundle of step +5 +10$", advtasks("report", one, three)[1], re.MULTILINE)
     assert names_of([one, tmp_path / "other" / "a"]) == [str(one), str(tmp_path / "other" / "a")]

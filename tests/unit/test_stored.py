@@ -55,6 +55,9 @@ def test_a_tar_archive_is_a_folder_of_pictures(shards: Path, photos: Path) -> No
         assert np.array_equal(read_picture(again).rgb8(), read_picture(original).rgb8())
         assert picture_size(path) == picture_size(original)
         assert path.relative_to(shards).with_suffix("").as_posix() == f"{path.parent.name}/{path.stem}"
+        assert path.is_file()
+        assert not path.with_suffix(".txt").is_file(), "what is derived is a plain path"
+        assert not isinstance(path.parent / "more", StoredFile)
     assert find_pictures(shards, inside=False).pictures == ()
 
 

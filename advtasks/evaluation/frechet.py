@@ -89,6 +89,8 @@ def frechet_estimates(
     Raises:
         ValueError: fewer than :data:`POINTS` samples.
     """
+    from scipy import stats  # most of a second, and only this needs it
+
     few = min(len(fake), len(real))
     if few < POINTS:
         raise ValueError(f"{few} samples are too few: at least {POINTS} are needed")
@@ -101,8 +103,6 @@ def frechet_estimates(
             for side in (fake, real)
         )
         distances.append(FrechetReference(other).distance(part))
-    from scipy import stats  # takes a second, and only this needs it
-
     line = stats.linregress([1 / share for share in shares], distances)
     finite, endless = distances[-1], float(line.intercept)
     if few < needed_for_interval(fake.shape[1]):

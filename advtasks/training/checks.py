@@ -52,8 +52,8 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
 
 
 def check_optimizers(config: RunConfig) -> None:
-    """That the optimisers take their options' values. Apart from :func:`check_run`, since torch needs two seconds for
-    the first one, which a process that only starts others can spare.
+    """That the optimisers take their options' values. Apart from :func:`check_run`, since the first one makes torch
+    import its compiler, which a process that only starts others can spare.
 
     Raises:
         UsageError: a value out of range.

@@ -101,7 +101,7 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
         notes.append(f"ignored  {len(pairs.ignored)} other files: {_named(pairs.ignored)}")
     reader, streamed = _Reader(config, sides, cache), config.cache_gib == 0
     if streamed:  # decoded when they are needed
-        train = list(zip(_known_by(pairs.train, config.data), pairs.train, strict=True))
+        train = list(zip(_identities(pairs.train, config.data), pairs.train, strict=True))
     else:
         train = _read(reader.identified, pairs.train, reader, cache, notes)
     train, validation = _divided(train, pairs, reader, notes)
@@ -159,7 +159,7 @@ def _divided(
     return train, validation
 
 
-def _known_by(pairs: Sequence[Pair], folder: Path) -> list[str]:
+def _identities(pairs: Sequence[Pair], folder: Path) -> list[str]:
     """A number for each pair without reading it."""
     targets = identities([pair.target.path for pair in pairs], folder)
     inputs = iter(identities([pair.input.path for pair in pairs if pair.input is not None], folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
-from advtasks_sr.streaming import StreamedPatches, StreamedTargets, decoded
+from advtasks_sr.streaming import decoded
 from advtasks_sr.targets import Targets, target_cut
 
 _MOST_NAMED = 8
@@ -186,10 +187,11 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
     )
     lows = identities([source.low for source in train if source.low is not None], config.data)
     contents = _fingerprint([*identities([source.high for source in train], config.data), *lows], low_side)
+    load = functools.partial(decoded, low_side=low_side, targets=config.makes_low)
     if config.makes_low:
-        data: Dataset[Batch] = StreamedTargets(train, target_cut(config, low_side))
+        data: Dataset[Batch] = Targets(train, target_cut(config, low_side), load)
     else:
-        data = StreamedPatches(train, config.patch, config.scale, config.channel_shuffle)
+        data = Patches(train, config.patch, config.scale, config.channel_shuffle, load)
     return Splits(PassingOver(data), pairs, tuple(notes), contents)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array
 from advtasks.data.loader import Position
+from advtasks.errors import DataError
 from advtasks.task import Batch
 
 # albumentations asks the network for updates when it is imported, unless told not to
@@ -60,17 +62,38 @@ def turned(pictures: Sequence[Array], channel_shuffle: float, rng: np.random.Gen
     return found
 
 
-class Patches(Dataset[Batch]):
-    """Crops out of decoded pictures; see :func:`cut_patch`."""
+def in_memory(pair: Pair) -> Pair:
+    """What is there already."""
+    return pair
 
-    def __init__(self, pairs: Sequence[Pair], patch: int, scale: int, channel_shuffle: float = 0.0) -> None:
-        self.pairs, self.patch, self.scale, self.channel_shuffle = pairs, patch, scale, channel_shuffle
+
+class Patches(Dataset[Batch]):
+    """Crops out of pictures at both resolutions; see :func:`cut_patch`.
+
+    Args:
+        pairs: pictures, or what `load` makes them of.
+        load: gives the picture of an item.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Any],
+        patch: int,
+        scale: int,
+        channel_shuffle: float = 0.0,
+        load: Callable[[Any], Pair] = in_memory,
+    ) -> None:
+        self.pairs, self.load = pairs, load
+        self.patch, self.scale, self.channel_shuffle = patch, scale, channel_shuffle
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, position: Position) -> Batch:
-        pair = self.pairs[position.index]
+        pair = self.load(self.pairs[position.index])
         rng = np.random.default_rng(position.seed)
         assert pair.low is not None, "a data set of pairs"
+        if min(pair.low.shape[:2]) < self.patch:
+            side = self.patch * self.scale
+            raise DataError(f"{pair.name}: smaller than a patch of {side}x{side} pixels")
         return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)

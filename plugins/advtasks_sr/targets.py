@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array
 from advtasks.data.loader import Position
+from advtasks.errors import DataError
 from advtasks.task import Batch
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.lows import LowSide
-from advtasks_sr.patches import Pair, turned
+from advtasks_sr.patches import Pair, in_memory, turned
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,21 @@ def target_cut(config: SuperResolutionConfig, low_side: LowSide) -> TargetCut:
 
 
 class Targets(Dataset[Batch]):
-    """Out of decoded pictures; see :class:`TargetCut`."""
+    """Out of pictures; see :class:`TargetCut`.
 
-    def __init__(self, pairs: Sequence[Pair], cut: TargetCut) -> None:
-        self.pairs, self.cut = pairs, cut
+    Args:
+        pairs: pictures, or what `load` makes them of.
+        load: gives the picture of an item.
+    """
+
+    def __init__(self, pairs: Sequence[Any], cut: TargetCut, load: Callable[[Any], Pair] = in_memory) -> None:
+        self.pairs, self.cut, self.load = pairs, cut, load
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, position: Position) -> Batch:
-        return self.cut(self.pairs[position.index].high, np.random.default_rng(position.seed))
+        pair, side = self.load(self.pairs[position.index]), self.cut.side
+        if min(pair.high.shape[:2]) < side:
+            raise DataError(f"{pair.name}: smaller than a patch of {side}x{side} pixels with its margin")
+        return self.cut(pair.high, np.random.default_rng(position.seed))

@@ -104,11 +104,11 @@ def batch_of(splits: Splits) -> Batch:
 
 OF_PICTURES = {"cr", "bcr", "diffaugment", "ada"}
 OF_TASKS = {*OF_PICTURES, "batch-norm", "attention", "augmentation", "ma-gp", "gan-int", "contrastive"}
-ROWS_OF = [(row, {part.partition(":")[0] for part in row}) for row in ranks_train.rows()]
-CORE = [row for row, names in ROWS_OF if row[0] == "points" and not OF_PICTURES & names]
+NAMED = [(row, {part.partition(":")[0] for part in row}) for row in ranks_train.rows()]
+CORE = [row for row, names in NAMED if row[0] == "points" and not OF_PICTURES & names]
 PICTURES = [
     row
-    for row, names in ROWS_OF
+    for row, names in NAMED
     if row[0] != "points" and OF_TASKS & names and (row[0] == "sr" or not OF_PICTURES & names)
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
 from advtasks_sr.presets import QUICK
 from advtasks_sr.sharpen import sharpened
-from advtasks_sr.streaming import StreamedTargets
+from advtasks_sr.streaming import decoded
 from advtasks_sr.targets import TargetCut, Targets
 from advtasks_sr.task import SuperResolution
 from conftest import natural
@@ -53,17 +54,18 @@ def test_patches_are_functions_of_the_position_and_streaming_gives_the_same(
 ) -> None:
     pairs, sources = [], []
     for number in range(3):
-        picture = natural(64, 72, number)
+        picture = natural(65, 74, number)
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
         sources.append(Source(tmp_path / f"{number}.png"))
-        pairs.append(Pair(str(number), str(number), picture, None))
+        pairs.append(Pair(str(number), str(number), picture[:72, :64], None))
     cut = TargetCut(40, (0.6, 1.0), 0.5)
-    kept, streamed = Targets(pairs, cut), StreamedTargets(sources, cut)
+    load = functools.partial(decoded, low_side=LowSide(4), targets=True)
+    kept, streamed = Targets(pairs, cut), Targets(sources, cut, load)
     found = [kept[Position(sample % 3, sample, 7)]["high"] for sample in range(12)]
     assert all((streamed[Position(sample % 3, sample, 7)]["high"] == found[sample]).all() for sample in range(12))
     assert not (found[0] == found[3]).all()
     Image.fromarray(natural(30, 60, 5)).save(tmp_path / "small.png")
-    streamed = PassingOver(StreamedTargets([Source(tmp_path / "small.png"), *sources], cut))
+    streamed = PassingOver(Targets([Source(tmp_path / "small.png"), *sources], cut, load))
     with caplog.at_level(logging.WARNING):
         assert streamed[Position(0, 0, 7)]["high"].shape == (40, 40, 3)
     assert "small.png: smaller than a patch of 40x40 pixels with its margin" in caplog.text

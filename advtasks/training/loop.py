@@ -7,11 +7,10 @@ written by the first.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
 from torch import nn
@@ -90,17 +89,17 @@ class Trainer:
 
     # --- the run -------------------------------------------------------------------------------------------------
 
-    def train(self) -> None:
-        """Run all stages, from wherever :meth:`resume` left off.
+    def train(self, interrupt: Interrupt | None = None) -> None:
+        """Run all stages, from wherever :meth:`resume` left off; `interrupt`, if somebody has entered one already.
 
         Raises:
             TrainingError: a loss or weight is not finite.
             Interrupted: the user asked to stop; a checkpoint has been written.
         """
-        with Interrupt() as interrupt:
+        with nullcontext(interrupt) if interrupt else Interrupt() as asked, asked.deferred():
             while (place := self.config.stage_at(self.step, self.lengths)) is not None:
                 try:
-                    self._run_stage(*place, interrupt)
+                    self._run_stage(*place, asked)
                 except Diverged as error:
                     self._roll_back(error)
 
@@ -342,7 +341,7 @@ class Trainer:
         self.roll_backs, self.rate_scale, self._rolled_to = done + 1, 0.5 ** (done + 1), self.step
         kept = {**state, "roll_backs": self.roll_backs, "rate_scale": self.rate_scale}
         if rank() == 0:
-            with contextlib.suppress(OSError):  # a kill must not bring the old rates back
+            with suppress(OSError):  # a kill must not bring the old rates back
                 self.checkpoints.save(self.step, kept)
         self.recorder.rewind(self.step)
         text = f"step {failed} diverged ({error}). Rolled back to step {self.step} ({done + 1} of {ROLL_BACKS} times)"

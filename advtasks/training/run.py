@@ -36,6 +36,7 @@ from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.checks import check_data, check_optimizers, check_run
 from advtasks.training.clock import peak_memory
 from advtasks.training.initial import begin_with
+from advtasks.training.interrupt import Interrupt
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.profiler import TRACE
 from advtasks.training.progress import Console, duration, silent
@@ -56,7 +57,7 @@ def train(
         Interrupted: the run was stopped and can be resumed.
     """
     console = Console() if rank() == 0 else Console(silent())
-    with contextlib.ExitStack() as held:
+    with Interrupt() as interrupt, contextlib.ExitStack() as held:
         from_first(lambda: held.enter_context(RunLock(folder)) and None)
         held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
         run = _Run(task_name, config, folder, console)
@@ -67,7 +68,7 @@ def train(
             console.say(f"beginning with the weights of {config.initial_weights}")
         if not resume and rank() == 0:  # what is refused above leaves no run behind
             run_folder.create(folder, task_name, preset, config, tuned)
-        return run.train(resume)
+        return run.train(resume, interrupt)
 
 
 class _Run:
@@ -107,7 +108,7 @@ class _Run:
         """Find what does not fit, before anything is written."""
         rehearse(self.task, generator, self.adversaries, self.splits.train)
 
-    def train(self, resume: bool) -> Path:
+    def train(self, resume: bool, interrupt: Interrupt) -> Path:
         self._open_trackers()
         for note in self.splits.notes:
             self.console.say(note)
@@ -119,7 +120,7 @@ class _Run:
         self.baseline = self._measure_baseline()
         if rank() == 0:
             self._write_results()
-        self.trainer.train()
+        self.trainer.train(interrupt)
         bundle = self.folder / "bundle.safetensors"
         self._finish(bundle)
         return bundle

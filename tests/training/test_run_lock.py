@@ -13,6 +13,8 @@ import pytest
 
 from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.run_lock import RunLock, read_lock
+from advtasks.trackers import JsonLines
+from advtasks.training.loop import Trainer
 
 HOLD = """
 import os, sys, time
@@ -87,3 +89,36 @@ def test_training_takes_it(advtasks: Callable[..., tuple[int, str, str]], tmp_pa
         code, _, err = advtasks("train", "--resume", run)
     assert code == 2
     assert f"{run} is being trained by process {os.getpid()} on" in err
+
+
+def test_a_signal_on_the_way_out_does_not_change_what_it_says(
+    advtasks: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher ends the ranks that are left about when they notice themselves that one is lost."""
+
+    def lost(*arguments: object) -> None:
+        raise TrainingError("lost another process")
+
+    monkeypatch.setattr(Trainer, "_take_step", lost)
+    monkeypatch.setattr(JsonLines, "close", lambda self: signal.raise_signal(signal.SIGINT))
+    handler = signal.getsignal(signal.SIGINT)
+    run = tmp_path / "run"
+    code, _, err = advtasks("train", "points", "--out", run, "--steps", "4", "--device", "cpu", "--samples", "50")
+    assert (code, "lost another process" in err) == (1, True)
+    assert read_lock(run).end == "failed: lost another process"  # type: ignore[union-attr]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_step_a_signal_stops_at_once_and_nothing_is_left(
+    advtasks: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("advtasks.training.run.rehearse", lambda *arguments: signal.raise_signal(number))
+    run = tmp_path / "run"
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so that a failure of this test kills nobody
+    try:
+        code, _, err = advtasks("train", "points", "--out", run, "--steps", "4", "--device", "cpu", "--samples", "50")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (code, err.strip().splitlines()[-1]) == (130, "advtasks: interrupted")
+    assert not run.exists()

@@ -11,6 +11,7 @@ import numpy as np
 
 from advtasks.errors import DataError
 from advtasks.pictures.animation import read_animation, read_frames
+from advtasks.pictures.color import grey_as_rgb
 from advtasks.pictures.decode import picture_size
 from advtasks.pictures.encode import encode_frames
 from advtasks.pictures.picture import Picture
@@ -68,5 +69,7 @@ def _with_opacity(frame: Picture) -> Picture:
     """A frame as the encoders of animations want all of them alike: RGB and opacity. Some decoders give opacity only
     where there is some."""
     opaque = np.full(frame.pixels.shape[:2], frame.kind.top, frame.pixels.dtype)
-    metadata = dataclasses.replace(frame.metadata, palette=None)
-    return Picture(frame.colors(), opaque if frame.alpha is None else frame.alpha, metadata)
+    pixels, metadata = frame.colors(), dataclasses.replace(frame.metadata, palette=None)
+    if frame.kind.channels == 1 and frame.metadata.icc and not frame.metadata.palette:
+        pixels, metadata = grey_as_rgb(frame.pixels, metadata)
+    return Picture(pixels, opaque if frame.alpha is None else frame.alpha, metadata)

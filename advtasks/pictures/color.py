@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from advtasks.pictures.picture import Metadata
 
 _SAME = 1.0 / 255
 """A profile whose colours are sRGB's to one 8-bit level is sRGB."""
@@ -40,6 +43,18 @@ class ColorSpace:
     def from_srgb(self, values: Values) -> Values:
         """(H, W, 3) sRGB to (H, W, C) in the profile's encoding."""
         return _converted(values, None, self.icc, 3, self.channels)
+
+
+def grey_as_rgb(grey: NDArray[Any], metadata: Metadata) -> tuple[NDArray[Any], Metadata]:
+    """Grey values (H, W, 1) as RGB of the same type, for formats and encoders that know no grey: sRGB, since a profile
+    of grey values says nothing of RGB ones."""
+    space = ColorSpace(metadata.icc, 1)
+    metadata = dataclasses.replace(metadata, icc=None)
+    if space.plain:
+        return np.repeat(grey, 3, axis=2), metadata
+    top = np.iinfo(grey.dtype).max
+    values = space.to_srgb((grey / top).astype(np.float32)).clip(0, 1)
+    return np.rint(values * top).astype(grey.dtype), metadata
 
 
 @functools.lru_cache(maxsize=32)

@@ -26,6 +26,7 @@ from advtasks.pictures.deep import (
 from advtasks.pictures.metadata import orientation, read_metadata
 from advtasks.pictures.picture import Kind, Metadata, Picture
 
+_WITH_OPACITY = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 _ROWS = 512
 """Rows that are copied out of a decoder at a time: its memory and the array's are enough, a third is not needed."""
 
@@ -179,7 +180,7 @@ def from_pillow(image: Image.Image) -> Picture:
     elif mode == "1":
         upright = upright.convert("L")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
-        upright = upright.convert("RGB")
+        upright = upright.convert(_WITH_OPACITY.get(mode, "RGB"))
     return _split(_array(upright), upright.mode in ("LA", "RGBA"), metadata)
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.pictures.animation import Animation
+from advtasks.pictures.color import grey_as_rgb
 from advtasks.pictures.formats import FORMATS
 from advtasks.pictures.jpeg import QUALITY, held_by_jpeg, write_jpeg
 from advtasks.pictures.metadata import for_size
@@ -26,6 +28,8 @@ Blocks = Iterable[NDArray[Any]]
 _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"quality": 95, "method": 4}, "AVIF": {"quality": 90}}
 _DEEP = {".png", ".tif", ".tiff"}
 _TRANSPARENT = {".png", ".webp", ".tif", ".tiff", ".avif"}
+_COLORED = {"WEBP", "AVIF"}
+"""They hold no grey, so no profile of grey values."""
 _ANIMATED = {".png", ".webp", ".avif"}
 _LONGEST = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500, ".avif": 65535}
 _MOVING = ".webp"
@@ -88,7 +92,8 @@ def encode_frames(path: Path, frames: Iterable[Picture], animation: Animation, q
     metadata = for_size(first.metadata, *first.size)
     with atomic_path(path) as temporary:
         if animation.pages:
-            pages = ((frame.kind, (frame.rows(),)) for frame in itertools.chain((first,), remaining))
+            every = itertools.chain((first,), remaining)
+            pages = ((frame.kind, frame.metadata, (frame.rows(),)) for frame in every)
             write_tiff(temporary, metadata, pages, first.rows().nbytes * len(animation.durations))
             return
         format_ = FORMATS[path.suffix.lower()]
@@ -111,12 +116,16 @@ def _encoder(path: Path, quality: int | None) -> Callable[[Path, Kind, Metadata,
     if suffix in (".jpg", ".jpeg"):
         return functools.partial(write_jpeg, quality=quality or QUALITY)
     if suffix in (".tif", ".tiff"):
-        return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, blocks)], kind.nbytes)
+        return lambda file, kind, metadata, blocks: write_tiff(file, metadata, [(kind, metadata, blocks)], kind.nbytes)
     return functools.partial(_write_whole, FORMATS[suffix], quality)
 
 
 def _write_whole(format_: str, quality: int | None, path: Path, kind: Kind, metadata: Metadata, blocks: Blocks) -> None:
-    _image(assembled(kind, blocks)).save(path, format_, **_options(format_, quality), **_given(metadata, format_))
+    rows = assembled(kind, blocks)
+    if format_ in _COLORED and kind.channels == 1 and metadata.icc:
+        pixels, metadata = grey_as_rgb(rows[..., :1], metadata)
+        rows = np.concatenate((pixels, rows[..., 1:]), axis=2)
+    _image(rows).save(path, format_, **_options(format_, quality), **_given(metadata, format_))
 
 
 def _options(format_: str, quality: int | None) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffTags
 
 from advtasks.pictures.picture import Metadata
 
@@ -16,6 +17,7 @@ _TIFF_ACROSS, _TIFF_DOWN = 0x0100, 0x0101
 _LAYOUT = (0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143, 0x0144, 0x0145,
            0x0152, 0x0153, 0x02BC, 0x8773)  # fmt: skip
 """Tags of a TIFF that describe how its pixels are stored, or are carried apart; true of no other file."""
+_ICC, _XMP, _UNIT, _NO_UNIT = 34675, 700, 296, 1
 _XMP_ORIENTATION = re.compile(rb"\s*tiff:Orientation=([\"'])\d+\1|<tiff:Orientation>\d+</tiff:Orientation>")
 
 
@@ -40,7 +42,7 @@ def _copied(exif: Image.Exif) -> Image.Exif:
     read back what it writes of those."""
     copy = Image.Exif()
     try:
-        copy.load(exif.tobytes())
+        copy.load(exif_bytes(exif))
     except Exception:  # struct.error and others
         copy = Image.Exif()
         for tag, value in exif.items():
@@ -49,25 +51,44 @@ def _copied(exif: Image.Exif) -> Image.Exif:
     return copy
 
 
+def exif_bytes(exif: Image.Exif) -> bytes:
+    """EXIF as a file holds it, with texts beyond ASCII byte for byte: Pillow reads them as Latin-1, whatever they are,
+    and writes question marks. Those texts of `exif` become bytes."""
+    for tag, value in list(exif.items()):
+        if isinstance(value, str) and not value.isascii() and TiffTags.lookup(tag).type == TiffTags.ASCII:
+            exif[tag] = value.encode("latin-1", "replace")
+    return exif.tobytes()
+
+
 def read_metadata(image: Image.Image) -> Metadata:
     """All that an open file says, without its orientation, which the decoder applies to the pixels."""
     exif = _copied(read_exif(image))
     for tag in (_ORIENTATION, _TIFF_ACROSS, _TIFF_DOWN, *_LAYOUT):
         exif.pop(tag, None)
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    said = _said(image)
+    xmp = said.get("xmp") or said.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
     return Metadata(
-        icc=image.info.get("icc_profile"),
-        exif=exif.tobytes() if len(exif) else None,
+        icc=said.get("icc_profile"),
+        exif=exif_bytes(exif) if len(exif) else None,
         xmp=_XMP_ORIENTATION.sub(b"", xmp) if xmp else None,
-        dpi=_dpi(image),
+        dpi=_dpi(said),
     )
 
 
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
+def _said(image: Image.Image) -> dict[Any, Any]:
+    """Pillow's notes of a file; of a TIFF only what its current page says, without what pages before have left."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return image.info
+    own = {"icc_profile": tags.get(_ICC), "xmp": tags.get(_XMP)}
+    return own if tags.get(_UNIT) == _NO_UNIT else own | {"dpi": image.info.get("dpi")}
+
+
+def _dpi(said: dict[Any, Any]) -> tuple[float, float] | None:
     try:
-        across, down = (float(value) for value in image.info["dpi"])
+        across, down = (float(value) for value in said["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if math.isfinite(across + down) and min(across, down) > 1 else None  # 1: no unit
@@ -83,4 +104,4 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
     if _PIXELS_ACROSS not in folder and _PIXELS_DOWN not in folder:
         return metadata
     folder[_PIXELS_ACROSS], folder[_PIXELS_DOWN] = width, height
-    return dataclasses.replace(metadata, exif=exif.tobytes())
+    return dataclasses.replace(metadata, exif=exif_bytes(exif))

@@ -25,16 +25,19 @@ _FOLDERS = (0x8769, 0x8825)
 _INTEROPERABILITY = 0xA005
 """A folder within the EXIF folder, which says which version of the rules for cameras holds."""
 _ASCII, _BYTE, _LONG = 2, 1, 4
-_TEXTS = {0x010E, 0x010F, 0x0110, 0x013B, 0x8298}
-"""Description, make, model, artist, copyright; software and date are the writer's own arguments."""
+_TEXTS = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298}
+"""Description, make, model, software, date, artist, copyright."""
 
 
-def write_tiff(
-    path: Path, metadata: Metadata, pages: Iterable[tuple[Kind, Iterable[NDArray[Any]]]], nbytes: int
-) -> None:
-    """Write pages, each of blocks (rows, width, bands) of its kind's type, top to bottom.
+Page = tuple[Kind, Metadata, Iterable[NDArray[Any]]]
+"""Its blocks (rows, width, bands) are of its kind's type, top to bottom."""
+
+
+def write_tiff(path: Path, metadata: Metadata, pages: Iterable[Page], nbytes: int) -> None:
+    """Write pages.
 
     Args:
+        metadata: of the file: its EXIF and XMP; profile and density are each page's own.
         nbytes: of all pixels, about.
     """
     import tifffile
@@ -46,7 +49,7 @@ def write_tiff(
     # Pillow writes no folder with 64-bit addresses
     folders = {} if big else {tag: folder for tag in _FOLDERS if (folder := exif.get_ifd(tag))}
     with tifffile.TiffWriter(path, bigtiff=big, byteorder="<") as file:
-        for number, (kind, blocks) in enumerate(pages):
+        for number, (kind, own, blocks) in enumerate(pages):
             file.write(
                 _strips(blocks),
                 shape=(kind.height, kind.width, kind.bands) if kind.bands > 1 else (kind.height, kind.width),
@@ -57,11 +60,10 @@ def write_tiff(
                 rowsperstrip=_STRIP,
                 compression="zlib",
                 predictor=not kind.real,
-                iccprofile=metadata.icc,
-                resolution=metadata.dpi or (1, 1),
-                resolutionunit="INCH" if metadata.dpi else "NONE",
-                software=exif.get(0x0131, False),
-                datetime=exif.get(0x0132),
+                iccprofile=own.icc,
+                resolution=own.dpi or (1, 1),
+                resolutionunit="INCH" if own.dpi else "NONE",
+                software=False,
                 extratags=_extra(exif, metadata.xmp, folders) if number == 0 else (),
                 metadata=None,
             )
@@ -70,7 +72,9 @@ def write_tiff(
 
 
 def _extra(exif: Image.Exif, xmp: bytes | None, folders: Iterable[int]) -> list[tuple[Any, ...]]:
-    tags: list[tuple[Any, ...]] = [(tag, _ASCII, 0, str(exif[tag]).encode(), True) for tag in _TEXTS if tag in exif]
+    tags: list[tuple[Any, ...]] = [
+        (tag, _ASCII, 0, str(exif[tag]).encode("latin-1"), True) for tag in _TEXTS if tag in exif
+    ]
     if xmp:
         tags.append((_XMP, _BYTE, len(xmp), xmp, True))
     return [*tags, *((tag - 1, _LONG, 1, 0, True) for tag in folders)]

@@ -7,12 +7,16 @@ import os
 import re
 import secrets
 import socket
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _NAME = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp(?:\..*)?")
+_STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}
+_OWN = {"/dev/stdout": 1, "/dev/stderr": 2}
 _CLEARED: set[Path] = set()
 
 
@@ -22,8 +26,16 @@ def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace
     `target`, or put there by `place`.
 
     On any error, a full disk included, the temporary file is removed and `target` stays as it was. What a kill left of
-    another process of this machine is removed when a folder is first written to.
+    another process of this machine is removed when a folder is first written to. What is no file, such as /dev/stdout,
+    is written to and stays what it is.
     """
+    if target.exists() and not _replaceable(target):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / f"whole{target.suffix}"
+            yield temporary
+            with _stream(target) as stream:
+                stream.write(temporary.read_bytes())
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear(target.parent)
     temporary = target.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
@@ -34,6 +46,17 @@ def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace
         place(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replaceable(target: Path) -> bool:
+    """Whether it is a file, and not a name of an open stream."""
+    return target.is_file() and target.parent.absolute() not in _STREAMS
+
+
+def _stream(target: Path) -> IO[bytes]:
+    """Opened anew, a file behind it would not know how far the program has written."""
+    own = _OWN.get(str(target))
+    return target.open("ab") if own is None else os.fdopen(os.dup(own), "ab")
 
 
 def is_temporary(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,23 @@ class Manifest:
     """Of the file's tensor section."""
     format: int = FORMAT
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any], path: Path) -> Manifest:
+        """As a file says it; what a newer advtasks says besides is passed over.
+
+        Raises:
+            BundleError: of another format, or incomplete.
+        """
+        if values.get("format") != FORMAT:
+            raise BundleError(
+                f"{path}: bundle format {values.get('format')}, this advtasks reads {FORMAT}: pip install -U advtasks"
+            )
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            return cls(**{key: value for key, value in values.items() if key in known})
+        except TypeError as error:
+            raise BundleError(f"{path}: the manifest is incomplete ({error})") from None
+
 
 def save_bundle(path: Path, network: nn.Module, manifest: Manifest) -> None:
     """Write the network's weights and the manifest, atomically."""
@@ -104,16 +122,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path}: a safetensors file without an advtasks manifest. Only bundles written by `advtasks train` can "
             "be used here."
         )
-    values = json.loads(text)
-    if values.get("format") != FORMAT:
-        raise BundleError(
-            f"{path}: bundle format {values.get('format')}, this advtasks reads {FORMAT}: pip install -U advtasks"
-        )
-    known = {f.name for f in dataclasses.fields(Manifest)}
-    try:
-        return Manifest(**{key: value for key, value in values.items() if key in known})
-    except TypeError as error:
-        raise BundleError(f"{path}: the manifest is incomplete ({error})") from None
+    return Manifest.of(json.loads(text), path)
 
 
 def is_bundle(path: Path) -> bool:

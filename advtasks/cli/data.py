@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from advtasks.data.layout import Layout
 from advtasks.errors import DataError, UsageError
 from advtasks.hookspecs import TaskSpec
 
@@ -44,16 +41,13 @@ def main(argv: list[str]) -> int:
     options: Any = tyro.cli(kind, prog="advtasks data check", args=argv, description=inspect.getdoc(Data))
 
     from advtasks.data.check import check_folder
-    from advtasks.plugins import plugins, resolve
+    from advtasks.plugins import plugins
     from advtasks.training.progress import Console
 
     tasks = [spec] if spec else [one.spec for one in plugins().provided("tasks").values() if one.spec.needs_data]
-    recognizers: dict[str, Callable[..., Layout | None]] = {
-        one.name: resolve(one.recognize) if one.recognize else _nothing for one in tasks
-    }
+    said: dict[str, Any] = {}
     if spec and reading:
-        said = reading(**{name: getattr(options, name) for name in _names(reading)})
-        recognizers[spec.name] = functools.partial(recognizers[spec.name], reading=said)
+        said["reading"] = reading(**{name: getattr(options, name) for name in _names(reading)})
     found = check_folder(options.folder, options.min_side, Console().watch)
     print(f"{options.folder}: {found.summary()}")
     problems = len(found.unreadable)
@@ -61,8 +55,8 @@ def main(argv: list[str]) -> int:
         print(f"{title} ({len(items)}):")
         for item in items:
             print(f"  {item}")
-    for name, recognize in recognizers.items():
-        problems += _tell(name, recognize, options)
+    for one in tasks:
+        problems += _tell(one, options, said)
     if options.sheet is not None:
         found.save_sheet(options.sheet)
         print(f"contact sheet: {options.sheet}")
@@ -107,17 +101,18 @@ def _names(kind: type[Any]) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _nothing(folder: Path) -> None:
-    """What a task without a recogniser knows."""
-
-
-def _tell(name: str, recognize: Callable[[Path], Layout | None], options: Data) -> int:
+def _tell(task: TaskSpec, options: Data, said: dict[str, Any]) -> int:
     """Print what a task makes of the folder; gives the number of problems."""
-    reason = ""
+    from advtasks.plugins import resolve
+
+    name, reason, layout = task.name, "", None
     try:
-        layout = recognize(options.folder)
+        layout = resolve(task.recognize)(options.folder, **said) if task.recognize else None
     except DataError as error:
-        layout, reason = None, f": {error}"
+        reason = f": {error}"
+    except ImportError as error:  # a package that is broken stops no other task
+        print(f"{name}: its package cannot be imported ({error})")
+        return int(options.task is not None)
     if layout is None:
         print(f"{name}: nothing that this task can train on{reason}")
         return int(options.task is not None)

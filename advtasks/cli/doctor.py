@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 
 import tyro
 
-_REQUIRED = (
-    "torch",
-    "torchvision",
-    "albumentations",
-    "kornia",
-    "numpy",
-    "pillow",
-    "pluggy",
-    "safetensors",
-    "spandrel",
-    "tyro",
-)
 _OPTIONAL = {
-    "tensorboard": "curves in TensorBoard",
-    "onnxruntime": "ONNX models",
-    "av": "videos",
+    "tensorboard": ("tensorboard", "curves in TensorBoard"),
+    "onnx": ("onnx", "exporting to ONNX"),
+    "onnxscript": ("onnx", "exporting to ONNX"),
+    "onnxruntime": ("onnx", "ONNX models"),
+    "av": ("video", "videos"),
+    "datasets": ("datasets", "Hugging Face data sets"),
 }
+"""Modules, our extra that brings them, and what they are for."""
+_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +32,22 @@ def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     tyro.cli(Doctor, prog="advtasks doctor", args=argv)
     problems = []
-    print(f"advtasks       {version('advtasks')}")
-    print(f"python         {platform.python_version()} on {platform.system()} {platform.machine()}")
-    for name in _REQUIRED:
+    required = [_NAME.match(line)[0] for line in requires("advtasks") or () if "extra ==" not in line]  # type: ignore[index]
+    wide = max(map(len, required))
+    print(f"{'advtasks':<{wide}} {version('advtasks')}")
+    print(f"{'python':<{wide}} {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in required:
         try:
-            print(f"{name:<14} {version(name)}")
+            print(f"{name:<{wide}} {version(name)}")
         except PackageNotFoundError:
-            print(f"{name:<14} MISSING")
+            print(f"{name:<{wide}} MISSING")
             problems.append(f"{name} is missing: pip install {name}")
-    for name, use in _OPTIONAL.items():
-        state = version(name) if importlib.util.find_spec(name) else f"not installed ({use}: pip install {name})"
-        print(f"{name:<14} {state}")
+    providers = packages_distributions()
+    for name, (extra, use) in _OPTIONAL.items():
+        found = [version(one) for one in providers.get(name, ())]  # onnxruntime-gpu brings onnxruntime
+        state = found[0] if found else f"not installed ({use}: pip install 'advtasks[{extra}]')"
+        print(f"{name:<{wide}} {state}")
+    print()
     problems += _devices() + _torchvision() + _plugins()
     _cache()
     print("\n" + ("\n".join(f"problem: {problem}" for problem in problems) or "all is well"))

@@ -6,6 +6,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from advtasks import components
@@ -24,8 +27,9 @@ from advtasks.evaluation.distributions import distribution_card
 from advtasks.evaluation.folder_features import FolderFeatures, folder_features
 from advtasks.evaluation.paired import pair_measures, paired_card
 from advtasks.features.dual_encoder import DualEncoder
+from advtasks.pictures.decode import read_picture
 from advtasks.process_group import from_first, joined
-from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
+from advtasks.reporting.pictures import CELL, save_contact_sheet
 from advtasks.training.progress import Console, silent
 
 if TYPE_CHECKING:
@@ -120,9 +124,15 @@ def _captioned(
     return from_first(scored)
 
 
+def _whole(path: Path) -> Tensor:
+    """A picture, all of it, in a cell of the sheet."""
+    image = ImageOps.pad(Image.fromarray(read_picture(path).rgb8()), (CELL, CELL), color="white")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
 def _draw_neighbors(target: Path, fake: FolderFeatures, real: FolderFeatures, near: Neighbors) -> None:
     rows: list[dict[str, Tensor]] = []
     for row in near.distances[:, 0].argsort()[:SHOWN].tolist():
         pair = (fake.paths[row], real.paths[int(near.numbers[row, 0])])
-        rows.append(dict(zip(("generated", "nearest training picture"), map(read_as_tensor, pair), strict=True)))
+        rows.append(dict(zip(("generated", "nearest training picture"), map(_whole, pair), strict=True)))
     save_contact_sheet(target, rows)

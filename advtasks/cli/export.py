@@ -32,13 +32,22 @@ def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Export, prog="advtasks export", args=argv)
     out = options.out or _beside(options.model, options.format)
+    suffix = f".{options.format}"
+    if out.suffix.lower() != suffix:
+        raise UsageError(f"--out {out}: {options.format} is written to a file that ends in {suffix}")
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists; --overwrite replaces it, --out names another one")
 
+    from advtasks.bundle import find_bundle
     from advtasks.inference.export import deterministic, export_onnx, export_weights
     from advtasks.inference.models import open_model
 
     network, manifest = open_model(options.model)
+    if not [*network.parameters()]:
+        raise UsageError(f"{options.model}: has been exported already; give the model that it was made of")
+    read = find_bundle(options.model) if options.model.is_dir() else options.model
+    if out.exists() and out.samefile(read):
+        raise UsageError(f"--out {out}: is the model itself, which would be lost; name another file")
     settled = deterministic(network)
     if settled is not network:
         print("note: dropout is random in use of this model; it is left out of the file, which gives one output")

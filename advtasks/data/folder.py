@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ def find_pictures(folder: Path, inside: bool = True) -> Found:
     for path in _files(folder, inside):
         (pictures if path.suffix.lower() in EXTENSIONS else others).append(path)
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
+
+
+def key_of(path: Path, folder: Path) -> str:
+    """A name within a folder without its suffix, letters composed: file systems differ in that."""
+    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
 def _files(folder: Path, inside: bool) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import os
+import posixpath
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -112,17 +113,12 @@ class TarShard:
         """
         try:
             with tarfile.open(self.place, "r:") as archive:
-                found = [
-                    StoredFile(
-                        self.place / member.name.lstrip("/"), self, (member.offset_data, member.size), member.size
-                    )
-                    for member in archive
-                    if member.isfile() and not any(part.startswith(".") for part in Path(member.name).parts)
-                ]
+                members = archive.getmembers()
                 ends_at = archive.offset
             with self.place.open("rb") as file:
                 file.seek(ends_at)
                 mark = file.read(tarfile.BLOCKSIZE)
+            found = self._stored(members)
         except (tarfile.TarError, OSError) as error:
             raise DataError(f"{self.place}: not a whole tar archive ({error}); unpack it, or remove it") from error
         if mark != bytes(tarfile.BLOCKSIZE):  # tarfile ends silently at a header that is damaged or cut off
@@ -131,6 +127,30 @@ class TarShard:
                 "the mark of the end is there; make it anew, or remove it"
             )
         return found
+
+    def _stored(self, members: list[tarfile.TarInfo]) -> list[StoredFile]:
+        named = {posixpath.normpath(member.name): member for member in members}
+        found = []
+        for member in members:
+            if member.isdir() or any(part.startswith(".") for part in Path(member.name).parts):
+                continue
+            file = _meant(member, named)
+            key = (file.offset_data, file.size) if file else (0, 0)  # a link to nowhere is told as an empty file
+            found.append(StoredFile(self.place / member.name.lstrip("/"), self, key, key[1]))
+        return found
+
+
+def _meant(member: tarfile.TarInfo, named: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """The file itself, or the one that a link leads to; None where that is not in the archive."""
+    for _ in named:
+        if member.isfile():
+            return member
+        beside = posixpath.dirname(member.name) if member.issym() else ""
+        other = named.get(posixpath.normpath(posixpath.join(beside, member.linkname)))
+        if other is None:
+            return None
+        member = other
+    return None
 
 
 @dataclass(frozen=True)

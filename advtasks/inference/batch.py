@@ -63,6 +63,11 @@ class Prepared:
     picture: Picture | None = None
     """Decoded, unless it is so large that it must wait for memory."""
 
+    def left(self) -> Result:
+        """Of what is skipped."""
+        others = "; another input has its name, so this may be the result of that one" if self.job.namesakes else ""
+        return Result(source=self.job.source, status="skipped", target=self.target, message=others)
+
 
 Watch = Callable[[Job, int, int], None]
 """Told about tiles done of a picture."""
@@ -111,7 +116,7 @@ def run(
                 note(Result.failure(job.source, error))
                 continue
             if task.skipped:
-                note(Result(source=job.source, status="skipped", target=task.target))
+                note(task.left())
             else:
                 encoding.append((_computed(task, model, settings, encoders, watch), job))
         settle(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import sys
 import tempfile
@@ -36,6 +37,8 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     options.check()
     suffix = None if options.format is None else known_format(options.format)
     variants = ((make_model, size), *more)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names of files are not always UTF-8
     planned = plans(options.pictures, options.out, [size.label for _, size in variants], sys.stdin)
 
     from advtasks.allocator import keep_freed_memory

@@ -81,7 +81,7 @@ class ImageModel:
         self.runner = Runner(network, self.device, _supported(precision, manifest), say, compile)
         self._geometry: Geometry | None = None
         self._cost: int | None = None
-        self._warned = False
+        self._warned = self._said_grey = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -186,7 +186,15 @@ class ImageModel:
 
     def source(self, picture: Picture) -> PictureSource:
         """A picture as the network takes it."""
+        if self.manifest.channels == 1:
+            self._tell_grey(picture)
         return PictureSource(picture, self.manifest.channels)
+
+    def _tell_grey(self, picture: Picture, way: str = "") -> None:
+        """Say once that colours are lost; `way` is how they need not be."""
+        if not self._said_grey and picture.in_colour():
+            self._said_grey = True
+            self.say(f"pictures in colour are made grey first, as the model takes one channel{way}")
 
     def bands(self, source: Source, layers: int = 1, watch: Watch | None = None) -> Iterator[Tensor]:
         """The network's output for a source, from top to bottom: (N, C, rows, W·scale), float32 on the CPU."""

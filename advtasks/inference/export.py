@@ -60,12 +60,7 @@ def export_onnx(network: nn.Module, manifest: Manifest, path: Path, precision: s
         model = program.model_proto
         _describe(model, manifest, precision)
         onnx.save(model, str(temporary))
-        named = temporary.with_suffix(".onnx")
-        temporary.rename(named)
-        try:
-            found = compare(network, open_model(named)[0], manifest)
-        finally:
-            named.rename(temporary)
+        found = compare(network, open_model(temporary)[0], manifest)
         _accept(found, precision)
     return found
 
@@ -112,7 +107,13 @@ def export_weights(network: nn.Module, manifest: Manifest, path: Path, precision
             other, known = open_model(temporary)
         except BundleError:
             other = None
-        if other is not None and known.scale == manifest.scale:
+        if other is not None:
+            if (known.scale, known.channels) != (manifest.scale, manifest.channels):
+                raise BundleError(
+                    f"{known.generator} x{known.scale} of {known.channels} channels is what other programs take these "
+                    f"weights for, and they are of {manifest.generator} x{manifest.scale} of {manifest.channels}; "
+                    "nothing was written. For other programs use ONNX"
+                )
             found = compare(network, other, manifest)
             _accept(found, precision)
     return found
@@ -149,9 +150,9 @@ def _sizes(manifest: Manifest) -> list[tuple[int, int]]:
 
 
 def _accept(found: dict[str, float], precision: str) -> None:
-    worst = max(found.values())
-    if not worst <= TOLERANCE[precision]:
+    worst = [difference for difference in found.values() if not difference <= TOLERANCE[precision]]  # NaN is none
+    if worst:
         raise AdvtasksError(
-            f"the exported file computes something else: its output is off by {worst:.2g} (at most "
+            f"the exported file computes something else: its output is off by {worst[0]:.2g} (at most "
             f"{TOLERANCE[precision]:g} is accepted in {precision}); nothing was written"
         )

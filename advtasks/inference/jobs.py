@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -75,12 +76,12 @@ def plans(
         jobs: dict[Path, Job] = {}
         for given in inputs:
             for job in _jobs(str(given), out, label, None if listed is None else io.StringIO(lines)):
-                jobs.setdefault(job.source.absolute(), job)
+                jobs.setdefault(_whole(job.source), job)
         every.append(list(jobs.values()))
     if not any(every):
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
     numbers = re.compile(rf"(?<=_)({'|'.join(re.escape(_NUMBER.sub('', label)) for label in labels)})-\d+$")
-    targets = {_plain(job.target, numbers): job.source.absolute() for jobs in every for job in jobs}
+    targets = {_plain(job.target, numbers): _whole(job.source) for jobs in every for job in jobs}
     return [_named(_without_results(jobs, targets, numbers)) for jobs in every]
 
 
@@ -91,14 +92,19 @@ def _without_results(jobs: list[Job], targets: dict[Path, Path], numbers: re.Pat
     def is_result(job: Job) -> bool:
         path = job.source.with_suffix("")
         plain = path.with_name(_ADDED.sub("", path.name))
-        own = job.source.absolute()
+        own = _whole(job.source)
         return any(targets.get(_plain(name, numbers), own) != own for name in (path, plain))
 
     return [job for job in jobs if not is_result(job)]
 
 
+def _whole(path: Path) -> Path:
+    """Absolute and without ``..``, links as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+
+
 def _plain(target: Path, numbers: re.Pattern[str]) -> Path:
-    return target.absolute().with_name(numbers.sub(r"\1", target.name))
+    return _whole(target).with_name(numbers.sub(r"\1", target.name))
 
 
 def _named(jobs: list[Job]) -> list[Job]:

@@ -59,7 +59,7 @@ def open_onnx(path: Path) -> tuple[nn.Module, Manifest]:
         network = OnnxNetwork(path)
         text = network.sessions["cpu"].get_modelmeta().custom_metadata_map.get(KEY)
         if text:
-            return network, Manifest(**json.loads(text))
+            return network, Manifest.of(json.loads(text), path)
         return network, _tried(path, network)
     except BundleError:
         raise
@@ -83,9 +83,15 @@ def _tried(path: Path, network: OnnxNetwork) -> Manifest:
     if isinstance(shape[2], int) or isinstance(shape[3], int):
         raise BundleError(f"{path}: made for pictures of {shape[3]}x{shape[2]} only")
     with torch.inference_mode():
-        scale = network(torch.full((1, shape[1], _SIDE, _SIDE), 0.5)).shape[-1] // _SIDE
+        output = network(torch.full((1, shape[1], _SIDE, _SIDE), 0.5)).shape
+    scale = output[-1] // _SIDE
+    if len(output) != 4 or output[2:] != (scale * _SIDE, scale * _SIDE) or not scale or output[1] not in (1, 3):
+        raise BundleError(
+            f"{path}: makes {tuple(output)} of {(1, shape[1], _SIDE, _SIDE)}, not a picture of 1 or 3 channels whose "
+            "sides are 1, 2, 3, ... times as long"
+        )
     return Manifest(
         task="", verb="upscale", plugin="advtasks", plugin_version="", advtasks_version="", generator="onnx",
-        hyper_parameters={}, channels=shape[1], scale=scale, receptive_radius=None, multiple_of=1,
-        precisions=("fp32",), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        hyper_parameters={}, channels=shape[1], out_channels=output[1], scale=scale, receptive_radius=None,
+        multiple_of=1, precisions=("fp32",), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )  # fmt: skip

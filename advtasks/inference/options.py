@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,8 @@ class PictureOptions:
                 raise UsageError(f"--{name} must be at least 1, got {value}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(f"--quality is from 1 to 100, got {self.quality}")
-        if self.max_megapixels <= 0:
-            raise UsageError(f"--max-megapixels must be above 0, got {self.max_megapixels:g}")
+        if not 0 < self.max_megapixels < math.inf:
+            raise UsageError(f"--max-megapixels must be above 0 and finite, got {self.max_megapixels:g}")
         self.memory_limit()
 
     def memory_limit(self) -> int | None:

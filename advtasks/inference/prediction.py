@@ -33,7 +33,7 @@ def predicted(jobs: Sequence[Job], model: ImageModel, settings: Settings, say: C
 def _one(task: Prepared, settings: Settings, clock: _Clock, say: Callable[..., None]) -> Result:
     source = task.job.source
     if task.skipped:
-        result = Result(source=source, status="skipped", target=task.target)
+        result = task.left()
         say(result.line())
         return result
     if task.kind is None:

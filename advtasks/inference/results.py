@@ -50,7 +50,7 @@ class Result:
         if self.status == "failed":
             return f"failed   {self.message}"
         if self.status == "skipped":
-            return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it)"
+            return f"{self.source}: exists as {self.target}, skipped (--overwrite replaces it){self.message}"
         frames = f", {self.frames} frames" if self.frames > 1 else ""
         remark = f"  ({self.message})" if self.message else ""
         return f"{self.source} -> {self.target}  {self.width}x{self.height}{frames}  {self.seconds:.1f} s{remark}"

@@ -90,6 +90,10 @@ class Picture:
         opacity = self.alpha[..., None].astype(np.float32) / top
         return np.rint(self.pixels * opacity + top * (1 - opacity)).astype(self.pixels.dtype)
 
+    def in_colour(self) -> bool:
+        """Whether it is RGB, and not all of it is grey."""
+        return self.pixels.shape[2] == 3 and bool((self.pixels != self.pixels[..., :1]).any())
+
     def rgb8(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 for training: grey repeated, 16 bit rounded, transparency laid on white."""
         pixels = self.flat()

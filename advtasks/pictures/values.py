@@ -20,6 +20,8 @@ _INKS = 5
 class Layout:
     """What a TIFF holds, by its header."""
 
+    width: int
+    height: int
     channels: int
     dtype: np.dtype[Any]
     paged: bool
@@ -84,15 +86,16 @@ def _layout(path: Path, file: Any) -> Layout:
     first = pages[0]
     if first.dtype is None or first.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of the type {first.dtype} are not supported")
+    size = int(first.imagewidth), int(first.imagelength)
     if len(pages) == 1:
         colours = first.photometric == _INKS or tuple(first.extrasamples) in ((1,), (2,))
-        return Layout(int(first.samplesperpixel), first.dtype, paged=False, colours=colours)
+        return Layout(*size, int(first.samplesperpixel), first.dtype, paged=False, colours=colours)
     if {(page.shape, page.dtype, page.samplesperpixel) for page in pages} != {(first.shape, first.dtype, 1)}:
         raise DataError(
             f"{path}: {len(pages)} pages that are no channels of one picture, since they are not of one size and type "
             "with one value a pixel: save each as a file of its own"
         )
-    return Layout(len(pages), first.dtype, paged=True)
+    return Layout(*size, len(pages), first.dtype, paged=True)
 
 
 def _pages(file: Any) -> list[Any]:

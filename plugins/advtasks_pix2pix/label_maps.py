@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from advtasks.errors import DataError, UsageError
 from advtasks.pictures.decode import opened
+from advtasks.pictures.deep import png_header
 from advtasks_pix2pix.class_names import read_names
 from advtasks_pix2pix.pairing import Side
 from advtasks_pix2pix.pixels import Pixels
@@ -51,6 +52,8 @@ def read_labels(side: Side) -> NDArray[Any]:
             )
         upright = ImageOps.exif_transpose(image)
         values = _values(side, upright)
+        if image.format == "PNG" and image.mode == "L":
+            values //= 255 // (2 ** png_header(path)[0] - 1)  # Pillow spreads values of 2 and 4 bits over 8
         has_palette = upright.mode == "P"
     if values.min(initial=0) < 0:
         raise LabelError(f"{path}: holds the class {values.min()}; numbers of classes begin with 0")

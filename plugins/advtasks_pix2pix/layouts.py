@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from advtasks.data.folder import find_pictures
+from advtasks.data.folder import find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.config import Reading
@@ -33,7 +33,6 @@ from advtasks_pix2pix.pairing import (
     a_then_b,
     bare,
     is_spare,
-    key_of,
     side_of_folder,
     split_of,
     telling_depths,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -178,11 +177,6 @@ def telling_depths(folders: Sequence[Sequence[str]]) -> list[bool]:
     if not any({"A", "B"} <= set(sides) for sides in said):
         return [True] * depth
     return [{"A", "B"} <= {sides[level] for sides in said if level < len(sides)} for level in range(depth)]
-
-
-def key_of(path: Path, folder: Path) -> str:
-    """A name within a folder, its letters composed: file systems differ in that."""
-    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
 def bare(stem: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advtasks.data.folder import EXTENSIONS
+from advtasks.data.folder import EXTENSIONS, key_of
 from advtasks.data.stored import StoredFile
 from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.errors import DataError
-from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, a_then_b, key_of, split_of, within, words_of
+from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, a_then_b, split_of, within, words_of
 
 _NAMES_OF_CLASSES = {"labels", "classes"}
 

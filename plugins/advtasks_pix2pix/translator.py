@@ -19,7 +19,7 @@ from advtasks.errors import DataError, UsageError
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.tiling import Watch
 from advtasks.pictures.animation import Animation
-from advtasks.pictures.decode import read_kind
+from advtasks.pictures.decode import check_size, read_kind
 from advtasks.pictures.picture import Kind, Picture
 from advtasks.pictures.values import SUFFIXES, values_layout
 from advtasks_pix2pix.makers import MAKERS
@@ -59,7 +59,6 @@ class Translator(ImageModel):
         if make_input and self.made == "none":
             raise UsageError("--make-input: this model was trained with inputs of their own, nothing can be made")
         self.make_input = make_input
-        self._said_grey = False
         colors = self.wanted if self.wanted.kind == "picture" and self.wanted.channels == 3 else Pixels()
         self.taken = colors if make_input else self.given
         """What files hold that are given: inputs, or targets that inputs are made from."""
@@ -92,10 +91,9 @@ class Translator(ImageModel):
             return dataclasses.replace(read_kind(path, limit), channels=1, alpha=False, deep=False)
         if self._plain:
             return super().kind(path, limit)
-        height, width = read_side(Side(path), self.taken).shape[:2]
-        if limit is not None and height * width > limit:
-            raise DataError(f"{path}: {width}x{height} pixels are more than the limit; --max-megapixels raises it")
-        return Kind(width, height, self.taken.channels, deep=True)
+        layout = values_layout(path)
+        check_size(path, (layout.width, layout.height), limit)
+        return Kind(layout.width, layout.height, self.taken.channels, deep=True)
 
     def animation(self, path: Path, limit: int | None = None) -> Animation | None:
         """Label maps and scientific pictures are no animations."""
@@ -122,10 +120,8 @@ class Translator(ImageModel):
         """A picture as the network takes it."""
         if self.make_input:
             return MadeSource(picture, self.taken, self.wanted, self.made)
-        if self._plain and self.given.channels == 1 and not self._said_grey and _in_colour(picture):
-            self._said_grey = True
-            way = "; --make-input makes its input from a picture" if self.made != "none" else ""
-            self.say(f"pictures in colour are made grey first, as the model takes one channel{way}")
+        if self._plain and self.given.channels == 1:
+            self._tell_grey(picture, "; --make-input makes its input from a picture" if self.made != "none" else "")
         return TranslationSource(picture, self.given, self.wanted)
 
     def _tensor(self, pictures: Tensor, watch: Watch | None) -> Tensor:
@@ -173,10 +169,6 @@ class Translator(ImageModel):
             return values[..., None]
         planes = to_network(torch.from_numpy(values)[None], self.taken)[0].clamp(0, 1)
         return (planes * 65535).round().permute(1, 2, 0).numpy().astype(np.uint16)
-
-
-def _in_colour(picture: Picture) -> bool:
-    return picture.pixels.shape[2] == 3 and bool((picture.pixels != picture.pixels[..., :1]).any())
 
 
 class Seeded(nn.Module):

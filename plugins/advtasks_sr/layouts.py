@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from advtasks.data.folder import find_pictures
+from advtasks.data.folder import find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.errors import DataError
 
@@ -105,8 +105,12 @@ def _pair(
     """Partners by name within their folders; those without one, and pairs of the wrong size, are problems."""
     from advtasks.pictures.decode import picture_size
 
-    by_name = {_key(path, low_folder, scale): path for path in low}
     pairs, problems = [], []
+    by_name: dict[str, Path] = {}
+    for path in low:
+        other = by_name.setdefault(_key(path, low_folder, scale), path)
+        if other != path:
+            problems.append(f"{path} and {other} have the same name: which one is meant is not clear")
     for path in high:
         partner = by_name.pop(_key(path, high_folder, scale), None)
         if partner is None:
@@ -130,8 +134,7 @@ def _pair(
 
 def _key(path: Path, folder: Path, scale: int) -> str:
     """The name that partners share: relative path without suffix and without a trailing ``x4``."""
-    name = path.relative_to(folder).with_suffix("").as_posix()
-    return re.sub(rf"[_-]?x{scale}$", "", name)
+    return re.sub(rf"[_-]?x{scale}$", "", key_of(path, folder))
 
 
 def recognize(folder: Path) -> Layout | None:

@@ -20,8 +20,7 @@ from advtasks.seeds import parse_seeds
 @dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make pictures of texts: for each text and seed OUT/TEXT_seedN.png. The same text, seed and model always give the
-    same picture. Exit code 0: all done; 1: some were there already and left; 2: usage. What is to be said besides the
-    files goes to the standard error."""
+    same picture. What is to be said besides the files goes to the standard error."""
 
     texts: tyro.conf.Positional[tuple[str, ...]] = ()
     """What the pictures show, each in quotes."""
@@ -38,7 +37,7 @@ class Generate:
     guidance: float = 1.0
     """Above 1: further along the way from no text to the text; for models that were trained with --caption-dropout."""
     grid: Path | None = None
-    """Also write all pictures as one, a row for each text, with the texts below. One that is there already is left."""
+    """Also write all pictures as one PNG, a row for each text, with the texts below. One that is there is left."""
     between: int = 0
     """Steps of a strip from the first of two texts to the second, or from the first of two seeds to the second;
     written as OUT/between.png and, moving, OUT/between.gif instead of single pictures."""
@@ -82,33 +81,35 @@ def main(argv: list[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     if options.between:
         return _between(options, sampler, texts, seeds)
-    made, skipped, rows = [], 0, []
+    grid = options.grid if options.grid is not None and not _is_there(options.grid) else None
+    made, rows = [], []
     names = _names(texts)
     for text, name in zip(texts, names, strict=True):
-        pictures = sampler(text, seeds, options.truncation, options.guidance)
+        targets = {seed: options.out / f"{name}_seed{seed}.png" for seed in seeds}
+        missing = [seed for seed in seeds if not _is_there(targets[seed])]
+        wanted = missing if grid is None else seeds
+        if not wanted:
+            continue
+        pictures = sampler(text, wanted, options.truncation, options.guidance)
         rows.append(pictures)
         cut = sampler.cut(text)
         if cut:
             _say(f"warning: {cut} tokens of {text[:60]!r} are beyond what {sampler.encoder.name} takes")
-        for seed, picture in zip(seeds, pictures, strict=True):
-            target = options.out / f"{name}_seed{seed}.png"
-            if _is_there(target):
-                skipped += 1
+        for seed, picture in zip(wanted, pictures, strict=True):
+            if seed not in missing:
                 continue
-            save_picture(target, picture)
-            made.append(Made(str(target), text, seed, cut))
+            save_picture(targets[seed], picture)
+            made.append(Made(str(targets[seed]), text, seed, cut))
             if not options.json:
-                print(target)
-    if options.grid is not None and _is_there(options.grid):
-        skipped += 1
-    elif options.grid is not None:
+                print(targets[seed])
+    if grid is not None:
         import torch
 
         labels = [text for text in texts for _ in seeds]
-        save_picture(options.grid, sheet(torch.cat(rows), labels, columns=len(seeds)))
+        save_picture(grid, sheet(torch.cat(rows), labels, columns=len(seeds)))
     if options.json:
         print(json.dumps([dataclasses.asdict(one) for one in made], indent=2))
-    return 1 if skipped else 0
+    return 0
 
 
 def _say(text: str) -> None:
@@ -134,7 +135,7 @@ def _between(options: Generate, sampler: object, texts: list[str], seeds: list[i
     assert isinstance(sampler, Sampler)
     targets = [options.out / f"between{suffix}" for suffix in (".png", ".gif")]
     if [target for target in targets if _is_there(target)]:
-        return 1
+        return 0
     ends = [(texts[0], seeds[0]), (texts[-1], seeds[-1])]
     pictures = sampler.between(ends[0], ends[1], options.between, options.truncation, options.guidance)
     save_picture(targets[0], torch.cat(list(pictures), 2))
@@ -169,6 +170,8 @@ def _check(options: Generate, texts: list[str], seeds: list[int]) -> None:
         raise UsageError(f"--truncation must lie above 0 and at most at 1, got {options.truncation:g}")
     if not 0 <= options.guidance < math.inf:
         raise UsageError(f"--guidance must be at least 0 and finite, got {options.guidance:g}")
+    if options.grid is not None and options.grid.suffix.lower() != ".png":
+        raise UsageError(f"--grid {options.grid}: is written as PNG; give a name that ends in .png")
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"-o {options.out}: is a file, and pictures go into a folder")
     if options.between:

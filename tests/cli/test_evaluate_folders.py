@@ -18,6 +18,7 @@ from conftest import natural
 from PIL import Image, ImageDraw
 
 from advtasks import components
+from advtasks.cli import evaluate_folders
 from advtasks.data.cache import PictureCache
 from advtasks.errors import UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, card_table, check_comparable
@@ -26,6 +27,7 @@ from advtasks.evaluation.distributions import distribution_card
 from advtasks.evaluation.doubts import doubts
 from advtasks.evaluation.folder_features import FolderFeatures, folder_features
 from advtasks.evaluation.look_alikes import LOOK
+from advtasks.reporting.pictures import CELL
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--backbone", "efficientnet-lite0:levels=2", "--device", "cpu")
@@ -401,3 +403,13 @@ def test_cards_are_matched_by_the_names_of_scores() -> None:
     check_comparable([card("a", lpips), card("b", psnr)])
     with pytest.raises(UsageError, match="LPIPS: weights 1 and weights 2"):
         check_comparable([card("a", lpips), card("b", dataclasses.replace(lpips, protocol="weights 2"))])
+
+
+def test_neighbours_are_shown_whole_and_as_they_look(tmp_path: Path) -> None:
+    grey = np.full((8, 4), 20000, np.uint16)
+    grey[:4] = 0
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    shown = evaluate_folders._whole(tmp_path / "deep.png")
+    assert shown.shape == (3, CELL, CELL)
+    assert float(shown[0, 0, 0]) == 1.0, "white beside it"
+    assert [round(float(shown[0, row, CELL // 2]) * 65535, -2) for row in (4, CELL - 4)] == [0, 20000]

@@ -161,14 +161,17 @@ def test_pictures_of_texts(advtasks: Run, model: Path, tmp_path: Path) -> None:
     (made,) = json.loads(text)
     assert (made["text"], made["seed"], made["cut_tokens"]) == ("a red box", 2, 0)
     code, text, err = advtasks(*arguments, "--json", "--seeds", "5-6")
-    assert code == 1
+    assert code == 0
     assert "is there already; left as it is" in err
     assert [one["seed"] for one in json.loads(text)] == [6, 6], "those that were not there"
     before = (tmp_path / "grid.png").read_bytes()
     code, _, err = advtasks(*arguments[:1], "a\nblue box", *arguments[3:], "--grid", tmp_path / "grid.png")
-    assert code == 1
+    assert code == 0
     assert f"{tmp_path / 'grid.png'} is there already" in err
     assert (tmp_path / "grid.png").read_bytes() == before
+    code, _, err = advtasks(*arguments, "--grid", tmp_path / "grid.jpg")
+    assert code == 2
+    assert "is written as PNG" in err
     code, _, err = advtasks(*arguments[:1], "a\nblack box", *arguments[3:], "--grid", tmp_path / "lines.png")
     assert code == 0, err
 

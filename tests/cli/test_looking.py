@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+import advtasks.plugins as plugins_module
+from advtasks.cli import doctor
 
 
 def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:
@@ -105,3 +110,32 @@ def test_the_version(advtasks) -> None:
     code, out, _ = advtasks("--version")
     assert code == 0
     assert out.startswith("advtasks ")
+
+
+def test_doctor_knows_modules_of_other_distributions(advtasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = doctor.packages_distributions()
+    known = {**found, "onnxruntime": ["numpy"]}
+    del known["av"]
+    monkeypatch.setattr(doctor, "packages_distributions", lambda: known)
+    code, out, _ = advtasks("doctor")
+    assert code == 0
+    assert re.search(rf"^onnxruntime +{version('numpy')}$", out, re.MULTILINE)
+    assert "not installed (videos: pip install 'advtasks[video]')" in out
+
+
+def test_a_task_whose_package_is_broken_stops_no_other_in_data_check(
+    advtasks, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = plugins_module.resolve
+
+    def broken(name: str) -> object:
+        if name == "advtasks_pix2pix.layouts:recognize":
+            raise ImportError("No module named 'gone'")
+        return resolve(name)
+
+    monkeypatch.setattr(plugins_module, "resolve", broken)
+    code, out, _ = advtasks("data", "check", photos)
+    assert code == 0
+    assert "pix2pix: its package cannot be imported (No module named 'gone')" in out
+    assert "sr: pictures: " in out
+    assert advtasks("data", "check", photos, "--task", "pix2pix")[0] == 1

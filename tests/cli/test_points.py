@@ -51,10 +51,14 @@ def test_samples_are_a_function_of_the_seed_and_never_overwritten(points: Path, 
     first = np.load(out / "points-0.npy")
     assert first.shape == (50, 2)
     code, text, _ = advtasks("sample", "-o", out, "--model", points, "--seeds", "0,7", "--count", "9")
-    assert code == 1
-    assert "is there already" in text
+    assert code == 0
+    assert "there already; seed 0 is left as it is" in text
     assert np.array_equal(np.load(out / "points-0.npy"), first)
     assert np.load(out / "points-7.npy").shape == (9, 2)
+    (out / "points-8.png").write_text("mine")
+    assert advtasks("sample", "-o", out, "--model", points, "--seeds", "8", "--count", "9")[0] == 0
+    assert (out / "points-8.png").read_text() == "mine"
+    assert not (out / "points-8.npy").exists()
     for wrong, message in (
         (("--seeds", "3-1"), "ranges"),
         (("--count", "0"), "at least 1"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -296,3 +299,104 @@ def test_the_upscaler_of_the_library(community: Path) -> None:
     assert model(np.zeros((5, 6, 3), np.uint8)).shape == (10, 12, 3)
     with pytest.raises(BundleError, match="no such model"):
         Upscaler.load("nowhere.pth")
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
+def test_exports_that_would_lose_something_are_refused(advtasks: Any, community: Path, tmp_path: Path) -> None:
+    weights, onnx = tmp_path / "w.safetensors", tmp_path / "x.onnx"
+    assert advtasks("export", community, "-o", weights, "--format", "safetensors")[0] == 0
+    before = weights.read_bytes()
+    assert advtasks("export", weights, "-o", onnx)[0] == 0
+    for arguments, message in (
+        (
+            (weights, "-o", weights, "--format", "safetensors", "--overwrite"),
+            "is the model itself, which would be lost",
+        ),
+        ((weights, "-o", tmp_path / "x.pth", "--format", "safetensors"), "written to a file that ends in .safetensors"),
+        ((onnx, "-o", tmp_path / "y.onnx"), "has been exported already"),
+    ):
+        code, _, err = advtasks("export", *arguments)
+        assert (code, message in err) == (2, True), err
+    assert weights.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "x.onnx"}
+
+
+def test_values_that_are_no_numbers_are_computed_something_else(
+    advtasks: Any, community: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from advtasks.inference import export
+
+    monkeypatch.setattr(export, "compare", lambda *_: {"1x1x1": 0.0, "2x1x1": float("nan")})
+    code, _, err = advtasks("export", community, "-o", tmp_path / "w.safetensors", "--format", "safetensors")
+    assert (code, "its output is off by nan" in err) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_taken_for_another_network_are_not_kept(
+    advtasks: Any, community: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from advtasks.inference import export
+
+    def taken(path: Path) -> Any:
+        network, manifest = open_community_model(path)
+        return network, replace(manifest, scale=3)
+
+    monkeypatch.setattr(export, "open_model", taken)
+    code, _, err = advtasks("export", community, "-o", tmp_path / "w.safetensors", "--format", "safetensors")
+    assert (code, "Compact x3 of 3 channels is what other programs take these weights for" in err) == (1, True), err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_foreign_onnx_files_may_have_other_channels_and_newer_manifests(
+    advtasks: Any, community: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    colouring = torch.nn.Conv2d(1, 3, 1, bias=False)
+    torch.nn.init.ones_(colouring.weight)
+    with torch.no_grad():
+        colouring.weight[2] = 0
+    free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    for name, network in (("colour", colouring), ("half", torch.nn.AvgPool2d(2))):
+        given = torch.rand(2, 1, 8, 8)
+        torch.onnx.export(network.eval(), (given,), tmp_path / f"{name}.onnx", dynamo=True, dynamic_shapes=(free,))
+    Image.new("L", (5, 4), 100).save(tmp_path / "a.png")
+    code, _, err = advtasks("upscale", tmp_path / "a.png", "-o", tmp_path / "out", "-m", tmp_path / "colour.onnx")
+    assert code == 0, err
+    with Image.open(tmp_path / "out" / "a_x1.png") as found:
+        assert found.getpixel((2, 2)) == (100, 100, 0)
+    code, _, err = advtasks("upscale", tmp_path / "a.png", "-o", tmp_path / "out", "-m", tmp_path / "half.onnx")
+    assert (code, "not a picture of 1 or 3 channels whose sides are" in err) == (1, True), err
+    assert advtasks("export", community, "-o", tmp_path / "new.onnx")[0] == 0
+    model = onnx.load(tmp_path / "new.onnx")
+    (entry,) = [entry for entry in model.metadata_props if entry.key == "advtasks"]
+    entry.value = json.dumps({**json.loads(entry.value), "of_tomorrow": 1})
+    onnx.save(model, tmp_path / "new.onnx")
+    assert advtasks("models", "info", tmp_path / "new.onnx")[0] == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_colour_through_a_model_of_one_channel_is_said(advtasks: Any, tmp_path: Path) -> None:
+    network = torch.nn.Conv2d(1, 1, 1, bias=False)
+    free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    torch.onnx.export(
+        network.eval(), (torch.rand(2, 1, 8, 8),), tmp_path / "grey.onnx", dynamo=True, dynamic_shapes=(free,)
+    )
+    source = picture(tmp_path / "a.png")
+    code, out, err = advtasks("upscale", source, "-o", tmp_path / "out", "-m", tmp_path / "grey.onnx")
+    assert (code, "pictures in colour are made grey first" in out + err) == (0, True), err
+
+
+def test_names_that_are_no_text_stop_no_batch(community: Path, tmp_path: Path) -> None:
+    names = [os.fsencode(tmp_path / "in") + b"/caf\xe9.png", os.fsencode(tmp_path / "in" / "z.png")]
+    picture(tmp_path / "in" / "z.png", 8, 8)
+    Path(os.fsdecode(names[0])).write_bytes((tmp_path / "in" / "z.png").read_bytes())
+    found = subprocess.run(
+        [sys.executable, "-m", "advtasks.cli.main", "upscale", "-", "-o", tmp_path / "out", "-m", community],
+        input=b"\n".join(names), capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert b"2 written" in found.stdout
+    assert rb"caf\udce9.png" in found.stdout
+    assert sorted(os.fsencode(path.name) for path in (tmp_path / "out").iterdir()) == [b"caf\xe9_x2.png", b"z_x2.png"]

@@ -69,3 +69,23 @@ def test_a_file_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(FileExistsError):
             create_text(tmp_path / "a.txt", "second")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "first", "b.txt": "first"}
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with subprocess.Popen(["cat", tmp_path / "pipe.json"], stdout=subprocess.PIPE) as reader:
+        write_text(tmp_path / "pipe.json", "text")
+        assert reader.communicate(timeout=30)[0] == b"text"
+    assert (tmp_path / "pipe.json").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_standard_output_is_a_stream_even_where_it_goes_to_a_file(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from advtasks.atomic import write_text\n"
+        "print('before', flush=True); write_text(Path('/dev/stdout'), 'text\\n'); print('after')"
+    )
+    with (tmp_path / "said").open("w") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert (tmp_path / "said").read_text() == "before\ntext\nafter\n"
+    assert Path("/dev/stdout").is_symlink()

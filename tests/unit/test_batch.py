@@ -19,6 +19,7 @@ from advtasks.inference import batch
 from advtasks.inference.batch import Settings, run
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import plan
+from advtasks.inference.options import PictureOptions
 from advtasks.inference.results import Summary
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation, read_frames
@@ -362,3 +363,25 @@ def test_a_format_that_cannot_hold_a_picture_is_said(identity: ImageModel, tmp_p
     assert lines["clear"].endswith("(jpg cannot hold it)")
     assert "clear_x1.png" in lines["clear"]
     assert lines["opaque"].endswith(" s")
+
+
+def test_a_result_that_may_be_of_a_namesake_is_told(identity: ImageModel, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.gif")
+    done(identity, [tmp_path], tmp_path / "out", suffix=".png")
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    (skipped,) = done(identity, [tmp_path], tmp_path / "out", suffix=".png").having("skipped")
+    assert skipped.source == tmp_path / "a.png"
+    assert "another input has its name, so this may be the result of that one" in skipped.line()
+
+
+def test_a_file_that_is_named_in_two_ways_is_done_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    assert len(plan([tmp_path / "a.png", tmp_path / "sub" / ".." / "a.png"], tmp_path / "out", "x1")) == 1
+
+
+@pytest.mark.parametrize("pixels", [float("inf"), float("nan"), 0.0])
+def test_a_limit_is_a_number_of_pixels(pixels: float) -> None:
+    options = PictureOptions(pictures=("a",), out=Path("out"), model=Path("m"), max_megapixels=pixels)
+    with pytest.raises(UsageError, match="--max-megapixels must be above 0 and finite"):
+        options.check()

@@ -236,3 +236,12 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no pictures found \(1 files of other kinds\)"):
         find_sources(tmp_path, 4)
     assert recognize(tmp_path) is None
+
+
+def test_two_low_resolution_files_of_one_name_are_told(tmp_path: Path) -> None:
+    make_pairs(tmp_path, ["a", "b"])
+    (tmp_path / "lr" / "ax4.png").write_bytes((tmp_path / "lr" / "a.png").read_bytes())
+    layout = recognize(tmp_path)
+    assert layout is not None
+    (problem,) = layout.problems
+    assert "lr/a.png have the same name: which one is meant is not clear" in problem

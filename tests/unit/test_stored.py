@@ -210,3 +210,20 @@ def test_a_loader_process_that_dies_is_told() -> None:
     stream = batches(Deadly(), batch=2, seed=0, workers=1)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match=r"a loader process died \(DataLoader worker .*--resume"):
         next(stream)
+
+
+def test_links_within_an_archive_are_the_files_that_they_lead_to(photos: Path, tmp_path: Path) -> None:
+    folder, packed = tmp_path / "shards", tmp_path / "packed"
+    folder.mkdir()
+    (packed / "sub").mkdir(parents=True)
+    (packed / "a.png").write_bytes(min(photos.rglob("*.png")).read_bytes())
+    os.link(packed / "a.png", packed / "b.png")
+    (packed / "sub" / "c.png").symlink_to("../a.png")
+    (packed / "d.png").symlink_to(tmp_path / "elsewhere.png")
+    with tarfile.open(folder / "shard.tar", "w") as archive:
+        archive.add(packed, ".")
+    found = {path.name: path for path in find_pictures(folder).pictures}
+    assert sorted(found) == ["a.png", "b.png", "c.png", "d.png"]
+    assert len({read_picture(found[name]).pixels.tobytes() for name in ("a.png", "b.png", "c.png")}) == 1
+    with pytest.raises(DataError, match=r"d\.png: the file is empty"):
+        read_picture(found["d.png"])

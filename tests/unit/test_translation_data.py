@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -590,3 +592,21 @@ def test_why_a_picture_is_no_pair_is_said(tmp_path: Path, splits: Any) -> None:
         saved(tmp_path / f"{number}.png", photo((width, 32), number))
     found, _ = splits(tmp_path, crop=16, load=0)
     assert any("not used, since it is not twice as wide as high: 1.png" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_label_maps_of_few_bits_hold_their_numbers(tmp_path: Path, bits: int) -> None:
+    numbers = np.kron(np.arange(16).reshape(4, 4) % 2**bits, np.ones((4, 4))).astype(np.uint8)
+    path = tmp_path / "labels.png"
+    lines = np.unpackbits(numbers[..., None], axis=2)[..., -bits:].reshape(16, -1)
+    rows = b"".join(b"\0" + np.packbits(line).tobytes() for line in lines)
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    assert np.array_equal(read_side(Side(path), Pixels(kind="labels", channels=1, classes=2**bits)), numbers)

@@ -119,7 +119,8 @@ class Adversary(nn.Module):
         self.optimizer: Optimizer | None = None
         self.main = MainPath(discriminator, compile, accumulate)
         once = compile or accumulate > 1  # one can go back through such a pass a single time
-        self.passes = SharedPass() if updates == "simultaneous" and not once else None
+        shared = updates == "simultaneous" and not once and all(item.same_in_both_phases for item in made)
+        self.passes = SharedPass() if shared else None
         self._updates = 0
         self._phases: list[Phase[tuple[Judged, int]]] | None = None
         placed = next(discriminator.parameters(), None)

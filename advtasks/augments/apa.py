@@ -21,6 +21,7 @@ class AdaptivePseudoAugment(ControlledAugment):
 
     name: ClassVar[str] = "apa"
     pictures_only: ClassVar[bool] = False
+    same_in_both_phases: ClassVar[bool] = False
 
     def __init__(
         self,

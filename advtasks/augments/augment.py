@@ -23,6 +23,8 @@ class Augment(nn.Module):
     pictures_only: ClassVar[bool] = True
     uses_threshold: ClassVar[bool] = False
     """Whether it needs a loss with a logit above which the critic says "real"."""
+    same_in_both_phases: ClassVar[bool] = True
+    """Whether the generator's phase sees samples as the critic's phase does; then one pass may serve both."""
 
     def draw(self, sample: Tensor, step: int) -> Draws:
         """What is random, for samples like these: tensors with a row for each."""

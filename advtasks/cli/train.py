@@ -12,6 +12,7 @@ from typing import Any
 
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain, to_yaml
+from advtasks.config_places import from_anywhere
 from advtasks.errors import AdvtasksError, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
@@ -58,13 +59,7 @@ def main(argv: list[str]) -> int:
     if known.print_config or known.dry_run:
         return _look(task, preset, config, dry_run=known.dry_run)
 
-    # a run is found again from wherever it is resumed
-    places = {
-        name: path.absolute()
-        for name in ("data", "validation", "cache", "initial_weights")
-        if (path := getattr(config, name)) is not None
-    }
-    found_again = dataclasses.replace(config, out=None, **places)
+    found_again = from_anywhere(dataclasses.replace(config, out=None))
     tuned: list[Any] = []
     if known.tune:
         found_again, tuned = _tune(task, found_again)

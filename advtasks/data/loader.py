@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ def _told(samples: Sequence[Batch | AdvtasksError]) -> Batch | AdvtasksError:
     return collated(samples) if wrong is None else wrong  # type: ignore[arg-type]
 
 
+def _left_to_the_trainer(worker: int) -> None:
+    """Ctrl-C goes to all processes of a terminal, and the trainer ends this one when it is done; how the trainer itself
+    takes signals is not inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _by_workers(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
     try:
         for ready in loader:
@@ -91,7 +99,7 @@ def _by_workers(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
                 raise ready
             yield ready
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not str(error).startswith("DataLoader worker (pid"):  # else what a data set raised
             raise
         raise TrainingError(
             f"a loader process died ({str(error).splitlines()[0]}); often memory is full: give fewer "
@@ -121,7 +129,12 @@ def batches(
     if workers:
         yield from _by_workers(
             DataLoader(
-                _Telling(dataset), batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, collate_fn=_told
+                _Telling(dataset),
+                batch_sampler=sampler,
+                num_workers=workers,
+                pin_memory=pin_memory,
+                collate_fn=_told,
+                worker_init_fn=_left_to_the_trainer,
             )
         )
         return

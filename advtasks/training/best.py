@@ -60,7 +60,7 @@ class Best:
                 self.values[metric.name] = (value, step)
             worst = -math.inf if metric.higher_is_better else math.inf  # which is worth keeping for nobody
             improved |= better and metric.name == self.chosen and value != worst
-        self.without = 0 if improved else self.without + 1
+        self.without = 0 if improved else self.without + int(self.chosen in means)
         return improved
 
     def summary(self) -> dict[str, dict[str, float | None]]:

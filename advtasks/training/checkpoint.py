@@ -37,20 +37,26 @@ class Checkpoints:
             OSError: the disk is full or cannot be written; earlier checkpoints are untouched.
         """
         path = self.folder / f"step-{step:08d}.pt"
+        recorded: dict[str, Any] = {"step": step}
+        if shards := {part.name: _sha256(part) for part in sorted(self.shards(step).glob("*"))}:
+            recorded["shards"] = shards
         try:
             with atomic_path(path) as temporary:
                 with temporary.open("wb") as file:  # through Python's file, which says why a write fails
                     torch.save(state, file)
-                digest = _sha256(temporary)
+                recorded["sha256"] = _sha256(temporary)
+                if path.exists():  # a roll-back writes a good one anew; a kill may come before or after it has
+                    self._note(path, {**recorded, "before": _sha256(path)})
         except (OSError, RuntimeError) as error:  # torch may wrap the failed write
-            if not path.exists():  # a roll-back writes a good one anew
+            if not path.exists():
                 shutil.rmtree(self.shards(step), ignore_errors=True)  # of no use alone, and the disk may be full
             raise OSError(f"the checkpoint could not be written ({_cause(error)})") from error
-        shards = {part.name: _sha256(part) for part in sorted(self.shards(step).glob("*"))}
-        recorded = {"step": step, "sha256": digest, **({"shards": shards} if shards else {})}
-        write_text(path.with_suffix(".json"), json.dumps(recorded) + "\n")
+        self._note(path, recorded)
         self._remove_old()
         return path
+
+    def _note(self, path: Path, recorded: dict[str, Any]) -> None:
+        write_text(path.with_suffix(".json"), json.dumps(recorded) + "\n")
 
     def shards(self, step: int) -> Path:
         """Where the ranks' shares of a sharded generator go, beside the checkpoint of `step`, before it is written."""
@@ -141,5 +147,6 @@ def _problem(path: Path) -> str | None:
         wrong = [name for name, digest in recorded.get("shards", {}).items() if not _is(shards / name, digest)]
         if wrong:
             return f"damaged (missing or not as written: {', '.join(wrong[:3])} of its shards)"
-        return None if recorded["sha256"] == _sha256(path) else "damaged (its sha256 does not match)"
+        known = (recorded["sha256"], recorded.get("before"))
+        return None if _sha256(path) in known else "damaged (its sha256 does not match)"
     return "unfinished (its .json is missing or unreadable)"

@@ -11,7 +11,7 @@ from advtasks.errors import UsageError, did_you_mean
 from advtasks.hookspecs import TaskSpec
 from advtasks.optimizers import make_optimizer
 from advtasks.schedule import Schedule
-from advtasks.task import Task
+from advtasks.task import Splits, Task
 from advtasks.training.best import chosen_metric
 from advtasks.training.profiler import WARM_UP
 from advtasks.training.sharding import check_shardable
@@ -80,7 +80,7 @@ def check_stages(task: Task, config: RunConfig) -> None:
                     f"stage {stage.name!r}: unknown loss term {term!r}: {did_you_mean(term, task.term_names)}"
                 )
         every = config.adversary.steps_per_generator_step
-        if stage.adversary and config.adversary.kind != "none" and every > stage.steps:
+        if stage.adversary and every > stage.steps:  # without a critic, too: that run is compared with one that has
             raise UsageError(
                 f"--adversary.steps-per-generator-step {every}: stage {stage.name!r} has only {stage.steps} steps, so "
                 "its generator would never be trained"
@@ -91,6 +91,17 @@ def check_stages(task: Task, config: RunConfig) -> None:
                 f"stage {stage.name!r} has no loss term of a weight other than 0 at its first step: give a term a "
                 "weight, or the adversary"
             )
+
+
+def check_validation(config: RunConfig, splits: Splits) -> None:
+    """There is something to measure where measures decide.
+
+    Raises:
+        UsageError: there is not.
+    """
+    flag = "--early-stopping" if config.early_stopping else "--keep-best" if config.keep_best else ""
+    if flag and not splits.validation:
+        raise UsageError(f"{flag}: there are no validation examples to decide by; leave it out, or give --validation")
 
 
 def check_batches(config: RunConfig, ranks: int) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from advtasks.config import RunConfig, StageConfig
+from advtasks.distributed import gather
 from advtasks.errors import Diverged
 from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase
@@ -21,22 +24,23 @@ ROLL_BACKS = 3
 class Guard:
     """Watches a run as ``--monitor`` says.
 
-    What costs time is measured in the last step before each record; singular values at validations.
+    What costs time is measured once before each record, in the last step of each phase; singular values at validations.
     """
 
     def __init__(self, config: RunConfig, recorder: Recorder) -> None:
         self.config, self.recorder = config, recorder
         self.monitor = Monitor()
 
-    def watching(self, step: int) -> bool:
-        """Whether the step is the last one before a record."""
-        return self.config.monitor != "off" and (step + 1) % self.config.log_every == 0
+    def watching(self, step: int, interval: int = 1) -> bool:
+        """Whether a phase that runs at `step`, and every `interval` steps, runs for the last time before a record."""
+        every = self.config.log_every
+        return self.config.monitor != "off" and (step + interval) // every > step // every
 
     def variety(self, judged: Judged) -> Terms:
         """How much the fakes differ, for the log."""
-        if len(judged.real) < 2:
-            return {}
-        return {"diversity": Term(batch_diversity(judged.real, judged.fake.detach()), 0.0)}
+        with torch.no_grad():
+            real, fake = gather(judged.real), gather(judged.fake.detach())
+        return {"diversity": Term(batch_diversity(real, fake), 0.0)} if len(real) > 1 else {}
 
     def gradients(self, phase: Phase[Scene]) -> Terms:
         """The gradient norm of a phase that has gone backward, for the log."""

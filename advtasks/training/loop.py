@@ -105,7 +105,8 @@ class Trainer:
 
     def _run_stage(self, number: int, stage: StageConfig, start: int, interrupt: Interrupt) -> None:
         self.stage_step = Step(self.networks, self.config, stage, self.meters, self.clock, self.guard, self._not_finite)
-        gc.collect()  # the optimisers of the stage before, whose phases refer to each other
+        if self.results or self.roll_backs:
+            gc.collect()  # the optimisers of the stage before, whose phases refer to each other
         if self.step > start:
             with fitting(self.checkpoints.folder):
                 self.stage_step.load(self._pending)
@@ -137,7 +138,7 @@ class Trainer:
                 self.seconds_aside += pause.seconds
                 finished = self.step == start + self.lengths[number]
                 if self.step % self.config.log_every == 0 or finished:
-                    self._log(stage, start, self.step - logged_at, watch.lap())
+                    self._log(stage, (self.step - start, self.lengths[number]), self.step - logged_at, watch.lap())
                     logged_at = self.step
                 with watch.paused() as pause:
                     self._end_or_save(stage, finished, interrupt)
@@ -189,7 +190,7 @@ class Trainer:
     def _not_finite(self, term: str) -> Diverged:
         return not_finite(term, self.step, self.networks.named(), self.checkpoints.describe_latest())
 
-    def _log(self, stage: StageConfig, start: int, steps: int, seconds: float) -> None:
+    def _log(self, stage: StageConfig, place: tuple[int, int], steps: int, seconds: float) -> None:
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
@@ -204,12 +205,13 @@ class Trainer:
         times["seconds/step"] = seconds / steps
         memory = {"memory_gib": peak_memory(self.networks.device)}
         values = {**means, **rates, **times, **memory}
-        self.recorder.train(self.step, stage, self.step - start, values, steps / seconds, batch)
+        self.recorder.train(self.step, stage, place, values, steps / seconds, batch)
         self.guard.look(self.step, stage, means)
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        watch, network = Stopwatch(), self.networks.ema.network  # asked for before it is whole
+        watch, trained = Stopwatch(), self._trained()
+        network = self.networks.ema.network  # asked for before it is whole
         with self.clock.measure("eval", on_device=False), whole(network):
             result = evaluate(self.networks.task, network, examples, keep_pictures=SHOWN)
         best = self.best.note(self.step, first_examples(result, self.config.validation_pictures))
@@ -217,7 +219,7 @@ class Trainer:
         self.guard.look_at_validation(self.step, stage, self.best)
         seconds = watch.lap()
         self.seconds_validating += seconds
-        self.pace.note(len(examples), seconds, self._trained())
+        self.pace.note(len(examples), seconds, trained)
         self.recorder.validation(self.step, stage.name, result, self.networks.task.metrics, len(examples), seconds)
         self.on_validation(self.step, result, best)
         return result

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtasks.distributed import all_mean, whole_tensor
+from advtasks.distributed import whole_tensor
 from advtasks.regularizers.spectral import WEIGHTED, as_matrix
 from advtasks.training.best import Best
 
@@ -36,7 +36,7 @@ def batch_diversity(real: Tensor, fake: Tensor) -> Tensor:
     everything."""
 
     def spread(samples: Tensor) -> Tensor:
-        return all_mean((samples.float() - samples.float().roll(1, 0)).abs().mean())
+        return (samples.float() - samples.float().roll(1, 0)).abs().mean()
 
     return spread(fake) / spread(real).clamp(min=1e-12)
 

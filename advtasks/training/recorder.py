@@ -19,17 +19,19 @@ class Recorder:
         self.trackers, self.console = trackers, console
 
     def train(
-        self, step: int, stage: StageConfig, done: int, means: dict[str, float], speed: float, batch: int
+        self, step: int, stage: StageConfig, place: tuple[int, int], means: dict[str, float], speed: float, batch: int
     ) -> None:
-        """Training numbers since the last record: terms, rates and times by name; `speed` in steps per second."""
+        """Training numbers since the last record: terms, rates and times by name; `place` in the stage is steps done
+        and steps in all, `speed` in steps per second."""
+        done, steps = place
         self._record({"kind": "train", "step": step, "stage": stage.name, **means, "images_per_s": speed * batch})
-        left = (stage.steps - done) / speed
+        left = (steps - done) / speed
         quiet = ("learning_rate/", "gradient-norm/", "accuracy/", "seconds/", "memory_gib")
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in means.items() if not name.startswith(quiet))
         self.console.show(
-            f"step {step}  {stage.name} {done}/{stage.steps}  {speed * batch:.1f} images/s  "
+            f"step {step}  {stage.name} {done}/{steps}  {speed * batch:.1f} images/s  "
             f"{duration(left)} left in stage  {numbers}",
-            last=done == stage.steps,
+            last=done == steps,
         )
 
     def validation(

@@ -33,7 +33,7 @@ from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.checks import check_data, check_optimizers, check_run
+from advtasks.training.checks import check_data, check_optimizers, check_run, check_validation
 from advtasks.training.clock import peak_memory
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
@@ -86,6 +86,7 @@ class _Run:
         self.manifest = self.task.manifest()
         self.adversaries = make_adversaries(self.task, config)
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
+        check_validation(config, self.splits)
         self.trackers: list[Tracker] = []
         if config.shard_generator:  # while all is on the CPU: whole, the generator may not fit on the device
             self._rehearse(self.task.generator())

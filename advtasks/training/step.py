@@ -116,7 +116,8 @@ class Step:
                     raise ValueError(f"the state of the {name} is another optimiser's: no {', '.join(sorted(lost))}")
                 _lay_out(optimizer)
         for name, item in self.scalers.items():
-            item.load_state_dict(state["scalers"][name])
+            if name in state["scalers"]:  # run.yaml may have changed to float16
+                item.load_state_dict(state["scalers"][name])
         self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state.get("ema_waiting", 0)
 
     def run(self, host_batch: Batch, step: int, stage_step: int, rate_scale: float = 1.0) -> None:
@@ -202,7 +203,7 @@ class Step:
         for view, adversary in self.adversaries.items():
             found = adversary.generator_terms(judged[view], scene.stage_step)
             ending = f"/{view}" if len(self.adversaries) > 1 else ""
-            if self.guard is not None and self.guard.watching(scene.step):
+            if self.guard is not None and self.guard.watching(scene.step, self.generator_phase.interval):
                 found.update(self.guard.variety(judged[view]))
             terms.update({f"{name}{ending}": term for name, term in found.items()})
         return terms
@@ -230,7 +231,7 @@ class Step:
             bad = [name for name, term in terms.items() if not math.isfinite(term.value.detach().item())]
             if all_mean(torch.tensor(float(bool(bad)))).item() > 0:
                 raise self.not_finite(bad[0] if bad else "(of another rank)")
-        if self.guard is not None and self.guard.watching(step):
+        if self.guard is not None and self.guard.watching(step, phase.interval):
             self.meters.add(self.guard.gradients(phase))
 
 

@@ -302,3 +302,21 @@ def test_a_worsening_validation_is_warned_of_in_console_and_log(tmp_path: Path) 
         found = [r for r in records if r["kind"] == "warning" and "worse than its best" in r["text"]]
         assert [r["step"] for r in found] == [4, 9][: 2 * count]
         assert run.console.stream.getvalue().count("worse than its best") == 2 * count  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("critic_steps", "plain"), [(5, 3), (1, 7)])
+def test_each_phase_is_watched_once_before_each_record(tmp_path: Path, critic_steps: int, plain: int) -> None:
+    """Also where its steps never are the last ones before a record."""
+    base = config()
+    stages = (dataclasses.replace(base.stages[0], steps=plain), dataclasses.replace(base.stages[1], steps=100))
+    adversary = dataclasses.replace(
+        base.adversary, steps_per_generator_step=critic_steps, regularizers=("r1:interval=16",)
+    )
+    settings = config(stages=stages, adversary=adversary, log_every=20, validate_every=1000, checkpoint_every=1000)
+    trainer(tmp_path, settings).train()
+    records = [r for r in read_records(tmp_path / "metrics.jsonl") if r.get("stage") == "adversarial"]
+    whole = [r for r in records if r["kind"] == "train" and r["step"] % 20 == 0]
+    assert len(whole) == 5
+    for name in ("diversity", "gradient-norm/generator"):
+        assert all(name in record for record in whole), name
+    assert all("gradient-norm/discriminator-r1" in record for record in whole[1:])

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from test_trainer import Toy, comparable, config, same, stop_at, trainer, whole_and_resumed
+from test_trainer import Noise, Toy, comparable, config, same, stop_at, trainer, whole_and_resumed
 from torch import Tensor, nn
 
 from advtasks.components import provided
@@ -25,10 +25,10 @@ from advtasks.devices import FIRST_SCALE, choose_device
 from advtasks.errors import Interrupted, TrainingError, UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
-from advtasks.task import Batch, Evaluated, Term, Terms
+from advtasks.task import Batch, Evaluated, Splits, Term, Terms
 from advtasks.trackers import read_records
 from advtasks.training.best import Best
-from advtasks.training.checks import check_batches
+from advtasks.training.checks import check_batches, check_validation
 from advtasks.training.clock import Clock, peak_memory
 from advtasks.training.meters import SKIPPED
 from advtasks.training.pace import Pace
@@ -501,3 +501,41 @@ def test_moments_take_the_layout_of_their_parameters(tmp_path: Path) -> None:
 def test_devices_that_do_not_train_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"device '{name}'.*cpu"):
         choose_device(name)
+
+
+def test_nothing_to_measure_ends_no_stage() -> None:
+    best = Best(Toy.metrics, "error")
+    for step in range(3):
+        assert not best.note(step, {})
+    assert best.without == 0
+
+
+@pytest.mark.parametrize("fields", [{"early_stopping": 2}, {"keep_best": "error"}])
+def test_deciding_by_validation_needs_some(fields: dict[str, Any]) -> None:
+    splits = Splits(Noise(), [])
+    with pytest.raises(UsageError, match="there are no validation examples to decide by"):
+        check_validation(config(**fields), splits)
+    check_validation(config(), splits)
+
+
+def test_the_line_of_a_stage_that_ends_early_is_its_last(tmp_path: Path) -> None:
+    stages = (StageConfig(name="one", steps=40, weights={"l1": 1.0}),)
+    Worsening.script = [1.0] + [2.0] * 9
+    run = trainer(tmp_path, config(validate_every=2, early_stopping=1, stages=stages, log_every=3), Worsening)
+    shown: list[tuple[str, bool]] = []
+    run.console.show = lambda text, last=False: shown.append((text, last))  # type: ignore[method-assign]
+    run.train()
+    assert "one 4/4 " in shown[-1][0]
+    assert [last for _, last in shown] == [False, True]
+
+
+def test_the_pace_counts_no_validation_as_training(tmp_path: Path) -> None:
+    class Slow(Toy):
+        def evaluate(self, generator: nn.Module | None, example: Any) -> Evaluated:
+            time.sleep(0.5)
+            return super().evaluate(generator, example)
+
+    run = trainer(tmp_path, config(validate_every=100), Slow)
+    run.train()
+    assert run.seconds_validating >= 1.0
+    assert run.pace.trained <= run.seconds + 0.25

@@ -45,6 +45,7 @@ def gradients(adversary: Adversary, real: Tensor, generator: nn.Module, z: Tenso
         ("wasserstein", ["wgan-gp"], []),
         ("hinge", ["unrolled:steps=1"], []),
         ("hinge", [], ["diffaugment"]),
+        ("hinge", [], ["apa:p=0.5"]),
     ],
 )
 def test_one_pass_gives_the_gradients_of_two(loss: str, parts: list[str], augments: list[str], norm: str) -> None:

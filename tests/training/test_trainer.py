@@ -26,6 +26,7 @@ from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, 
 from advtasks.trackers import JsonLines, read_records
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.checks import check_stages
 from advtasks.training.ema import MovingAverage
 from advtasks.training.loop import Trainer
 from advtasks.training.progress import Console
@@ -408,8 +409,6 @@ def test_learning_rate_schedules() -> None:
 
 
 def test_mistakes_in_stages_are_found_before_training() -> None:
-    from advtasks.training.checks import check_stages
-
     stage = StageConfig(name="a", steps=1, weights={"l2": 1.0})
     for stages, message in (
         ((), "there are none"),
@@ -621,3 +620,46 @@ def test_values_in_an_edited_run_yaml_are_said_and_others_are_not(tmp_path: Path
         again.console.say = said.append  # type: ignore[method-assign]
         assert again.resume()
         assert [line for line in said if "edited" in line] == [f"warning: {line}" for line in told]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_kill_while_a_checkpoint_is_written_anew_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """As a roll-back does; just before the new one takes its place, or just after."""
+    kept = Checkpoints(tmp_path, 2)
+    kept.save(4, {"step": 4, "rate": 1.0})
+    note = Checkpoints._note
+
+    def killed(self: Checkpoints, path: Path, recorded: dict[str, Any]) -> None:
+        if before:
+            note(self, path, recorded)
+        if before == ("before" in recorded):
+            raise KeyboardInterrupt
+        note(self, path, recorded)
+
+    monkeypatch.setattr(Checkpoints, "_note", killed)
+    with pytest.raises(KeyboardInterrupt):
+        kept.save(4, {"step": 4, "rate": 0.5})
+    monkeypatch.undo()
+    state = kept.latest(print)
+    assert state is not None
+    assert state["rate"] == (1.0 if before else 0.5)
+
+
+def test_a_generator_that_would_never_be_trained_is_refused_without_a_critic_too() -> None:
+    base = config()
+    adversary = dataclasses.replace(base.adversary, kind="none", steps_per_generator_step=50)
+    with pytest.raises(UsageError, match="would never be trained"):
+        check_stages(Toy(base), config(adversary=adversary))
+
+
+def test_a_run_that_goes_on_in_float16_is_not_taken_for_another(tmp_path: Path) -> None:
+    first = trainer(tmp_path)
+    stop_at(first, 9, Interrupted)
+    with pytest.raises(Interrupted):
+        first.train()
+    again = trainer(tmp_path, config(precision="fp16"))
+    assert again.resume()
+    again.train()
+    assert again.step == 12

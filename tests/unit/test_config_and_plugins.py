@@ -15,7 +15,9 @@ from advtasks_sr.presets import PRESETS, QUICK
 from advtasks import components
 from advtasks.cli.data import _options_of
 from advtasks.cli.train import configure
+from advtasks.config import AdversaryConfig, RunConfig
 from advtasks.config_files import from_plain, to_plain, to_yaml
+from advtasks.config_places import from_anywhere
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.hookspecs import TaskSpec
 from advtasks.plugins import Plugins
@@ -183,3 +185,17 @@ def test_built_in_tasks_come_through_the_entry_points() -> None:
     core_only = [p for p in importlib.metadata.entry_points(group="advtasks") if p.name == "core"]
     assert not Plugins(core_only).provided("tasks")
     assert "hinge" in Plugins(core_only).provided("losses")
+
+
+def test_files_that_options_name_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("trunk.pth", "heads.pth", "0.1"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    adversary = AdversaryConfig(regularizers=("r1:gamma=5", "feature-matching:network=vgg19"))
+    config = RunConfig(data=Path("data"), optimizer="adamw:weight_decay=0.2:state=./heads.pth", adversary=adversary)
+    found = from_anywhere(config)
+    assert found.data == tmp_path / "data"
+    assert found.optimizer == f"adamw:weight_decay=0.2:state={tmp_path / 'heads.pth'}"
+    assert found.adversary == adversary
+    assert from_anywhere(found) == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pickle
@@ -23,6 +24,7 @@ from advtasks.data.loader import Position, batches
 from advtasks.data.stored import StoredFile
 from advtasks.errors import DataError, TrainingError
 from advtasks.pictures.decode import picture_size, read_picture
+from advtasks.training.interrupt import Interrupt
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -227,3 +229,29 @@ def test_links_within_an_archive_are_the_files_that_they_lead_to(photos: Path, t
     assert len({read_picture(found[name]).pixels.tobytes() for name in ("a.png", "b.png", "c.png")}) == 1
     with pytest.raises(DataError, match=r"d\.png: the file is empty"):
         read_picture(found["d.png"])
+
+
+class Wrong(Broken):
+    """Has a mistake of its own."""
+
+    def __getitem__(self, position: Position) -> dict[str, torch.Tensor]:
+        raise RuntimeError("The size of tensor a (3) must match the size of tensor b (4)")
+
+
+def test_a_mistake_of_a_data_set_is_not_told_as_the_death_of_a_process() -> None:
+    stream = batches(Wrong(), batch=2, seed=0, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match"):
+        next(stream)
+
+
+class Asking(Broken):
+    """Says what SIGINT and SIGTERM do."""
+
+    def __getitem__(self, position: Position) -> dict[str, torch.Tensor]:
+        usual = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == (signal.SIG_IGN, signal.SIG_DFL)
+        return {"usual": torch.tensor(usual)}
+
+
+def test_a_loader_process_takes_signals_in_its_own_way() -> None:
+    with Interrupt(), contextlib.closing(batches(Asking(), batch=2, seed=0, workers=1)) as stream:  # type: ignore[arg-type]
+        assert next(stream)["usual"].all()

@@ -287,7 +287,8 @@ class Adversary(nn.Module):
         return sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=fake.device))
 
     def update(self, fake: Tensor, real: Tensor, condition: Tensor | None = None) -> dict[str, float]:
-        """One training step of the critic, lazy regularizers included. Gives its terms by name."""
+        """One training step of the critic on (N, C, H, W) in [0, 1] or points (N, C), lazy regularizers included; no
+        gradient goes back through them. Gives its terms by name."""
         judged = Judged(real, fake, condition)
         terms: Terms = {}
         for phase in self._phases or self.phases():

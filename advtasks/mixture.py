@@ -38,6 +38,9 @@ class MixtureAdversary(nn.Module):
     Args:
         adversaries: at least one; their losses, weights and regularizers should be the same.
         entropy: weight of :func:`entropy_regularizer` for the critics' weights.
+
+    Raises:
+        UsageError: no adversary is given.
     """
 
     def __init__(self, adversaries: Sequence[Adversary], entropy: float = 0.01) -> None:

@@ -44,6 +44,9 @@ def in_pieces(
         networks: what `run` uses, and what keeps state in buffers.
         whole_draws: each piece draws its rows of what the whole batch would draw, where `run` draws by
             :func:`advtasks.distributed.draw_rows`; other draws, such as dropout's, go on from piece to piece.
+
+    Raises:
+        UsageError: the rows cannot be cut into that many equal pieces.
     """
     lengths = {len(value) for value in rows if value is not None}
     count, rest = divmod(max(lengths), pieces)

@@ -22,6 +22,9 @@ class OverfittingController(nn.Module):
         interval: critic steps between moves.
         speed: images for p to go from 0 to 1.
         most: the highest p.
+
+    Raises:
+        UsageError: the probability is not within [0, most], the interval below 1, or the speed not above 0.
     """
 
     p: Tensor

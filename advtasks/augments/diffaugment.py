@@ -24,6 +24,9 @@ class DiffAugment(Augment):
     - ``cutout``: a square of `hole` of the side becomes grey 0.5, too.
 
     When to use: sets of up to some thousand pictures, from the start; no controller, so nothing to tune.
+
+    Raises:
+        UsageError: an unknown policy, or a p that is no probability.
     """
 
     name: ClassVar[str] = "diffaugment"

@@ -22,6 +22,9 @@ class InstanceNoise(Augment):
     Args:
         sigma: at the start, in units of the samples ([0, 1] for pictures).
         steps: after which there is no noise; 0 keeps sigma for ever.
+
+    Raises:
+        UsageError: sigma or steps are below 0.
     """
 
     name: ClassVar[str] = "instance-noise"

@@ -12,7 +12,8 @@ from advtasks.errors import UsageError
 
 
 class PatchDiscriminator(Discriminator):
-    """C64-C128-C256-C512 with 4×4 convolutions; 3 `layers` see 70×70 pixels.
+    """C64-C128-C256-C512 with 4×4 convolutions; 3 `layers` see 70×70 pixels. Takes (N, C, H, W) in [0, 1] and gives
+    logits (N, 1, h, w).
 
     Args:
         in_channels: channels of picture and condition together.
@@ -20,6 +21,9 @@ class PatchDiscriminator(Discriminator):
         layers: stride-2 layers, 1 to 5; a logit sees 16, 34, 70, 142 or 286 pixels. 0 is the pixel critic (appendix
             6.1.2 of the paper): 1×1 convolutions, a logit for each pixel.
         norm: ``batch``, ``instance``, or ``none`` (with spectral norm or penalties).
+
+    Raises:
+        UsageError: layers are not 0 to 5.
     """
 
     def __init__(

@@ -18,6 +18,9 @@ class ProjectionDiscriminator(Discriminator):
         classes: of a class condition, or 0.
         embedding: width of an embedding condition, or 0.
         scaling: ``none`` as in the paper; ``sqrt`` divides by the root of the width (StyleGAN2's scaling).
+
+    Raises:
+        UsageError: the critic shows no features, or the condition is neither a class nor an embedding.
     """
 
     def __init__(

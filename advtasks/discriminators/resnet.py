@@ -23,6 +23,9 @@ class ResNetDiscriminator(Discriminator):
         attention: self-attention after the second block (SAGAN).
         minibatch: ``stddev`` (progressive growing) before the sum, or ``discrimination`` (improved techniques) after
             it, lets the critic compare the samples of a batch.
+
+    Raises:
+        UsageError: fewer than 1 block.
     """
 
     def __init__(

@@ -29,6 +29,9 @@ class WaveletDiscriminator(Discriminator):
             square; ``orthonormal`` has a quarter of the places.
         levels: of the stationary transform, 1 to 3; level j has differences of 2^j pixels.
         norm: of the patch critic; none, with spectral norm or penalties.
+
+    Raises:
+        UsageError: levels are not 1 to 3, or not 1 where the transform is not stationary.
     """
 
     def __init__(

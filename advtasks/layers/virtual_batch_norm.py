@@ -20,6 +20,9 @@ class VirtualBatchNorm(nn.Module):
     Args:
         channels: of x (N, C, ...).
         epsilon: added to the variance.
+
+    Raises:
+        RuntimeError: it has seen no reference batch.
     """
 
     def __init__(self, channels: int, epsilon: float = 1e-5) -> None:

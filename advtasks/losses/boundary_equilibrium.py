@@ -25,6 +25,9 @@ class BoundaryEquilibrium(nn.Module, AdversarialLoss):
     Args:
         gamma: diversity ratio γ in (0, 1]; lower gives cleaner and less varied samples.
         rate: λ, the gain of the controller.
+
+    Raises:
+        UsageError: gamma is not within (0, 1].
     """
 
     autoencoding: ClassVar[bool] = True

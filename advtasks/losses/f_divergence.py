@@ -205,6 +205,9 @@ class WeightedJensenShannon(FDivergence):
     f*(t) = (1-π) log((1-π) / (1 - π exp(t/π))), where π exp(t/π) = σ(V)^{1/π}.
 
     When to use: between KL (small π) and reverse KL (large π).
+
+    Raises:
+        UsageError: pi is not between 0 and 1.
     """
 
     pi: float = 0.3
@@ -256,6 +259,9 @@ class Alpha(FDivergence):
     u >= 0 is the constant -1/α; there T stays V, so that real samples keep their gradient.
 
     When to use: to move between the other divergences by one number.
+
+    Raises:
+        UsageError: alpha is 0 or 1, which have names of their own.
     """
 
     alpha: float = 1.5

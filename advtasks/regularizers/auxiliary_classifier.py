@@ -147,6 +147,9 @@ class Information(Regularizer):
     Args:
         categories: of an int64 code.
         dimensions: of a float code; give one of the two.
+
+    Raises:
+        UsageError: neither categories nor dimensions are given, or the task's generator takes no code.
     """
 
     name: ClassVar[str] = "info-gan"

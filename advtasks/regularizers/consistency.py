@@ -41,6 +41,9 @@ class ConsistencyRegularization(Regularizer):
     """CR: λ E (C(r) - C(T(r)))² on real pictures, T flips and shifts (Zhang et al. 2020, eq. 4).
 
     When to use: small sets, where the critic learns pictures by heart; cheaper than a gradient penalty.
+
+    Raises:
+        UsageError: the samples are no pictures, or share a picture condition.
     """
 
     name: ClassVar[str] = "cr"

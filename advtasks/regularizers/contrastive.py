@@ -45,6 +45,9 @@ class Contrastive(Regularizer):
         weight: of both terms; the generator's is relative to the adversarial weight.
         temperature: τ.
         limit: embeddings of a cosine similarity from this on are not contrasted.
+
+    Raises:
+        UsageError: the temperature is not above 0, or there are no embeddings as condition.
     """
 
     name: ClassVar[str] = "contrastive"

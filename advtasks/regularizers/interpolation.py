@@ -19,6 +19,9 @@ class ConditionInterpolation(Regularizer):
     what lies between two, and is never trained on it. One more pass of generator and critic.
 
     When to use: text conditions of small sets, with ``matching-aware`` (GAN-INT-CLS). Its fakes pass no augments.
+
+    Raises:
+        UsageError: the share is not between 0 and 1, or the critic is given no condition.
     """
 
     name: ClassVar[str] = "gan-int"

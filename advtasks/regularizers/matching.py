@@ -69,6 +69,9 @@ class MatchingAware(Regularizer):
     ``matching/without-partner`` in the log.
 
     When to use: text and class conditions, where fidelity to the condition matters.
+
+    Raises:
+        UsageError: the share is not between 0 and 1, or the critic is given neither a class nor an embedding.
     """
 
     name: ClassVar[str] = "matching-aware"
@@ -104,6 +107,9 @@ class MatchingAwarePenalty(Regularizer):
     """MA-GP; see :func:`matching_aware_penalty`.
 
     When to use: with ``hinge`` and ``matching-aware`` on text embeddings (DF-GAN). Runs on any device.
+
+    Raises:
+        UsageError: the critic is given no condition.
     """
 
     name: ClassVar[str] = "ma-gp"

@@ -66,6 +66,9 @@ class Regularizer(nn.Module):
     Args:
         interval: the critic's term is computed every `interval` steps, `interval` times as heavy (lazy
             regularization; Karras et al. 2020, appendix B).
+
+    Raises:
+        UsageError: the interval is below 1, or above 1 for what every step computes anyway.
     """
 
     name: ClassVar[str]

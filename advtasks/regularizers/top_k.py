@@ -25,6 +25,9 @@ class TopK(Regularizer):
     the stage down to `least` (algorithm 1; 0.99 and ½ are the paper's).
 
     When to use: cheap, for generators without an objective of their own; too small a share costs variety.
+
+    Raises:
+        UsageError: least is not within (0, 1], or every is below 1.
     """
 
     name: ClassVar[str] = "top-k"

@@ -67,6 +67,9 @@ class Unrolled(Regularizer):
     Args:
         steps: K; 0 is the plain game.
         learning_rate: η of the look-ahead.
+
+    Raises:
+        UsageError: steps are below 0.
     """
 
     name: ClassVar[str] = "unrolled"

@@ -96,6 +96,9 @@ class WeightClipping(Regularizer):
     """Every parameter of the critic in [-limit, limit]; see :func:`clip_weights`.
 
     When to use: to reproduce WGAN as first published. Penalties work better (Gulrajani et al. 2017).
+
+    Raises:
+        UsageError: the limit is not above 0.
     """
 
     name: ClassVar[str] = "weight-clipping"

@@ -21,19 +21,36 @@ from advtasks.regularizers.regularizer import Regularizer, Scored
 
 
 def r1_penalty(critic: Critic, real: Tensor, condition: Tensor | None = None, gamma: float = 10.0) -> Tensor:
-    """``γ/2 · E_r ‖∇C(r)‖²`` (Mescheder et al. 2018, eq. 9)."""
+    """``γ/2 · E_r ‖∇C(r)‖²`` (Mescheder et al. 2018, eq. 9).
+
+    Args:
+        critic: called as ``critic(x)``, or ``critic(x, condition)`` where there is one; gives logits of any shape.
+        real: (N, C, H, W) or (N, C).
+        condition: a row for each sample.
+
+    A scalar, float32.
+    """
     return 0.5 * gamma * squared_norm(input_gradient(critic, real, condition)).mean()
 
 
 def r2_penalty(critic: Critic, fake: Tensor, condition: Tensor | None = None, gamma: float = 10.0) -> Tensor:
-    """``γ/2 · E_f ‖∇C(f)‖²`` (Mescheder et al. 2018, eq. 10), on generated samples as detached leaves."""
+    """``γ/2 · E_f ‖∇C(f)‖²`` (Mescheder et al. 2018, eq. 10), on generated samples as detached leaves; else as
+    :func:`r1_penalty`."""
     return r1_penalty(critic, fake, condition, gamma)
 
 
 def zero_centred_penalty(
     critic: Critic, real: Tensor, fake: Tensor, condition: Tensor | None = None, weight: float = 10.0
 ) -> Tensor:
-    """``λ E ‖∇C(x̂)‖²`` between real and fake (Thanh-Tung et al. 2019, eq. 6)."""
+    """``λ E ‖∇C(x̂)‖²`` between real and fake (Thanh-Tung et al. 2019, eq. 6).
+
+    Args:
+        critic: called as ``critic(x)``, or ``critic(x, condition)`` where there is one; gives logits of any shape.
+        real, fake: (N, C, H, W) or (N, C).
+        condition: a row for each sample.
+
+    A scalar, float32.
+    """
     return weight * squared_norm(input_gradient(critic, between(real, fake), condition)).mean()
 
 
@@ -43,7 +60,7 @@ def r1_first_order(
     """``γ/2 · E ((C(r + εn) - C(r)) / ε)²``, n ~ N(0, I): R1 in expectation as ε → 0, since E (n·∇C)² = ‖∇C‖².
 
     It needs no second derivative, so it runs under torch.compile; in exchange its value is noisy (for a linear
-    critic, one sample has a relative standard deviation of √2).
+    critic, one sample has a relative standard deviation of √2). Arguments and value as of :func:`r1_penalty`.
     """
     real = precise(real)
     noise = draw_rows(torch.randn, *real.shape, device=real.device).to(real)

@@ -1,7 +1,8 @@
 """Which folders of pictures super-resolution understands. Imports no torch.
 
 - any folder of pictures, sub-folders included: high-resolution pictures; their low-resolution side is made
-- ``hr/`` and ``lr/`` (or ``HR``/``LR``, ``GT``/``LQ``; ``lr_x4``, ``lr/X4``): pairs of equal name, or ``NAMEx4``
+- ``hr/`` and ``lr/`` (or ``HR``/``LR``, ``GT``/``LQ``; ``lr_x4``, ``lr/X4``): pairs of equal name, or ``NAMEx4``; also
+  archives and columns of a data set of such names
 - DIV2K as unpacked: ``DIV2K_train_HR``, ``DIV2K_valid_HR``, ``DIV2K_train_LR_bicubic/X4`` and so on
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from advtasks.data.folder import find_pictures, key_of
+from advtasks.data.folder import Found, find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.errors import DataError
 
@@ -50,15 +51,19 @@ def find_sources(folder: Path, scale: int) -> Sources:
         others = f" ({len(found.others)} files of other kinds)" if found.others else ""
         raise DataError(f"{folder}: no pictures found{others}; sub-folders were searched, too")
     children = {child.name: child for child in sorted(folder.iterdir()) if child.is_dir()}
+    for path in found.pictures:  # an archive, or a column of a data set
+        first, *deeper = path.relative_to(folder).parts
+        if deeper:
+            children.setdefault(first.removesuffix(".tar"), folder / first)
     if "DIV2K_train_HR" in children:
-        return _div2k(children, scale, found.others)
+        return _div2k(children, scale, found)
     high = next((children[name] for name in children if name.lower() in _HIGH), None)
     low = _low_folder(children, scale)
     if high is not None and low is not None:
-        pairs, problems = _pair(find_pictures(high).pictures, find_pictures(low).pictures, scale, high, low)
+        pairs, problems = _pair(_below(found, high), _below(found, low), scale, high, low)
         return Sources("hr + lr pairs", pairs, (), found.others, problems)
     if high is not None:  # low-resolution pictures of another scale must not become targets
-        targets = find_pictures(high).pictures
+        targets = _below(found, high)
         rest = tuple(path for path in (*found.pictures, *found.others) if path not in set(targets))
         return Sources("pictures", tuple(map(Source, targets)), (), rest, ())
     return Sources("pictures", tuple(map(Source, found.pictures)), (), found.others, ())
@@ -81,7 +86,12 @@ def _low_folder(children: dict[str, Path], scale: int) -> Path | None:
     return plain
 
 
-def _div2k(children: dict[str, Path], scale: int, others: tuple[Path, ...]) -> Sources:
+def _below(found: Found, place: Path) -> tuple[Path, ...]:
+    """The pictures in a folder or an archive."""
+    return tuple(path for path in found.pictures if path.is_relative_to(place))
+
+
+def _div2k(children: dict[str, Path], scale: int, every: Found) -> Sources:
     splits: dict[str, tuple[Source, ...]] = {}
     problems: tuple[str, ...] = ()
     for split in ("train", "valid"):
@@ -92,11 +102,11 @@ def _div2k(children: dict[str, Path], scale: int, others: tuple[Path, ...]) -> S
         low_parent = children.get(f"DIV2K_{split}_LR_bicubic")
         low = low_parent / f"X{scale}" if low_parent and (low_parent / f"X{scale}").is_dir() else None
         if low is None:
-            splits[split] = tuple(map(Source, find_pictures(high).pictures))
+            splits[split] = tuple(map(Source, _below(every, high)))
         else:
-            splits[split], found = _pair(find_pictures(high).pictures, find_pictures(low).pictures, scale, high, low)
+            splits[split], found = _pair(_below(every, high), _below(every, low), scale, high, low)
             problems += found
-    return Sources("DIV2K", splits["train"], splits["valid"], others, problems)
+    return Sources("DIV2K", splits["train"], splits["valid"], every.others, problems)
 
 
 def _pair(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tarfile
 import time
 from pathlib import Path
 
@@ -191,6 +192,38 @@ def test_pairs_are_recognised(tmp_path: Path, low_name: str, low_folder: str) ->
     stored = np.asarray(Image.open(next((tmp_path / low_folder).glob("a*"))))
     examples = [*splits.validation, *splits.train.pairs]
     assert any(np.array_equal(example.low, stored) for example in examples if example.name.endswith("a.png"))
+
+
+@pytest.mark.parametrize("names", [("hr", "lr"), ("GT", "LQ_x4")])
+def test_pairs_in_two_archives_are_recognised(tmp_path: Path, names: tuple[str, str]) -> None:
+    make_pairs(tmp_path / "raw", ["a", "b", "c"])
+    (tmp_path / "set").mkdir()
+    for name, part in zip(names, ("hr", "lr"), strict=True):
+        with tarfile.open(tmp_path / "set" / f"{name}.tar", "w") as archive:
+            for path in (tmp_path / "raw" / part).iterdir():
+                archive.add(path, path.name)
+    layout = recognize(tmp_path / "set")
+    assert layout is not None
+    assert (layout.name, layout.problems) == ("hr + lr pairs", ())
+    splits = make_splits(config(tmp_path / "set"), PictureCache())
+    assert len(splits.train) == 2
+    stored = {np.asarray(Image.open(path)).tobytes() for path in (tmp_path / "raw" / "lr").iterdir()}
+    assert {example.low.tobytes() for example in (*splits.validation, *splits.train.pairs)} == stored
+
+
+def test_pairs_in_two_columns_are_recognised(tmp_path: Path) -> None:
+    import datasets
+
+    make_pairs(tmp_path / "raw", ["a", "b", "c"])
+    columns = {part: [str(tmp_path / "raw" / part / f"{name}.png") for name in "abc"] for part in ("hr", "lr")}
+    table = datasets.Dataset.from_dict(columns)
+    for part in columns:
+        table = table.cast_column(part, datasets.Image())
+    table.save_to_disk(tmp_path / "set")
+    layout = recognize(tmp_path / "set")
+    assert layout is not None
+    assert (layout.name, layout.problems) == ("hr + lr pairs", ())
+    assert len(make_splits(config(tmp_path / "set"), PictureCache()).train) == 2
 
 
 def test_pairs_that_do_not_fit_are_listed_by_name_before_anything_starts(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Order of precedence: a preset, then a YAML file (:mod:`advtasks.config_files`), 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -72,8 +73,12 @@ class AdversaryConfig(Options):
         for name in ("pack", "critics", "steps_per_generator_step"):
             if getattr(self, name) < 1:
                 raise UsageError(f"adversary.{name} must be at least 1, got {getattr(self, name)}")
-        if self.clip_norm < 0:
+        if not self.clip_norm >= 0:
             raise UsageError(f"adversary.clip_norm must be at least 0, got {self.clip_norm}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"adversary.learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"adversary.label_smoothing must be at least 0 and below 1, got {self.label_smoothing}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,7 @@ class StageConfig(Options):
             raise UsageError(f"stage {self.name!r}: names of stages are letters, digits, '-' and '_'; they name files")
         if self.steps < 1:
             raise UsageError(f"stage {self.name!r}: steps must be at least 1, got {self.steps}")
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise UsageError(f"stage {self.name!r}: learning_rate must be above 0, got {self.learning_rate}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"stage {self.name!r}: batch must be at least 1, got {self.batch}")
@@ -203,6 +208,9 @@ class RunConfig(Options):
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # nor may it be no number at all
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("cache_gib", "rank_timeout"):
+            if getattr(self, name) == math.inf:
+                raise UsageError(f"{name} must be finite")
 
     def stage_at(self, step: int, lengths: Sequence[int] | None = None) -> tuple[int, StageConfig, int] | None:
         """Number, configuration and first step of the stage that `step` is in; None after the last.

@@ -29,7 +29,7 @@ def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Confi
     """A validated configuration.
 
     Raises:
-        UsageError: unknown fields or values of the wrong type; the message names `source` and the field.
+        UsageError: unknown fields, or values of the wrong type or out of bounds; the message names `source` and the field.
     """
     from pydantic import TypeAdapter, ValidationError  # 0.1 s: only where a file is read
 
@@ -44,6 +44,8 @@ def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Confi
                 hint = "unknown field; " + did_you_mean(str(item["loc"][-1]), _fields_at(kind, item["loc"][:-1]))
             lines.append(f"{source}: {place}: {hint}")
         raise UsageError("\n".join(lines)) from None
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
 
 
 def _fields_at(kind: Any, place: tuple[int | str, ...]) -> list[str]:
@@ -72,16 +74,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _loader())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
         raise UsageError(f"{path}: not YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected fields with values, found {type(values).__name__}")
     return values
+
+
+def _loader() -> type[Any]:
+    """YAML's safe loader, which would take the last of two values of a field without a word."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+            if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+                raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} is there twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def to_yaml(values: dict[str, Any]) -> str:

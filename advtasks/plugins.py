@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.metadata
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -86,7 +87,7 @@ class Plugins:
             module = point.load()
             manager.register(module, name=described.name)
             manager.check_pending()
-        except Exception as error:  # whatever a foreign package does, the other commands must go on
+        except (Exception, SystemExit) as error:  # whatever a foreign package does, the other commands must go on
             manager.unregister(name=described.name)
             self.broken.append(_with_error(described, error))
             return
@@ -110,7 +111,9 @@ class Plugins:
                             f"written for plugin API {version}, this is {hookspecs.API_VERSION}: "
                             f"pip install -U advtasks {plugin.distribution}"
                         )
-            except Exception as error:  # one hook that raises must not take the others with it
+                if twice := [name for name, count in Counter(spec.name for spec in specs).items() if count > 1]:
+                    raise ValueError(f"advtasks_{kind} gives {', '.join(twice)} twice")
+            except (Exception, SystemExit) as error:  # one hook that raises must not take the others with it
                 self.broken.append(_with_error(plugin, error))
                 continue
             for spec in specs:
@@ -149,7 +152,7 @@ class Plugins:
         ]
 
 
-def _with_error(plugin: Plugin, error: Exception) -> Plugin:
+def _with_error(plugin: Plugin, error: BaseException) -> Plugin:
     cause = f"{type(error).__name__}: {error}".splitlines()[0]
     return Plugin(plugin.entry, plugin.distribution, plugin.version, error=cause)
 
@@ -166,7 +169,7 @@ def plugins() -> Plugins:
     points = list(importlib.metadata.entry_points(group=GROUP))
     wanted = os.environ.get(ENVIRONMENT)
     if wanted is not None:
-        names = {"core", *filter(None, wanted.split(","))}
+        names = {"core", *filter(None, map(str.strip, wanted.split(",")))}
         points = [point for point in points if point.name in names]
     return Plugins(points)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from advtasks.errors import UsageError
@@ -25,11 +26,14 @@ class Schedule:
             return text
         try:
             if isinstance(text, (int, float)) or "@" not in text:
-                return cls(((0, float(text)),))
-            pairs = [part.split("@") for part in text.split(",")]
-            knots = tuple((int(step), float(value)) for value, step in pairs)
+                knots: tuple[tuple[int, float], ...] = ((0, float(text)),)
+            else:
+                pairs = [part.split("@") for part in text.split(",")]
+                knots = tuple((int(step), float(value)) for value, step in pairs)
         except ValueError:
             raise UsageError(f"{text!r} is not a schedule: write 0.005 or 0@0,0.005@1000") from None
+        if not all(math.isfinite(value) for _, value in knots):
+            raise UsageError(f"{text!r}: the values of a schedule must be finite")
         if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(knots)):
             raise UsageError(f"{text!r}: the steps of a schedule must increase")
         return cls(knots)

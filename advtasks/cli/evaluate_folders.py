@@ -16,10 +16,10 @@ from advtasks.allocator import keep_freed_memory
 from advtasks.cli.evaluate_names import beside, distinct_names
 from advtasks.cli.evaluate_options import Evaluate
 from advtasks.data.cache import PictureCache
-from advtasks.data.captions import find_captions
+from advtasks.data.captions import NoCaptions, find_captions
 from advtasks.devices import choose_device
 from advtasks.distributed import rank
-from advtasks.errors import DataError, UsageError
+from advtasks.errors import AdvtasksError, UsageError
 from advtasks.evaluation.captioned import captions_of, with_text_scores
 from advtasks.evaluation.cards import ScoreCard, card_table, check_comparable
 from advtasks.evaluation.copies import Neighbors, neighbors
@@ -49,16 +49,17 @@ def evaluate_folders(options: Evaluate) -> int:
         cards = list(_paired(options, names, console) if options.paired else _distributions(options, names, console))
     if not first:
         return 0
-    if options.json is not None:
-        for card in cards:
-            card.save(beside(options.json, card.name, len(cards) > 1))
     try:
         check_comparable(cards)
+        _print(cards)
     except UsageError:  # what was found is still worth seeing, one by one
         for card in cards:
             _print([card])
         raise
-    _print(cards)
+    finally:
+        if options.json is not None:
+            for card in cards:
+                card.save(beside(options.json, card.name, len(cards) > 1))
     return 0
 
 
@@ -80,7 +81,7 @@ def _paired(options: Evaluate, names: Sequence[str], console: Console) -> Iterat
 
 def _distributions(options: Evaluate, names: Sequence[str], console: Console) -> Iterator[ScoreCard]:
     network = components.build("features", options.backbone, classify=True).to(choose_device(options.device))
-    cache = PictureCache(options.cache, watch=console.watch)
+    cache = PictureCache(options.cache, options.cache_gib, console.watch)
     real = folder_features(options.data, network, cache)
     train = None if options.train is None else folder_features(options.train, network, cache)
     dual = None
@@ -106,7 +107,10 @@ def _distributions(options: Evaluate, names: Sequence[str], console: Console) ->
         found = from_first(card)
         yield _captioned(found, folder, options, dual, cache) if dual else found
     if rank() == 0:
-        cache.prune()
+        try:
+            cache.prune()
+        except AdvtasksError as error:  # the scores are known
+            console.say(f"warning: {error}")
 
 
 def _captioned(
@@ -117,7 +121,7 @@ def _captioned(
     def scored() -> ScoreCard:
         said = captions_of(fake.paths, folder, options.data)
         others: list[str] = []
-        with contextlib.suppress(DataError):  # the real pictures need none
+        with contextlib.suppress(NoCaptions):  # the real pictures need none
             others = [item.captions[0] for item in find_captions(options.data).items]
         return with_text_scores(card, fake, said, others, encoder, options.seed)
 

@@ -21,7 +21,7 @@ from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.devices import choose_device
 from advtasks.distributed import rank
-from advtasks.errors import DataError, UsageError
+from advtasks.errors import BundleError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
 from advtasks.evaluation.folder_features import stored_format
 from advtasks.evaluation.intervals import mean_interval
@@ -65,7 +65,7 @@ def evaluate_models(options: Evaluate) -> int:
 def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list[ScoreCard]]:
     """What goes into the file, and a card for each model."""
     watch = lambda done, count: console.watch("measuring", done, count)  # noqa: E731
-    cache = PictureCache(options.cache, watch=console.watch)
+    cache = PictureCache(options.cache, options.cache_gib, console.watch)
     device = choose_device(options.device)
     compared = _comparisons(options.distances, device)
     data = from_first(lambda: _data(options.data))
@@ -76,7 +76,11 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
         path = find_bundle(model)
         network, manifest = load_bundle(path)
         spec = plugins().find("tasks", manifest.task).spec
-        config = dataclasses.replace(next(iter(resolve(spec.presets).values())), **manifest.task_options)
+        try:
+            config = dataclasses.replace(next(iter(resolve(spec.presets).values())), **manifest.task_options)
+        except TypeError as error:
+            way = f"pip install -U {manifest.plugin}"
+            raise BundleError(f"{path}: made by a newer {manifest.plugin} ({error}): {way}") from None
         task: Task = resolve(spec.task)(config).to(device)
         if task.reference is None and options.distances:
             raise UsageError(f"--distances: the outputs of {manifest.task} have no pictures that they should equal")
@@ -84,10 +88,10 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
         examples, notes = first_alone_then_all(lambda task=task: task.examples(options.data, cache))  # type: ignore[misc]
         for note in notes:
             console.say(note)
-        found = evaluate(task, network.to(device), examples, watch, comparisons=comparisons)
+        found = evaluate(task, network.to(device), examples, watch, comparisons=comparisons, patient=True)
         metrics = [dataclasses.asdict(m) for m in (*task.metrics, *(one.metric for one in comparisons))]
         if not results:
-            baseline = evaluate(task, None, examples, comparisons=comparisons) if task.baseline else None
+            baseline = evaluate(task, None, examples, comparisons=comparisons, patient=True) if task.baseline else None
             results = {
                 "metrics": metrics,
                 "baseline": {"name": task.baseline, "metrics": baseline and baseline.means},
@@ -136,9 +140,12 @@ def _data(folder: Path) -> dict[str, Any]:
     texts = [path for path in files.others if path.suffix.lower() in (".txt", ".csv", ".tsv", ".json", ".jsonl")]
     formats: set[str] = set()
     for path in files.pictures:
-        with contextlib.suppress(DataError):  # the task says which it passes over
+        with contextlib.suppress(DataError, OSError):  # the task says which it passes over
             formats.add(stored_format(path))
-    contents = [fingerprint(path) for path in (*files.pictures, *texts)]
+    contents = []
+    for path in (*files.pictures, *texts):
+        with contextlib.suppress(DataError, OSError):
+            contents.append(fingerprint(path))
     return {
         "data": f"{len(files.pictures)} pictures, sha256 {set_hash(contents)}",
         "formats": ", ".join(sorted(formats)),

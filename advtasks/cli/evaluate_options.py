@@ -46,5 +46,7 @@ class Evaluate:
     """Of sub-sets, projections and pairs."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    cache_gib: float = 50.0
+    """The most that --cache may hold; 0 keeps nothing."""
     cache: Path | None = None
     """Folder of decoded pictures and features, as in training."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import tyro
 
 from advtasks.bundle import find_bundle, is_bundle, read_manifest
+from advtasks.finite import finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Models:
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Models, prog="advtasks models", args=argv)
-    print(json.dumps(_described(options.model), indent=2))
+    print(json.dumps(finite(_described(options.model)), indent=2, allow_nan=False))
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ VERSION = "1"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
 
 Array = NDArray[np.uint8]
+_NAME = re.compile(r"[0-9a-f]{8,}\..+\.v\w+\.npy")
 _TYPES = (np.uint8, np.uint16, np.float32)
 Watch = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
@@ -35,8 +37,8 @@ Watch = Callable[[str, int, int], None]
 
 def default_folder() -> Path:
     """``$ADVTASKS_CACHE``, or ``advtasks`` in the user's cache folder."""
-    if "ADVTASKS_CACHE" in os.environ:
-        return Path(os.environ["ADVTASKS_CACHE"])
+    if named := os.environ.get("ADVTASKS_CACHE"):
+        return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtasks" / "pictures"
 
 
@@ -75,7 +77,7 @@ class PictureCache:
         path, made = self._path(content, recipe), make()
         try:
             with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.save(file, made, allow_pickle=False)
+                np.save(file, np.asarray(made, order="C"), allow_pickle=False)
         except OSError as error:
             raise AdvtasksError(
                 f"the picture cache cannot be written in {self.folder} ({error}). Free some space, or choose "
@@ -89,9 +91,10 @@ class PictureCache:
             return None
         path = self._path(content, recipe)
         self._used.add(path)
-        with contextlib.suppress(FileNotFoundError, ValueError, RuntimeError):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
             mapped = _map(path)
-            os.utime(path)
+            with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
+                os.utime(path)
             return mapped
         return None
 
@@ -133,9 +136,10 @@ class PictureCache:
         return results, errors
 
     def prune(self) -> None:
-        """Remove left-over temporary files, then the files unused for longest until the folder fits its limit.
+        """Remove left-over temporary files, then the arrays unused for longest until they fit the limit.
 
-        Files of this run are never removed; one that another run has mapped stays readable to it.
+        Arrays of this run are never removed; one that another run has mapped stays readable to it. What else lies in
+        the folder is not the cache's, and stays.
 
         Raises:
             AdvtasksError: this run alone needs more than the limit.
@@ -143,13 +147,13 @@ class PictureCache:
         if not self.limit or not self.folder.is_dir():
             return
         entries = []
-        for path in self.folder.glob("*/*"):
-            with contextlib.suppress(FileNotFoundError):
+        for path in self.folder.glob("??/*"):
+            with contextlib.suppress(OSError):
                 status = path.stat()
-                if is_temporary(path) and status.st_mtime < time.time() - 3600:
-                    path.unlink()
-                else:
+                if _is_ours(path):
                     entries.append((status.st_mtime, status.st_size, path))
+                elif is_temporary(path) and status.st_mtime < time.time() - 3600:
+                    path.unlink()
         size = sum(entry[1] for entry in entries)
         if sum(entry[1] for entry in entries if entry[2] in self._used) > self.limit:
             raise AdvtasksError(
@@ -160,8 +164,14 @@ class PictureCache:
             if size <= self.limit:
                 break
             if path not in self._used:
-                path.unlink(missing_ok=True)
-                size -= bytes_
+                with contextlib.suppress(OSError):  # another user's
+                    path.unlink(missing_ok=True)
+                    size -= bytes_
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is named as :meth:`PictureCache.array` names them."""
+    return _NAME.fullmatch(path.name) is not None and path.name.startswith(path.parent.name) and path.is_file()
 
 
 def _map(path: Path) -> NDArray[Any]:
@@ -173,10 +183,10 @@ def _map(path: Path) -> NDArray[Any]:
     """
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        shape, by_columns, kind = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
     size = start + math.prod(shape) * kind.itemsize
-    if kind not in _TYPES or path.stat().st_size != size:
+    if by_columns or kind not in _TYPES or path.stat().st_size != size:
         raise ValueError(f"{path}: not a whole array")
     mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
     pixels = mapped[start:].view(kind).reshape(shape)

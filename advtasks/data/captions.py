@@ -26,6 +26,10 @@ _NAMED = 5
 """So many are named of what may be thousands."""
 
 
+class NoCaptions(DataError):
+    """Nothing in a folder of pictures is a caption of one."""
+
+
 def find_captions(folder: Path, from_names: bool = False) -> Captions:
     """The captioned pictures of a folder.
 
@@ -58,7 +62,7 @@ def find_captions(folder: Path, from_names: bool = False) -> Captions:
         "beside NAME.png, a folder text/ with the same paths; or write --captions names if red_apple.png is a red apple"
     )
     first = f"{folder}: {len(found.pictures)} pictures and no captions"
-    raise DataError("\n  ".join([first, *passed, known]) if passed else f"{first}. {known}")
+    raise NoCaptions("\n  ".join([first, *passed, known]) if passed else f"{first}. {known}")
 
 
 def recognize(folder: Path, captions: str = "auto") -> Layout:
@@ -97,4 +101,4 @@ def _few(items: Sequence[str]) -> str:
     return ", ".join(items[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-__all__ = ["Captioned", "Captions", "find_captions", "from_name", "normalized", "recognize"]
+__all__ = ["Captioned", "Captions", "NoCaptions", "find_captions", "from_name", "normalized", "recognize"]

@@ -131,7 +131,7 @@ class TarShard:
     def _stored(self, members: list[tarfile.TarInfo]) -> list[StoredFile]:
         named = {posixpath.normpath(member.name): member for member in members}
         found = []
-        for member in members:
+        for member in named.values():  # of one that is there twice the last holds
             if member.isdir() or any(part.startswith(".") for part in Path(member.name).parts):
                 continue
             file = _meant(member, named)
@@ -189,10 +189,10 @@ class ArrowDataset:
 
 def picture_bytes(value: dict[str, Any] | None, folder: Path) -> bytes:
     """Of an undecoded value of an image column: the bytes in it, or those of the file that it names."""
-    if value is None:
-        raise DataError(f"{folder}: a row without a picture")
-    if value.get("bytes") is not None:
+    if value is not None and value.get("bytes") is not None:
         return bytes(value["bytes"])
+    if value is None or value.get("path") is None:
+        raise DataError(f"{folder}: a row without a picture")
     return (folder / value["path"]).read_bytes()
 
 

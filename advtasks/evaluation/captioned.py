@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from advtasks.data.captions import find_captions
+from advtasks.data.captions import NoCaptions, find_captions
 from advtasks.errors import DataError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
 from advtasks.evaluation.folder_features import FolderFeatures
@@ -32,7 +32,7 @@ def captions_of(paths: Sequence[Path], folder: Path, other: Path) -> dict[Path, 
     """
     try:
         said = {item.path: item.captions[0] for item in find_captions(folder).items}
-    except DataError:
+    except NoCaptions:
         by_name = {key(item.path, other): item.captions[0] for item in find_captions(other).items}
         said = {path: by_name[name] for path in paths if (name := key(path, folder)) in by_name}
     found = {path: said[path] for path in paths if path in said}

@@ -161,7 +161,8 @@ def card_table(cards: Sequence[ScoreCard]) -> str:
     for name in dict.fromkeys(score.name for card in cards for score in card.scores):
         found = [card.score(name) for card in cards]
         there = [one for one in found if one is not None]
-        best = (max if there[0].higher_is_better else min)(one.value for one in there)
+        known = [one.value for one in there if not math.isnan(one.value)]
+        best = (max if there[0].higher_is_better else min)(known, default=None)
         arrow = "↑" if there[0].higher_is_better else "↓"
         cells = [
             "—" if one is None else one.text + ("*" if len(there) > 1 and one.value == best else "") for one in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from torch import Tensor
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.distributed import rank, world_size
-from advtasks.errors import DataError
+from advtasks.errors import AdvtasksError, DataError
 from advtasks.evaluation.look_alikes import LOOK, look
 from advtasks.evaluation.sliced_wasserstein import PYRAMID, pyramid_patches
 from advtasks.features import FeatureNetwork
@@ -129,7 +130,8 @@ class _Folder:
         return None if mapped is None else mapped.copy()
 
     def _keep(self, content: str, recipe: str, array: NDArray[Any]) -> None:
-        self.cache.array(content, recipe, lambda: array)
+        with contextlib.suppress(AdvtasksError):  # a cache that cannot be written: it is computed anew next time
+            self.cache.array(content, recipe, lambda: array)
 
     def cut(self, pictures: Sequence[_Picture]) -> None:
         """Patches of those whose are not known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtasks.data.folder import find_pictures, fingerprint
+from advtasks.data.folder import find_pictures, fingerprint, key_of
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
@@ -77,9 +78,13 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
     output may bear an addition: ``_x4``, ``_translated``, ``_fake``, ``_out``.
 
     Raises:
-        DataError: no file has a partner.
+        DataError: no file has a partner, or two references have one name.
     """
-    known = {key(path, references): path for path in find_pictures(references).pictures}
+    known: dict[str, Path] = {}
+    for path in find_pictures(references).pictures:
+        other = known.setdefault(key(path, references), path)
+        if other != path:
+            raise DataError(f"{path} and {other} have the same name: which one is meant is not clear")
     found, alone = [], []
     for path in find_pictures(outputs).pictures:
         name = key(path, outputs)
@@ -93,6 +98,8 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
     notes = []
     if alone:
         notes.append(f"{len(alone)} outputs have no reference of their name: {alone[0].name}")
+    if more := [path for path, count in Counter(reference for _, reference in found).items() if count > 1]:
+        notes.append(f"{len(more)} references have several outputs, each of which counts: {more[0].name}")
     missing = set(known.values()) - {reference for _, reference in found}
     if missing:
         notes.append(f"{len(missing)} references have no output: {min(missing).name}")
@@ -101,7 +108,7 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
 
 def key(path: Path, folder: Path) -> str:
     """What files of two folders are matched by."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return key_of(path, folder)
 
 
 @torch.inference_mode()
@@ -116,7 +123,8 @@ def paired_card(
 ) -> ScoreCard:
     """Means over the pairs with Student's intervals of 95 %; for PSNR the mean of dB. Several ranks share the pairs.
 
-    A pair that cannot be read or measured, for example because its sizes differ, is passed over with a warning.
+    A pair that cannot be read, or whose sizes differ, is passed over with a warning; so is a measure for a pair that it
+    cannot take, such as a picture that is too small for its network.
 
     Raises:
         DataError: no pair can be measured.
@@ -136,7 +144,14 @@ def paired_card(
     if not found:
         raise DataError("\n  ".join([f"{outputs}: no pair could be measured", *warnings[:5]]))
     values = torch.tensor([one.values for one in found], dtype=torch.float64)
-    scores = [_score(measure, values[:, column].contiguous()) for column, measure in enumerate(measures)]
+    scores = []
+    for column, measure in enumerate(measures):
+        taken = [row for row, one in enumerate(found) if column not in one.refusals]
+        refused = [one.refusals[column] for one in found if column in one.refusals]
+        if refused:
+            warnings.append(f"{measure.label}: {len(refused)} of {len(found)} pairs cannot be measured: {refused[0]}")
+        if taken:
+            scores.append(_score(measure, values[taken, column].contiguous()))
     formats = [Counter(one.formats[side] for one in found) for side in (0, 1)]
     stated = {
         "pairs": len(found),
@@ -156,6 +171,8 @@ class _Measured:
     """Of output and reference."""
     reference: str
     """Fingerprint of its file."""
+    refusals: dict[int, str]
+    """Why measures could not be taken, by their numbers."""
 
 
 def _score(measure: PairMeasure, values: Tensor) -> Score:
@@ -171,8 +188,13 @@ def _measured(output: Path, reference: Path, measures: Sequence[PairMeasure], de
     if one.shape != other.shape:
         sizes = [f"{picture.shape[3]}x{picture.shape[2]}" for picture in (one, other)]
         raise UsageError(f"{output}: {sizes[0]} pixels, and its reference {reference.name} has {sizes[1]}")
-    try:
-        values = [float(measure.measure(one, other)) for measure in measures]
-    except (AdvtasksError, ValueError) as error:
-        raise UsageError(f"{output}: {error}") from None
-    return _Measured(values, (stored_format(output), stored_format(reference)), fingerprint(reference))
+    values, refusals = [], {}
+    for column, measure in enumerate(measures):
+        try:
+            values.append(float(measure.measure(one, other)))
+        except (AdvtasksError, ValueError) as error:
+            values.append(math.nan)
+            refusals[column] = f"{output}: {error}"
+    if len(refusals) == len(measures):
+        raise UsageError(next(iter(refusals.values())))
+    return _Measured(values, (stored_format(output), stored_format(reference)), fingerprint(reference), refusals)

@@ -27,7 +27,7 @@ def luma(pictures: Tensor) -> Tensor:
 def _cropped_luma(pictures: Tensor, border: int) -> Tensor:
     y = luma(quantized(pictures))
     height, width = y.shape[-2:]
-    if min(height, width) <= 2 * border + 11:
+    if min(height, width) < 2 * border + 11:
         raise ValueError(f"a picture of {width}x{height} is too small to crop {border} pixels a side and compare")
     return y[..., border : height - border, border : width - border]
 

@@ -39,6 +39,7 @@ def evaluate(
     watch: Callable[[int, int], None] | None = None,
     keep_pictures: int = 0,
     comparisons: Sequence[Comparison] = (),
+    patient: bool = False,
 ) -> Evaluation:
     """Measure a generator, or the task's baseline for None, on examples; several ranks share them.
 
@@ -49,6 +50,7 @@ def evaluate(
         keep_pictures: pictures are kept for this many examples, the first ones.
         comparisons: of the output with the picture that the task names (:attr:`advtasks.task.Task.reference`). NaN for
             outputs that are no RGB, such as label maps.
+        patient: ranks may have very different shares of the work; otherwise one that hangs is an error.
     """
     was_training = generator is not None and generator.training
     if generator is not None:
@@ -64,7 +66,7 @@ def evaluate(
         mine.append(Evaluated(metrics, kept))
         if watch is not None:
             watch(min(index + world_size(), len(examples)), len(examples))
-    parts = gathered(mine, patient=False)
+    parts = gathered(mine, patient=patient)
     results = [parts[index % len(parts)][index // len(parts)] for index in range(len(examples))]
     if generator is not None:
         generator.train(was_training)

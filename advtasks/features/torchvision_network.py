@@ -42,7 +42,10 @@ class TorchvisionNetwork(FeatureNetwork):
             )
         state = read_tensors(Path(weights))
         network = models.get_model(model, weights=None)
-        last = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1]
+        linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+        if not linear:
+            raise UsageError(f"torchvision's {model} ends in no linear layer, so it has no features to take")
+        last = linear[-1]
         classes = state.get(f"{last}.weight", torch.empty(1000, 1)).shape[0]
         if classes != 1000:
             network = models.get_model(model, weights=None, num_classes=classes)

@@ -27,7 +27,7 @@ from advtasks.inference.runner import Runner
 from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
 from advtasks.inference.tiling import Geometry, Source, Tiler, Watch, Whole, telling, tile_shape
 from advtasks.pictures.animation import Animation, read_animation
-from advtasks.pictures.decode import from_pillow, read_kind, read_picture
+from advtasks.pictures.decode import from_pillow, read_kind, read_picture, split
 from advtasks.pictures.encode import output_suffix
 from advtasks.pictures.metadata import for_size
 from advtasks.pictures.picture import Kind, Metadata, Picture, assembled
@@ -139,10 +139,7 @@ class ImageModel:
     def apply(self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None) -> Picture:
         """A picture of any kind to one of the same kind: depth, grey, transparency and metadata are kept."""
         kind, metadata, blocks = self.blocks(picture, watch, size)
-        rows, metadata = assembled(kind, blocks), for_size(metadata, kind.width, kind.height)
-        if not kind.alpha:
-            return Picture(rows, None, metadata)
-        return Picture(np.ascontiguousarray(rows[..., :-1]), np.ascontiguousarray(rows[..., -1]), metadata)
+        return split(assembled(kind, blocks), kind.alpha, for_size(metadata, kind.width, kind.height))
 
     def blocks(
         self, picture: Picture, watch: Watch | None = None, size: tuple[int, int] | None = None

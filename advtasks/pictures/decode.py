@@ -57,7 +57,7 @@ def read_open(path: Path, image: Image.Image) -> Picture:
     else:
         data = read_deep_tiff(path, image.tell(), deep)
     turn = _ARRAY_TURNS.get(orientation(image), lambda pixels: pixels)
-    return _split(turn(data), data.shape[2] in (2, 4), read_metadata(image))
+    return split(turn(data), data.shape[2] in (2, 4), read_metadata(image))
 
 
 @contextlib.contextmanager
@@ -151,7 +151,8 @@ def _deep(path: Path, image: Image.Image) -> Deep | None:
     return deep_tiff(image) if image.format == "TIFF" else None
 
 
-def _split(data: NDArray[Any], transparent: bool, metadata: Metadata) -> Picture:
+def split(data: NDArray[Any], transparent: bool, metadata: Metadata) -> Picture:
+    """A picture of rows (H, W, bands), the last band of which is opacity if it is `transparent`."""
     data = np.ascontiguousarray(data)
     if not transparent:
         return Picture(data, None, metadata)
@@ -176,12 +177,12 @@ def from_pillow(image: Image.Image) -> Picture:
     elif mode == "P":
         upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
     elif mode in ("1", "L", "RGB") and (key := image.info.get("transparency")) is not None:
-        return _split(with_key(_array(upright.convert("L") if mode == "1" else upright), key), True, metadata)
+        return split(with_key(_array(upright.convert("L") if mode == "1" else upright), key), True, metadata)
     elif mode == "1":
         upright = upright.convert("L")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
         upright = upright.convert(_WITH_OPACITY.get(mode, "RGB"))
-    return _split(_array(upright), upright.mode in ("LA", "RGBA"), metadata)
+    return split(_array(upright), upright.mode in ("LA", "RGBA"), metadata)
 
 
 def _array(image: Image.Image) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
     rows = []
     for metric in results[0]["metrics"]:
         values = [result["stages"][-1]["metrics"][metric["name"]] if result["stages"] else None for result in results]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value is not None and not math.isnan(value)]
         best = (max if metric["higher_is_better"] else min)(known, default=None)
         arrow = "↑" if metric["higher_is_better"] else "↓"
         cells = ["- " if value is None else f"{value:.4f}{'*' if value == best else ' '}" for value in values]
@@ -91,13 +92,16 @@ def comparison_html(runs: list[Path]) -> tuple[str, str]:
     """The table of results and that of differences."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names_of(runs))
 
-    def table(rows: list[tuple[str, list[str]]]) -> str:
+    def cell(text: str) -> str:
+        return f"<td{' class=best' if '*' in text else ''}>{html.escape(text.strip('* '))}</td>"
+
+    def table(rows: list[tuple[str, list[str]]], starred: bool) -> str:
         body = "".join(
             f"<tr><th>{html.escape(name)}</th>"
-            + "".join(f"<td{' class=best' if '*' in c else ''}>{html.escape(c.strip('* '))}</td>" for c in cells)
+            + "".join(cell(text) if starred else f"<td>{html.escape(text)}</td>" for text in cells)
             + "</tr>"
             for name, cells in rows
         )
         return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-    return table([*measured(runs), *kept(runs)]), table(differences(runs))
+    return table([*measured(runs), *kept(runs)], starred=True), table(differences(runs), starred=False)

@@ -47,7 +47,7 @@ def save_contact_sheet(path: Path, examples: Sequence[Mapping[str, Tensor]]) -> 
     """A row an example: the centre of each of its pictures, named. Written as JPEG, atomically."""
     if not examples:
         return
-    names = list(examples[0])
+    names = [name for name in examples[0] if all(name in pictures for pictures in examples)]
     sheet = Image.new("RGB", (len(names) * (CELL + 4) - 4, len(examples) * (CELL + 4) + 16), "white")
     draw = ImageDraw.Draw(sheet)
     for column, name in enumerate(names):

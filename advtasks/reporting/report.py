@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from advtasks.atomic import write_text
+from advtasks.errors import UsageError
 from advtasks.reporting.comparison import comparison_html, names_of
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.reporting.results import read_results
@@ -110,9 +111,14 @@ def _page(
         protocol=_protocols(results["metrics"]),
         count=results["validation_pictures"],
         comparisons=comparisons,
-        data=json.dumps(data).replace("</", "<\\/"),
+        data=_in_script(data),
         config=config,
     )
+
+
+def _in_script(values: Any) -> str:
+    """JSON within a page's script, which nothing in it may end."""
+    return json.dumps(values).replace("<", "\\u003c")
 
 
 def _finite(values: Any) -> Any:
@@ -159,6 +165,8 @@ def write_sheet(run: Path, target: Path) -> None:
     examples = [
         {name: read_as_tensor(path) for name, path in pictures.items()} for pictures in _shown_pictures(run, results)
     ]
+    if not examples:
+        raise UsageError(f"--sheet: {run} has no pictures yet")
     save_contact_sheet(target, examples)
 
 
@@ -183,7 +191,7 @@ def _comparisons(runs: list[list[dict[str, Path]]], baseline: str | None) -> str
         blocks.append(
             f'<div class="compare" data-left="{own[0]}" data-right="{own[-1]}" '
             f'data-width="{size[0]}" data-height="{size[1]}">'
-            f'<script type="application/json">{json.dumps(pictures)}</script></div>'
+            f'<script type="application/json">{_in_script(pictures)}</script></div>'
         )
     return "\n".join(blocks)
 

@@ -50,7 +50,7 @@ def find_runs(folder: Path) -> list[RunSummary]:
 def _readable(run: Path) -> RunSummary:
     try:
         return summary(run)
-    except (AdvtasksError, ValueError, KeyError, TypeError, OSError) as error:
+    except (AdvtasksError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError) as error:
         return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0, str(error).splitlines()[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -14,7 +15,8 @@ def rows(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
     table: list[tuple[str, list[str]]] = [(name, []) for name, _ in named]
     for metric in results["metrics"]:
         values = [metrics[metric["name"]] for _, metrics in named]
-        best = (max if metric["higher_is_better"] else min)(values, default=None)
+        known = [value for value in values if not math.isnan(value)]
+        best = (max if metric["higher_is_better"] else min)(known, default=None)
         for (_, cells), value in zip(table, values, strict=True):
             cells.append(f"{value:.4f}" + ("*" if value == best else " "))
     return table

@@ -44,6 +44,8 @@ def stage_times(records: list[dict[str, Any]]) -> list[StageTimes]:
         if record["kind"] == "train" and record.get("seconds/step"):
             steps = record["step"] - before
             before = record["step"]
+            if steps <= 0:
+                continue
             stage.memory_gib = max(stage.memory_gib, record.get("memory_gib") or 0.0)
             known = {name: record.get(f"seconds/{name}") or 0.0 for name in PARTS[:-1]}
             known["other"] = max(record["seconds/step"] - sum(known.values()), 0.0)

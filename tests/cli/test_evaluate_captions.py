@@ -11,7 +11,8 @@ from conftest import natural
 from PIL import Image
 
 from advtasks import components
-from advtasks.errors import UsageError
+from advtasks.errors import DataError, UsageError
+from advtasks.evaluation.captioned import captions_of
 from advtasks.evaluation.cards import ScoreCard
 from advtasks.features.dual_encoder import DualEncoder
 from advtasks.torchvision_operators import import_torchvision
@@ -96,3 +97,17 @@ def test_captioned_folders_get_text_scores(
 def test_what_embeds_no_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="embeds no texts"):
         DualEncoder(components.build("features", "efficientnet-lite0:levels=1"))
+
+
+def test_a_broken_table_of_captions_is_not_replaced_by_another_folders(tmp_path: Path) -> None:
+    for name, text in (("fake", "a cat"), ("real", "a DOG")):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+        (tmp_path / name / "metadata.jsonl").write_text(f'{{"file_name": "a.png", "text": "{text}"}}\n')
+    path = tmp_path / "fake" / "a.png"
+    assert captions_of([path], tmp_path / "fake", tmp_path / "real") == {path: "a cat"}
+    (tmp_path / "fake" / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "a cat"}\n{broken\n')
+    with pytest.raises(DataError, match=r"metadata\.jsonl"):
+        captions_of([path], tmp_path / "fake", tmp_path / "real")
+    (tmp_path / "fake" / "metadata.jsonl").unlink()
+    assert captions_of([path], tmp_path / "fake", tmp_path / "real") == {path: "a DOG"}

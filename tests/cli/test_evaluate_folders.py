@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import unicodedata
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from advtasks.evaluation.distributions import distribution_card
 from advtasks.evaluation.doubts import doubts
 from advtasks.evaluation.folder_features import FolderFeatures, folder_features
 from advtasks.evaluation.look_alikes import LOOK
+from advtasks.evaluation.paired import PairMeasure, pair_measures, paired_card
 from advtasks.reporting.pictures import CELL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -413,3 +415,38 @@ def test_neighbours_are_shown_whole_and_as_they_look(tmp_path: Path) -> None:
     assert shown.shape == (3, CELL, CELL)
     assert float(shown[0, 0, 0]) == 1.0, "white beside it"
     assert [round(float(shown[0, row, CELL // 2]) * 65535, -2) for row in (4, CELL - 4)] == [0, 20000]
+
+
+def test_names_that_are_composed_differently_pair_and_ambiguous_ones_do_not(advtasks: Run, tmp_path: Path) -> None:
+    references, outputs = saved(tmp_path / "references", range(3)), saved(tmp_path / "outputs", range(3), noise=4)
+    (references / "p000.png").rename(references / unicodedata.normalize("NFD", "é.png"))
+    (outputs / "p000.png").rename(outputs / unicodedata.normalize("NFC", "é.png"))
+    (outputs / "p001_x4.png").write_bytes((outputs / "p001.png").read_bytes())
+    code, out, err = advtasks("evaluate", outputs, "--data", references, "--paired", *SMALL)
+    assert code == 0, err
+    assert "have no reference" not in out
+    assert "1 references have several outputs, each of which counts: p001.png" in out
+    Image.open(references / "p002.png").save(references / "p002.jpg")
+    code, _, err = advtasks("evaluate", outputs, "--data", references, "--paired", *SMALL)
+    assert (code, "have the same name: which one is meant is not clear" in err) == (1, True)
+
+
+def test_a_measure_that_cannot_be_taken_leaves_the_others(tmp_path: Path) -> None:
+    references, outputs = saved(tmp_path / "references", range(3)), saved(tmp_path / "outputs", range(3), noise=4)
+
+    def picky(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        raise UsageError("too small")
+
+    measures = [*pair_measures(4), PairMeasure("picky", "picky", False, picky)]
+    card = paired_card(outputs, references, measures, torch.device("cpu"))
+    assert card.score("psnr_y") is not None
+    assert card.score("picky") is None
+    assert any(text.startswith("picky: 3 of 3 pairs cannot be measured: ") for text in card.warnings)
+
+
+def test_scores_are_seen_though_the_file_cannot_be_written(advtasks: Run, tmp_path: Path) -> None:
+    references, outputs = saved(tmp_path / "references", range(3)), saved(tmp_path / "outputs", range(3), noise=4)
+    (tmp_path / "file").touch()
+    code, out, _ = advtasks("evaluate", outputs, "--data", references, "--paired", "--json", tmp_path / "file" / "x.json",
+                            *SMALL)  # fmt: skip
+    assert (code, "PSNR-Y" in out) == (1, True)

@@ -64,3 +64,9 @@ def test_models_get_score_cards_whatever_the_number_of_processes(run: Path, advt
     code, _, err = advtasks("compare", one, other)
     assert code == 2
     assert "data: 5 pictures" in err
+
+
+def test_a_dangling_link_beside_the_pictures_stops_nothing(run: Path, advtasks: Run, photos: Path) -> None:
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    code, _, err = advtasks("evaluate", run, "--data", photos, "--device", "cpu")
+    assert code == 0, err

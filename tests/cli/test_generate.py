@@ -202,7 +202,8 @@ def test_from_one_text_to_another(advtasks: Run, model: Path, tmp_path: Path) ->
     assert code == 0, err
     assert [Path(one["file"]).name for one in json.loads(out)] == ["between.png", "between.gif"]
     assert json.loads(out)[0]["to"] == ["a red box", 1]
-    assert advtasks("generate", "a", "-o", tmp_path / "seeds", "--seeds", "0-1", "--between", 3, *arguments)[0] == 1
+    assert advtasks("generate", "a", "-o", tmp_path / "seeds", "--seeds", "0-1", "--between", 3, *arguments)[0] == 0
+    assert "a red box" in json.loads(out)[0]["from"]
 
 
 def test_guidance_and_truncation_change_what_they_should(model: Path) -> None:

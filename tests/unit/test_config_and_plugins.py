@@ -56,6 +56,13 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
         ),
         ("- 1", "expected fields with values"),
         ("a: [", "not YAML"),
+        ("batch: 4\nbatch: 8", "batch is there twice"),
+        ("adversary: {loss: hinge, loss: wasserstein}", "loss is there twice"),
+        ("out: 2024-13-45", "not YAML: month must be in 1..12"),
+        ("cache_gib: .inf", "cache_gib must be finite"),
+        ("adversary: {learning_rate: .nan}", "adversary.learning_rate must be above 0, got nan"),
+        ("adversary: {label_smoothing: 7}", "label_smoothing must be at least 0 and below 1"),
+        ("stages: [{name: a, steps: 1, weights: {l1: 1}, learning_rate: .inf}]", "learning_rate must be above 0"),
     ],
 )
 def test_mistakes_in_a_file_name_file_and_field(tmp_path: Path, text: str, message: str) -> None:
@@ -126,6 +133,13 @@ def advtasks_tasks():
 def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
     good = write_plugin("good", TASK.format(name="paint", more=""))
     raising = write_plugin("raising", "raise ImportError('no such library')")
+    leaving = write_plugin("leaving", "import sys; sys.exit('needs foo')")
+    spec = 'TaskSpec(name="draw", summary="s", config="a:b", task="a:b", presets="a:b")'
+    twice = write_plugin(
+        "twice",
+        "from advtasks.hookspecs import TaskSpec, hookimpl\n@hookimpl\ndef advtasks_tasks():\n"
+        f"    return [{spec}, {spec}]\n",
+    )
     hook = write_plugin(
         "hook", "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_tasks():\n    1 / 0\n"
     )
@@ -137,11 +151,11 @@ def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
         "wrong",
         "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_tasks():\n    return [{'name': 'x'}]\n",
     )
-    found = Plugins([raising, good, hook, typo, future, wrong])
+    found = Plugins([raising, good, hook, typo, future, wrong, leaving, twice])
     assert list(found.provided("tasks")) == ["paint"]
     report = "\n".join(found.report_broken())
     for part in ("dist-raising:raising 1.2", "no such library", "ZeroDivisionError", "advtasks_taks", "plugin API 99", "must return descriptions",
-                 "pip uninstall dist-raising"):  # fmt: skip
+                 "pip uninstall dist-raising", "needs foo", "advtasks_tasks gives draw twice"):  # fmt: skip
         assert part in report
     with pytest.raises(UsageError, match="no such library"):
         found.find("tasks", "other")

@@ -17,7 +17,7 @@ from advtasks_sr.layouts import find_sources, recognize
 from advtasks_sr.patches import Pair, Patches
 from PIL import Image
 
-from advtasks.data.cache import PictureCache
+from advtasks.data.cache import PictureCache, default_folder
 from advtasks.data.folder import find_pictures, hold_out
 from advtasks.data.loader import Position, batches, positions
 from advtasks.data.resize import bicubic_downscale, downscale_rgb8
@@ -124,7 +124,7 @@ def test_cached_pictures_hold_no_file_descriptors(photos: Path) -> None:
 
 
 def test_cache_is_bounded_and_keeps_what_the_run_uses(photos: Path, cache_folder: Path) -> None:
-    old = cache_folder / "ab" / "old.npy"
+    old = cache_folder / "ab" / "abcdef0123.rgb8.v0.npy"
     old.parent.mkdir(parents=True)
     old.write_bytes(bytes(2**20))
     os.utime(old, (time.time() - 9000, time.time() - 9000))
@@ -278,3 +278,40 @@ def test_two_low_resolution_files_of_one_name_are_told(tmp_path: Path) -> None:
     assert layout is not None
     (problem,) = layout.problems
     assert "lr/a.png have the same name: which one is meant is not clear" in problem
+
+
+def test_what_is_not_the_caches_stays_in_its_folder(photos: Path, tmp_path: Path) -> None:
+    theirs = [tmp_path / "datasets" / "precious.tar", tmp_path / "ab" / "notes.npy", tmp_path / "ab" / "deep" / "x.npy"]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(2**20))
+        os.utime(path, (1, 1))
+    cache = PictureCache(tmp_path, limit_gib=0.5 / 1024)
+    cache.load("decoding", find_pictures(photos).pictures, cache.rgb8)
+    assert all(path.is_file() for path in theirs)
+
+
+def test_an_empty_name_is_no_folder_of_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVTASKS_CACHE", "")
+    assert default_folder().name == "pictures"
+
+
+def test_a_cache_of_another_user_can_be_read(photos: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = photos / "picture-0.png"
+    kept = PictureCache().rgb8(path)[1].copy()
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    cache = PictureCache(limit_gib=0.1 / 2**20)
+    monkeypatch.setattr("advtasks.data.cache.read_picture", lambda *_: pytest.fail("it is known"))
+    assert np.array_equal(cache.rgb8(path)[1], kept)
+    PictureCache(limit_gib=0.1 / 2**20).prune()
+
+
+def test_arrays_by_columns_are_kept_as_they_are(cache_folder: Path) -> None:
+    made = np.asfortranarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    assert np.array_equal(PictureCache().array("0123456789", "test", lambda: made), made)
+    assert np.array_equal(PictureCache().known("0123456789", "test"), made)  # type: ignore[arg-type]

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
-from advtasks.reporting.comparison import differences, kept, measured, names_of
+from advtasks.reporting import report
+from advtasks.reporting.comparison import comparison_html, differences, kept, measured, names_of
+from advtasks.reporting.pictures import CELL, save_contact_sheet
 from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.runs import summary
-from advtasks.reporting.table import result_table, worse_than_best
+from advtasks.reporting.table import result_table, rows, worse_than_best
 from advtasks.reporting.times import stage_times
 from advtasks.run_lock import RunLock
 
@@ -176,3 +180,43 @@ def test_times_are_means_over_steps() -> None:
     assert (one.stage, one.steps, one.step, one.parts["data"]) == ("one", 4, 2.0, pytest.approx(0.1))
     assert one.evaluation_share == pytest.approx(1 / 9)
     assert (two.steps, two.step) == (1, pytest.approx(0.2))
+
+
+def test_a_value_that_is_no_number_takes_no_star() -> None:
+    metric = {"name": "up", "label": "up", "higher_is_better": True, "unit": "", "protocol": ""}
+    results = {
+        "metrics": [metric],
+        "baseline": {"name": "none", "metrics": {"up": math.nan}},
+        "stages": [{"stage": "one", "metrics": {"up": 30.0}}, {"stage": "two", "metrics": {"up": 20.0}}],
+    }
+    assert [cells for _, cells in rows(results)] == [["nan "], ["30.0000*"], ["20.0000 "]]
+
+
+def test_a_record_of_no_step_hides_no_other_run(tmp_path: Path) -> None:
+    assert stage_times([trained(0, "pixel"), trained(10, "pixel")])[0].steps == 10
+
+
+def test_nothing_in_a_name_ends_the_script_of_the_page() -> None:
+    assert "</script>" not in report._in_script([{"name": "a</script><script>alert(1)"}])
+    assert json.loads(report._in_script({"a<b": "</script>"})) == {"a<b": "</script>"}
+
+
+def test_a_sheet_of_a_run_without_pictures_is_refused(tmp_path: Path, advtasks: Run) -> None:
+    run = make(tmp_path / "run", [stage("pixel", 10, 1.0, 1.0)])
+    code, _, err = advtasks("report", run, "--sheet", tmp_path / "sheet.jpg")
+    assert (code, "has no pictures yet" in err) == (2, True)
+    assert not (tmp_path / "sheet.jpg").exists()
+
+
+def test_a_sheet_shows_what_all_examples_have(tmp_path: Path) -> None:
+    picture = torch.rand(3, 8, 8)
+    save_contact_sheet(tmp_path / "a.jpg", [{"input": picture, "one": picture}, {"input": picture}])
+    with Image.open(tmp_path / "a.jpg") as sheet:
+        assert sheet.width == CELL
+
+
+def test_a_star_in_a_differing_option_is_no_best(tmp_path: Path) -> None:
+    runs = [make(tmp_path / name, [stage("pixel", 10, 1.0, 1.0)], rate=f'"/{name}/*"') for name in ("a", "b")]
+    _, options = comparison_html(runs)
+    assert "/a/*" in options
+    assert "class=best" not in options

@@ -255,3 +255,13 @@ class Asking(Broken):
 def test_a_loader_process_takes_signals_in_its_own_way() -> None:
     with Interrupt(), contextlib.closing(batches(Asking(), batch=2, seed=0, workers=1)) as stream:  # type: ignore[arg-type]
         assert next(stream)["usual"].all()
+
+
+def test_of_a_member_that_is_there_twice_the_last_holds(photos: Path, tmp_path: Path) -> None:
+    first, second = sorted(photos.rglob("*.png"))[:2]
+    (tmp_path / "set").mkdir()
+    for mode, path in (("w", first), ("a", second)):
+        with tarfile.open(tmp_path / "set" / "x.tar", mode) as archive:  # type: ignore[call-overload]
+            archive.add(path, "a.png")
+    (found,) = find_pictures(tmp_path / "set").pictures
+    assert np.array_equal(read_picture(found).pixels, read_picture(second).pixels)

@@ -146,6 +146,8 @@ class Adversary(nn.Module):
         """Run everything through the plain critic, with every term on."""
         self.main = MainPath(self.discriminator)
         self.weight = Schedule.of(1.0)
+        for regularizer in self._regularizers():
+            regularizer.prepare_for_rehearsal()
 
     def _regularizers(self) -> list[Regularizer]:
         return list(self.regularizers)  # type: ignore[arg-type]
@@ -248,27 +250,24 @@ class Adversary(nn.Module):
         lazy = [r for r in self._regularizers() if "discriminator" in r.phases and r.interval > 1]
         correction = 1.0 / (1.0 + sum(1.0 / r.interval for r in lazy))  # k / (k + 1) for a single one
         self.optimizer = make_optimizer(self.optimizer_name, self, self.learning_rate, self.betas, correction)
-        main: Phase[tuple[Judged, int]] = Phase(
-            name="discriminator",
-            optimizer=self.optimizer,
-            terms=lambda scene: self.discriminator_terms(*scene),
-            after=self._after_step,
-            clip_norm=self.clip_norm,
-            scaler=self.scaler,
-        )
-        self._phases = [main] + [
-            dataclasses.replace(
-                main,
-                name=f"discriminator-{regularizer.name}",
-                terms=functools.partial(self._lazy_terms, regularizer),
-                interval=regularizer.interval,
+        self._phases = [
+            Phase(
+                name=f"discriminator-{regularizer.name}" if regularizer else "discriminator",
+                optimizer=self.optimizer,
+                terms=functools.partial(self._phase_terms, regularizer),  # copied and pickled with this adversary
+                interval=regularizer.interval if regularizer else 1,
+                after=self._after_step,
+                clip_norm=self.clip_norm,
+                scaler=self.scaler,
             )
-            for regularizer in lazy
+            for regularizer in (None, *lazy)
         ]
         return self._phases
 
-    def _lazy_terms(self, regularizer: Regularizer, scene: tuple[Judged, int]) -> Terms:
+    def _phase_terms(self, regularizer: Regularizer | None, scene: tuple[Judged, int]) -> Terms:
         judged, step = scene
+        if regularizer is None:
+            return self.discriminator_terms(judged, step)
         return self._critic_term(regularizer, self._scored(self.seen(judged.detached(), step), step))
 
     def _after_step(self) -> None:

@@ -8,14 +8,23 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from advtasks.augments import Augment
+from advtasks.discriminators import Discriminator
 from advtasks.distributed import require_group
 from advtasks.errors import UsageError
 from advtasks.losses import AdversarialLoss
-from advtasks.regularizers import Contrastive, Information, MatchingAware, MatchingAwarePenalty, Regularizer
+from advtasks.regularizers import (
+    ConditionInterpolation,
+    Contrastive,
+    Information,
+    MatchingAware,
+    MatchingAwarePenalty,
+    Regularizer,
+)
 from advtasks.regularizers.auxiliary_classifier import ClassHead
 from advtasks.task import View
 
-_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+"""Of any dimension, and over processes."""
 
 
 def check_combination(
@@ -82,6 +91,12 @@ def _check_regularizer(regularizer: Regularizer, critic: nn.Module, conditioning
             f"{name} lets the critic guess the class or code, and with conditioning concat it is told: use "
             "conditioning none or projection"
         )
+    early = isinstance(critic, Discriminator) and type(critic).rejudge is Discriminator.rejudge
+    if isinstance(regularizer, Contrastive) and conditioning == "concat" and view.embedding and early:
+        raise UsageError(
+            f"{name} compares the critic's features with texts, and those of {type(critic).__name__} are made of "
+            "pictures and texts: use conditioning none or projection, or the critic text"
+        )
     if isinstance(regularizer, (MatchingAware, MatchingAwarePenalty)) and (
         conditioning == "none" or not (view.classes or view.embedding)
     ):
@@ -95,7 +110,7 @@ def _check_packing(regularizers: Sequence[Regularizer], conditioning: str, view:
     if (view.classes and conditioning != "none") or conditioning == "projection":
         raise UsageError("pack: samples of different conditions cannot share one; use conditioning none")
     for regularizer in regularizers:
-        if isinstance(regularizer, (ClassHead, Information, MatchingAware, Contrastive)):
+        if isinstance(regularizer, (ClassHead, Information, MatchingAware, Contrastive, ConditionInterpolation)):
             raise UsageError(f"{regularizer.name} reads each sample by itself, and pack joins several; use one of both")
 
 

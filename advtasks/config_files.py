@@ -29,7 +29,8 @@ def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Confi
     """A validated configuration.
 
     Raises:
-        UsageError: unknown fields, or values of the wrong type or out of bounds; the message names `source` and the field.
+        UsageError: unknown fields, or values of the wrong type or out of bounds; the message names `source` and the
+            field.
     """
     from pydantic import TypeAdapter, ValidationError  # 0.1 s: only where a file is read
 

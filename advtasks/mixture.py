@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -52,6 +53,8 @@ class MixtureAdversary(nn.Module):
         self.entropy = entropy
         self._updates = 0
         self._phases: list[Phase[tuple[Judged, int]]] | None = None
+        self._each: list[list[Phase[tuple[Judged, int]]]] = []
+        """Of each critic."""
 
     def _all(self) -> list[Adversary]:
         return list(self.adversaries)  # type: ignore[arg-type]
@@ -119,24 +122,34 @@ class MixtureAdversary(nn.Module):
         for adversary in self._all():
             adversary.optimizer = optimizer
 
-        def joined(phases: Sequence[Phase[tuple[Judged, int]]], main: bool) -> Phase[tuple[Judged, int]]:
-            def terms(scene: tuple[Judged, int]) -> Terms:
-                weights = self.weights() if main else self.weights().detach()  # penalties do not choose critics
-                found = self._mixed([phase.terms(scene) for phase in phases], weights)
-                if main:
-                    found["mixture-entropy"] = Term(entropy_regularizer(self.logits), self.entropy)
-                    found["mixture/largest"] = Term(self.weights().detach().max(), 0.0)
-                return found
-
-            def after() -> None:
-                for phase in phases:
-                    if phase.after is not None:
-                        phase.after()
-
-            return dataclasses.replace(phases[0], optimizer=optimizer, terms=terms, after=after)
-
-        self._phases = [joined(phases, main=number == 0) for number, phases in enumerate(zip(*each, strict=True))]
+        self._each = each
+        self._phases = [
+            dataclasses.replace(
+                phase,
+                optimizer=optimizer,
+                terms=functools.partial(self._joined, number),
+                after=functools.partial(self._after, number),
+            )
+            for number, phase in enumerate(each[0])
+        ]
         return self._phases
+
+    def _joined(self, number: int, scene: tuple[Judged, int]) -> Terms:
+        """The terms of the phases of one number of all critics; only what they play for chooses among them."""
+        parts = [phases[number].terms(scene) for phases in self._each]
+        found = self._mixed(parts, self.weights().detach())
+        if number == 0:
+            payoff = {"discriminator", *(r.name for r in self._all()[0].regularizers if r.share_of_loss)}
+            played = [{name: term for name, term in part.items() if name in payoff} for part in parts]
+            found |= self._mixed(played, self.weights())
+            found["mixture-entropy"] = Term(entropy_regularizer(self.logits), self.entropy)
+            found["mixture/largest"] = Term(self.weights().detach().max(), 0.0)
+        return found
+
+    def _after(self, number: int) -> None:
+        for phases in self._each:
+            if (after := phases[number].after) is not None:
+                after()
 
     def term(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor
 from advtasks.augments.augment import Draws
 from advtasks.augments.controller import ControlledAugment
 from advtasks.distributed import draw_rows
+from advtasks.wide import at_least_float32
 
 
 class AdaptiveAugment(ControlledAugment):
@@ -94,9 +95,10 @@ class AdaptiveAugment(ControlledAugment):
 
     def transform_condition(self, condition: Tensor, draws: Draws) -> Tensor:
         """Place."""
-        height, width = condition.shape[2:]
+        wide = at_least_float32(condition)
+        height, width = wide.shape[2:]
         return homography_warp(
-            condition.float(), draws["place"], (height, width), padding_mode="reflection", align_corners=False
+            wide, draws["place"].to(wide), (height, width), padding_mode="reflection", align_corners=False
         )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from advtasks.augments.augment import Augment, Draws
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
+from advtasks.wide import at_least_float32
 
 _POLICIES = ("color", "translation", "cutout")
 
@@ -67,8 +68,8 @@ class DiffAugment(Augment):
         height, width = condition.shape[2:]
         if "translation" in self.policy:
             x, y = (((uniform[:, i] * 2 - 1) * self.shift * side).round() for i, side in ((3, width), (4, height)))
-            shift = torch.stack((x, y), 1).to(condition)
-            moved = translate(condition.float() - 0.5, shift, padding_mode="zeros") + 0.5
+            wide = at_least_float32(condition)
+            moved = translate(wide - 0.5, torch.stack((x, y), 1).to(wide), padding_mode="zeros") + 0.5
             condition = _where(changed[:, 1], moved, condition)
         if "cutout" in self.policy:
             columns, rows = self._inside(uniform[:, 5], width), self._inside(uniform[:, 6], height)

@@ -51,7 +51,8 @@ class ClassHead(Regularizer):
     def _label(scored: Scored) -> Tensor:
         if scored.judged.condition is None:
             raise UsageError("a class head needs the labels as condition: term(fake, real, labels)")
-        return scored.judged.condition
+        condition = scored.judged.condition
+        return condition if condition.is_floating_point() else condition.long()
 
 
 class AuxiliaryClassifier(ClassHead):

@@ -66,7 +66,7 @@ class MatchingAware(Regularizer):
     """GAN-CLS: real samples with a wrong condition are fakes, too. With D the critic's loss, it becomes
     ``(1 - share) D(real, fake) + share D(real, mismatched)`` (Reed et al. 2016, algorithm 1: share ½); see
     :func:`mismatched_partners`. Rows without an admissible partner are left out of the second part and counted:
-    ``matching/without-partner`` in the log.
+    ``matching/without-partner`` in the log; where none has one, it is D(real, fake) whole.
 
     When to use: text and class conditions, where fidelity to the condition matters.
 
@@ -98,6 +98,8 @@ class MatchingAware(Regularizer):
         partner, found = mismatched_partners(condition, pool, judged.identity, identity, self.limit)
         wrong = criticize_again(scored.critic, judged.real, scored.real, pool[partner])
         self.without_partner = (~found).float().mean()
+        nobody = ~gather(found).any()
+        found, wrong = found | nobody, torch.where(nobody, scored.fake.logits.to(wrong), wrong)
         # one value for each row, so that rows can be left out without asking the device how many they are
         each = torch.vmap(scored.loss.discriminator)(scored.real.logits, wrong)
         return (each * found).sum() / gather(found.float()).mean().clamp(min=1 / len(pool)) / len(found)

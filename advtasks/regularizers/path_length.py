@@ -53,6 +53,10 @@ class PathLength(Regularizer):
         """Go on counting."""
         self._generator_steps = state
 
+    def prepare_for_rehearsal(self) -> None:
+        """Now, not only in every fourth step."""
+        self.every = 1
+
     def generator_term(self, scored: Scored) -> Tensor | None:
         """Move the average, then the term, weighted."""
         latent, synthesize = scored.latent()

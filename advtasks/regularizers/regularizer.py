@@ -138,5 +138,8 @@ class Regularizer(nn.Module):
         """Values of the last critic's term to log, beside the term itself."""
         return {}
 
+    def prepare_for_rehearsal(self) -> None:
+        """Compute at the next call what is not computed at every one."""
+
     def after_step(self, discriminator: nn.Module) -> None:
         """Called after each optimiser step of the critic."""

@@ -36,8 +36,8 @@ class VirtuallyNormalized(Discriminator):
     def refer_to(self, picture: Tensor, condition: Tensor | None) -> None:
         """Take the reference batch, if there is none yet."""
         if self.reference is None:
-            kept = None if condition is None else gather(condition.detach())
-            self.reference = gather(picture.detach().float()), kept
+            kept = None if condition is None else gather(condition.detach()).clone()  # the caller may reuse his memory
+            self.reference = gather(picture.detach().float()).clone(), kept
 
     def output(self, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
         """The reference batch, then the pictures."""

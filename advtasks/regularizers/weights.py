@@ -33,9 +33,11 @@ def historical_average_penalty(parameters: Iterable[Tensor], averages: Iterable[
 
 @torch.no_grad()
 def clip_weights(module: nn.Module, limit: float) -> None:
-    """Clamp every parameter to [-limit, limit] (Arjovsky et al. 2017, algorithm 1)."""
-    torch._foreach_clamp_min_(list(module.parameters()), -limit)
-    torch._foreach_clamp_max_(list(module.parameters()), limit)
+    """Clamp every parameter that is trained to [-limit, limit] (Arjovsky et al. 2017, algorithm 1)."""
+    trained: list[Tensor] = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if trained:
+        torch._foreach_clamp_min_(trained, -limit)
+        torch._foreach_clamp_max_(trained, limit)
 
 
 class Orthogonal(Regularizer):

@@ -25,6 +25,8 @@ class TextDiscriminator(Discriminator):
         compressed: values that the embedding is mapped to before it joins; 0 joins all of it, as DF-GAN does.
     """
 
+    judges_alone = True
+
     def __init__(
         self, in_channels: int = 3, width: int = 32, blocks: int = 4, compressed: int = 0, gain: float = 0.0
     ) -> None:
@@ -81,6 +83,8 @@ class TextDiscriminator(Discriminator):
 class _Halving(nn.Module):
     """DF-GAN's block: ``shortcut(x) + γ · residual(x)``; the shortcut halves before its 1x1 convolution, which gives
     the same for a quarter of the work."""
+
+    judges_alone = True
 
     def __init__(self, inputs: int, outputs: int, gain: float) -> None:
         super().__init__()

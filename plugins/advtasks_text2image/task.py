@@ -20,6 +20,7 @@ from advtasks_text2image.config import TextConfig
 from advtasks_text2image.data import Held, find, load, make_splits, pixels_of
 from advtasks_text2image.encoders import TextEncoder
 from advtasks_text2image.generators import TextGenerator, noise_of
+from advtasks_text2image.generators.text_generator import Synthesized
 from advtasks_text2image.measure import Measure
 from advtasks_text2image.sheet import sheet
 
@@ -114,10 +115,11 @@ class TextToImage(Task):
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Pictures (N, 3, S, S)."""
+        given = (batch["noise"], batch["embedding"], batch.get("words"))
         if not self._augment:
-            pictures: Tensor = generator(batch["noise"], batch["embedding"], batch.get("words"))
+            pictures: Tensor = generator(*given)
             return pictures.float()
-        found = _plain(generator).synthesize(batch["noise"], batch["embedding"], batch.get("words"), batch["shake"])
+        found: Synthesized = generator(*given, batch["shake"])
         if found.divergence is not None and torch.is_grad_enabled():
             self._divergences.append(found.divergence.float())
         return found.pictures.float()

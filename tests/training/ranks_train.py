@@ -213,8 +213,9 @@ GENERATORS = {
     "resnet:width=4:blocks=2": MADE,
     "pix2pixhd:width=4:blocks=1:downs=1:enhancer_blocks=1": MADE,
     "spade:width=2": {"crop": 64, "make_input": "none", "noise": 0, "input_pixels": LABELS},
+    "text2image": {},
 }
-"""Of translation, with options of the task."""
+"""Of translation, with options of the task; and one that draws its condition."""
 LIVES = (0.0, 600.0)
 """Half-lives of the average in images."""
 
@@ -223,18 +224,20 @@ def in_shares(text: str, half_life: float, folder: Path) -> list[dict[str, dict[
     """Where a generator and its average get as a whole and in shares; on the first rank."""
     found = []
     for shared in (False, True):
-        config, _, splits = configuration("pix2pix", "hinge", "", "")
+        named = {} if text == "text2image" else {"generator": text}
+        row = ("pix2pix", "hinge") if named else ("text2image", "augmentation")
+        config, task, splits = configuration(*row, "", "")
         config = dataclasses.replace(
             config,
-            generator=text,
+            **named,
             ema_half_life=half_life,
             optimizer="adam:eps=0.001",  # a bias before a norm has no gradient but roundings
             shard_generator=shared,
             **GENERATORS[text],
         )
-        if config.crop == 64:
+        if text.startswith("spade"):
             splits = Splits(Pairs(made=False, side=64), [])
-        task = Translation(config)
+        task = type(task)(config)
         checkpoints = Checkpoints(folder / f"{text.split(':')[0]}-{half_life}-{shared}", 1)
         trainer = Trainer(task, config, splits, make_adversaries(task, config), checkpoints, [], Console(io.StringIO()))
         trainer.networks.ema.ramp = 1e9

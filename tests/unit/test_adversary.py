@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from advtasks import Adversary, PatchDiscriminator, UNetDiscriminator, VGGStyleDiscriminator, View, components
 from advtasks.errors import UsageError
+from advtasks.mixture import MixtureAdversary
 from advtasks.regularizers import r1_penalty
 from advtasks.schedule import Schedule
 from advtasks.task import Judged
@@ -242,3 +248,75 @@ def test_real_and_fake_share_a_pass_where_no_layer_mixes_samples() -> None:
     apart = adversary.discriminator_terms(Judged(real, fake))
     for name, term in apart.items():
         torch.testing.assert_close(joined[name].value, term.value)
+
+
+@pytest.mark.parametrize("mixture", [False, True])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))])
+def test_a_copy_of_a_trained_adversary_trains_itself(mixture: bool, copied: Callable[[Any], Any]) -> None:
+    def made() -> Adversary:
+        return Adversary(PatchDiscriminator(3, features=4, layers=1), "hinge", regularizers=["r1:interval=2"])
+
+    torch.manual_seed(0)
+    adversary = MixtureAdversary([made(), made()]) if mixture else made()
+    fake, real = torch.rand(2, 4, 3, 16, 16).unbind()
+    adversary.update(fake, real)
+    other = copied(adversary)
+    before = copy.deepcopy(adversary.state_dict())
+    for parameter in adversary.parameters():
+        parameter.grad = None
+    found = other.update(fake, real)
+    assert all(parameter.grad is None for parameter in adversary.parameters()), "nothing reaches the original"
+    assert all(
+        torch.equal(before[name], value) for name, value in adversary.state_dict().items() if "_extra" not in name
+    )
+    assert found == pytest.approx(adversary.update(fake, real)), "and both take the same step"
+    for one, two in zip(adversary.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_weight_clipping_leaves_frozen_parts() -> None:
+    critic = nn.Sequential(nn.Conv2d(3, 4, 3).requires_grad_(False), nn.Conv2d(4, 1, 3))
+    frozen = critic[0].weight.clone()
+    adversary = Adversary(critic, "wasserstein", regularizers=["weight-clipping:limit=0.01"])
+    adversary.update(*torch.rand(2, 4, 3, 16, 16).unbind())
+    assert torch.equal(critic[0].weight, frozen)
+    assert critic[1].weight.abs().max() <= 0.01
+
+
+def test_the_reference_of_virtual_batch_norm_is_its_own() -> None:
+    adversary = Adversary(
+        PatchDiscriminator(3, features=4, layers=2, norm="batch"), regularizers=["virtual-batch-norm"]
+    )
+    fake, real = torch.rand(2, 4, 3, 16, 16).unbind()
+    kept = real.clone()
+    adversary.update(fake, real)
+    real.zero_()
+    assert torch.equal(adversary.discriminator.reference[0], kept)
+
+
+@pytest.mark.parametrize("name", ["ada:p=0.5:target=none", "diffaugment"])
+def test_augments_move_conditions_of_double_precision(name: str) -> None:
+    adversary = Adversary(PatchDiscriminator(6, features=4, layers=1).double(), "hinge", augments=[name])
+    fake, real, condition = torch.rand(3, 4, 3, 16, 16, dtype=torch.float64).unbind()
+    adversary.update(fake, real, condition)
+
+
+def test_class_labels_are_integers_of_any_width() -> None:
+    view = View(classes=3)
+    adversary = Adversary(
+        PatchDiscriminator(3, features=4, layers=1), regularizers=["ac-gan"], view=view, conditioning="none"
+    )
+    adversary.update(*torch.rand(2, 4, 3, 16, 16).unbind(), torch.tensor([0, 1, 2, 1], dtype=torch.int32))
+
+
+def test_path_length_is_computed_in_a_rehearsal() -> None:
+    adversary = Adversary(PatchDiscriminator(3, features=4, layers=1), regularizers=["path-length"])
+    adversary.prepare_for_rehearsal()
+    weight = torch.rand(5, 3 * 16 * 16, requires_grad=True)
+
+    def synthesize(latent: torch.Tensor) -> torch.Tensor:
+        return (latent @ weight).view(-1, 3, 16, 16)
+
+    latent = torch.randn(4, 5)
+    judged = Judged(torch.rand(4, 3, 16, 16), synthesize(latent), latent=latent, synthesize=synthesize)
+    assert "path-length" in adversary.generator_terms(judged, 0)

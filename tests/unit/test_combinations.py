@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from advtasks_text2image.critic import TextDiscriminator
 from torch import Tensor, nn
 
 from advtasks import Adversary, Judged, MLPDiscriminator, PatchDiscriminator, UNetDiscriminator, View
+from advtasks.discriminators import ResNetDiscriminator
 from advtasks.errors import UsageError
+from advtasks.layers import SynchronizedBatchNorm
 
 
 def patch(norm: str = "none", channels: int = 3) -> PatchDiscriminator:
@@ -45,6 +48,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"conditioning": "none", "pack": 2, "view": CLASSES, "regularizers": ["ac-gan"]}, "reads each sample by itself"),
     ({"pack": 2, "regularizers": ["zcr"]}, "packing would change one of each pair"),
     ({"augments": ["diffaugment"], "regularizers": ["zcr"]}, "augments would change one of each pair"),
+    ({"regularizers": ["gan-int"], "view": TEXT, "conditioning": "concat", "pack": 2}, "reads each sample by itself"),
     ({"pack": 0}, "pack must be at least 1"),
     ({"loss": "f-alpha:alpha=1"}, "use f-reverse-kl for 0 and f-kl for 1"),
     ({"loss": "f-jensen-shannon-weighted:pi=2"}, "between 0 and 1"),
@@ -120,3 +124,18 @@ def test_features_are_needed_where_they_are_read() -> None:
             Adversary(nn.Linear(2, 1), regularizers=[name])
     with pytest.raises(UsageError, match="projection needs a critic with features"):
         Adversary(nn.Linear(2, 1), conditioning="projection", view=CLASSES)
+
+
+@pytest.mark.parametrize("layer", [nn.SyncBatchNorm, SynchronizedBatchNorm])
+def test_batch_norm_over_processes_is_batch_norm(layer: type[nn.Module]) -> None:
+    critic = nn.Sequential(nn.Conv2d(3, 4, 3), layer(4), nn.Conv2d(4, 1, 3))
+    with pytest.raises(UsageError, match="r1 measures.*batch norm"):
+        Adversary(critic, regularizers=["r1"])
+
+
+def test_contrastive_wants_features_of_pictures_alone() -> None:
+    for critic in (PatchDiscriminator(3 + 8, features=4, layers=1), ResNetDiscriminator(3 + 8, width=4, blocks=1)):
+        with pytest.raises(UsageError, match="are made of pictures and texts: use conditioning none or projection"):
+            Adversary(critic, "hinge", regularizers=["contrastive"], view=View(embedding=8))
+    Adversary(patch(), "hinge", regularizers=["contrastive"], view=View(embedding=8), conditioning="none")
+    Adversary(TextDiscriminator(3 + 8, width=4), "hinge", regularizers=["contrastive"], view=View(embedding=8))

@@ -10,6 +10,7 @@ import torch
 from advtasks import Adversary, Judged, MLPDiscriminator
 from advtasks.errors import UsageError
 from advtasks.mixture import MixtureAdversary, entropy_regularizer, mixture_payoff
+from advtasks.task import total
 
 
 def adversary(seed: int, **fields: object) -> Adversary:
@@ -81,3 +82,19 @@ def test_critics_learn_their_weights_and_state_is_kept() -> None:
     again = MixtureAdversary([adversary(2), adversary(3)])
     again.load_state_dict(mixed.state_dict())
     torch.testing.assert_close(again.term(real, real), mixed.term(real, real))
+
+
+def test_penalties_do_not_choose_critics() -> None:
+    found = []
+    for parts in ([], ["r1:gamma=100"]):
+        mixed = MixtureAdversary([adversary(0, regularizers=parts), adversary(1, regularizers=parts)])
+        with torch.no_grad():
+            for parameter in mixed.adversaries[1].parameters():
+                parameter.mul_(3)
+        torch.manual_seed(5)
+        judged = Judged(torch.randn(6, 2), torch.randn(6, 2))
+        terms = mixed.phases()[0].terms((judged, 0))
+        total(terms).backward()
+        assert all(p.grad is not None for p in mixed.adversaries[1].discriminator.parameters())
+        found.append(mixed.logits.grad.clone())
+    torch.testing.assert_close(found[0], found[1])

@@ -71,9 +71,16 @@ class TextGenerator(nn.Module, abc.ABC):
         condition, divergence = self.augmentation(embedding, shake)
         return Synthesized(self.pictures(noise, condition, words), divergence)
 
-    def forward(self, noise: Tensor, embedding: Tensor, words: Tensor | None = None) -> Tensor:
-        """The pictures alone."""
-        return self.synthesize(noise, embedding, words).pictures
+    def forward(
+        self, noise: Tensor, embedding: Tensor, words: Tensor | None = None, shake: Tensor | None = None
+    ) -> Tensor | Synthesized:
+        """The pictures alone; with `shake` what :meth:`synthesize` gives, by the way that compiling and sharing among
+        processes (FSDP2) know."""
+        return (
+            self.synthesize(noise, embedding, words).pictures
+            if shake is None
+            else self.synthesize(noise, embedding, words, shake)
+        )
 
     @abc.abstractmethod
     def pictures(self, noise: Tensor, condition: Tensor, words: Tensor | None) -> Tensor:

@@ -94,6 +94,8 @@ def make_adversary(
         view = View(classes=3)
     elif "matching-aware" in names:
         view, conditioning, channels = View(classes=3), "concat", 6
+    elif "contrastive" in names:
+        view = View(embedding=2)
     elif names & EMBEDDED:
         view, conditioning, channels = View(embedding=2), "concat", 5
     if components.build("losses", loss).autoencoding:

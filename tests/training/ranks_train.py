@@ -213,9 +213,10 @@ GENERATORS = {
     "resnet:width=4:blocks=2": MADE,
     "pix2pixhd:width=4:blocks=1:downs=1:enhancer_blocks=1": MADE,
     "spade:width=2": {"crop": 64, "make_input": "none", "noise": 0, "input_pixels": LABELS},
-    "text2image": {},
 }
-"""Of translation, with options of the task; and one that draws its condition."""
+"""Of translation, with options of the task."""
+SHARED: dict[str, dict[str, Any]] = {**GENERATORS, "text2image": {}}
+"""And one that draws its condition."""
 LIVES = (0.0, 600.0)
 """Half-lives of the average in images."""
 
@@ -233,7 +234,7 @@ def in_shares(text: str, half_life: float, folder: Path) -> list[dict[str, dict[
             ema_half_life=half_life,
             optimizer="adam:eps=0.001",  # a bias before a norm has no gradient but roundings
             shard_generator=shared,
-            **GENERATORS[text],
+            **SHARED[text],
         )
         if text.startswith("spade"):
             splits = Splits(Pairs(made=False, side=64), [])
@@ -259,7 +260,7 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
             both = {"+".join(filter(None, row)): train(row, folder, accumulate=2) for row in rows() if in_both(row)}
             both["no-sync"] = train(("sr", "batch-norm", "", ""), folder, sync_batch_norm=False)
             torch.save(both, folder / f"both-{rank}.pt")
-            shares = {f"{text}+{life}": in_shares(text, life, folder) for text in GENERATORS for life in LIVES}
+            shares = {f"{text}+{life}": in_shares(text, life, folder) for text in SHARED for life in LIVES}
             torch.save(shares, folder / f"shares-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")
     if ranks == 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from ranks_train import GENERATORS, LIVES, in_both, rows
+from ranks_train import LIVES, SHARED, in_both, rows
 from torch import Tensor
 
 HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def test_batch_norm_that_is_not_synchronized_is_averaged_at_checkpoints(states: 
 
 
 @pytest.mark.parametrize("life", LIVES)
-@pytest.mark.parametrize("text", GENERATORS)
+@pytest.mark.parametrize("text", SHARED)
 def test_a_generator_in_shares_trains_as_a_whole_one(states: dict[str, States], text: str, life: float) -> None:
     """Blocks of every kind, and an average that waits or is made when it is asked for (half-life 0)."""
     whole, shared = (tensors(state) for state in states["shares-0"][f"{text}+{life}"])

@@ -240,6 +240,16 @@ MUTATIONS = [
     Mutation("spectral norm of a transposed convolution as it is stored", "regularizers/spectral.py",
              "(weight.transpose(0, 1) if isinstance(layer, TRANSPOSED) else weight).flatten(1)", "weight.flatten(1)",
              VALUES),
+    Mutation("a copied adversary trains its original", "adversary.py",
+             "terms=functools.partial(self._phase_terms, regularizer),",
+             "terms=lambda scene, regularizer=regularizer: self._phase_terms(regularizer, scene),",
+             "tests/unit/test_adversary.py -k copy_of_a_trained"),
+    Mutation("penalties choose the critics of a mixture", "mixture.py",
+             "for name, term in part.items() if name in payoff}", "for name, term in part.items()}",
+             "tests/unit/test_mixture.py"),
+    Mutation("a shared pass sees the reals of one phase only", "augments/apa.py",
+             "same_in_both_phases: ClassVar[bool] = False", "same_in_both_phases: ClassVar[bool] = True",
+             "tests/training/test_simultaneous.py"),
 ]  # fmt: skip
 
 

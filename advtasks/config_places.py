@@ -29,11 +29,11 @@ def _absolute(value: Any) -> Any:
 
 
 def _choice(text: str) -> str:
-    """``NAME:option=value``, each value that is a file as its absolute path."""
+    """``NAME:option=value``, each value that is a file or folder as its absolute path."""
     name, *parts = text.split(":")
     for number, part in enumerate(parts):
         option, equals, value = part.partition("=")
-        is_file = bool(equals and value) and ("/" in value or "." in value) and Path(value).exists()
-        if is_file and ":" not in (place := str(Path(value).absolute())):  # the grammar cannot say a colon
+        is_there = bool(equals and value) and ("/" in value or "." in value) and Path(value).exists()
+        if is_there and ":" not in (place := str(Path(value).absolute())):  # the grammar cannot say a colon
             parts[number] = f"{option}={place}"
     return ":".join((name, *parts))

@@ -28,11 +28,9 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr):  # the name of a file may be no text of the terminal's encoding
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # the name of a file may be no text of the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(arguments)
     except AdvtasksError as error:

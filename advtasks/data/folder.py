@@ -48,6 +48,11 @@ def key_of(path: Path, folder: Path) -> str:
     return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
+def ambiguous(one: Path, other: Path) -> str:
+    """What is wrong with two files of one key."""
+    return f"{one} and {other} have the same name: which one is meant is not clear"
+
+
 def _files(folder: Path, inside: bool) -> Iterator[Path]:
     seen: set[str] = set()  # links may lead back up
     for parent, folders, names in os.walk(folder, followlinks=True):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtasks.data.folder import find_pictures, fingerprint, key_of
+from advtasks.data.folder import ambiguous, find_pictures, fingerprint, key_of
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
@@ -84,7 +84,7 @@ def paired_files(outputs: Path, references: Path) -> tuple[list[tuple[Path, Path
     for path in find_pictures(references).pictures:
         other = known.setdefault(key(path, references), path)
         if other != path:
-            raise DataError(f"{path} and {other} have the same name: which one is meant is not clear")
+            raise DataError(ambiguous(path, other))
     found, alone = [], []
     for path in find_pictures(outputs).pictures:
         name = key(path, outputs)

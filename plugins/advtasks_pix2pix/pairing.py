@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from advtasks.data.folder import ambiguous
 from advtasks.errors import DataError
 
 _A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
@@ -92,7 +93,7 @@ class Found:
         """A file of side A or B."""
         other = self.sides[split, side].setdefault(key, path)
         if other != path:
-            self.problems.append(f"{path} and {other} have the same name: which one is meant is not clear")
+            self.problems.append(ambiguous(path, other))
 
     def matches(self) -> int:
         """Pairs, by their names alone."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from advtasks.data.folder import Found, find_pictures, key_of
+from advtasks.data.folder import Found, ambiguous, find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.errors import DataError
 
@@ -120,7 +120,7 @@ def _pair(
     for path in low:
         other = by_name.setdefault(_key(path, low_folder, scale), path)
         if other != path:
-            problems.append(f"{path} and {other} have the same name: which one is meant is not clear")
+            problems.append(ambiguous(path, other))
     for path in high:
         partner = by_name.pop(_key(path, high_folder, scale), None)
         if partner is None:

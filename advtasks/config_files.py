@@ -93,9 +93,11 @@ def _loader() -> type[Any]:
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-            if twice := [name for number, name in enumerate(names) if name in names[:number]]:
-                raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} is there twice", node.start_mark)
+            keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+            names = [key.value for key in keys]
+            for number, key in enumerate(keys):
+                if key.value in names[:number]:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
             return super().construct_mapping(node, deep)
 
     return Loader

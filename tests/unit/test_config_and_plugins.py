@@ -56,7 +56,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
         ),
         ("- 1", "expected fields with values"),
         ("a: [", "not YAML"),
-        ("batch: 4\nbatch: 8", "batch is there twice"),
+        ("batch: 4\nbatch: 8", r"batch is there twice\n.*line 2, column 1"),
         ("adversary: {loss: hinge, loss: wasserstein}", "loss is there twice"),
         ("out: 2024-13-45", "not YAML: month must be in 1..12"),
         ("cache_gib: .inf", "cache_gib must be finite"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advtasks.atomic import write_bytes
+from advtasks.causes import said
 from advtasks.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
                 raise BundleError(f"{path}: not a bundle (no safetensors header); {_guess(path)}")
             header = json.loads(file.read(length))
     except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None
+        raise BundleError(f"{path}: {said(error)}") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise BundleError(f"{path}: not a bundle (its header is not JSON); {_guess(path)}") from None
     if not isinstance(header, dict):

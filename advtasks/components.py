@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from advtasks.causes import is_out_of_memory
 from advtasks.errors import AdvtasksError, UsageError, did_you_mean
 from advtasks.plugins import Provided, plugins, resolve
 
@@ -125,7 +126,7 @@ def build(kind: str, text: str, **given: Any) -> Any:
     try:
         return make(**values)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        if not choice.options or type(error).__name__ == "OutOfMemoryError":
+        if not choice.options or is_out_of_memory(error):
             raise
         raise UsageError(f"{text}: nothing can be made with these options ({error})") from error
 

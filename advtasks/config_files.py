@@ -7,6 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from advtasks.causes import said
 from advtasks.config import Options
 from advtasks.errors import UsageError, did_you_mean
 
@@ -77,7 +78,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _loader())
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {said(error)}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
         raise UsageError(f"{path}: not YAML: {error}") from None
     if values is None:

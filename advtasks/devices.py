@@ -38,6 +38,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def use_device(name: str) -> torch.device:
+    """Choose a device and :func:`settle_on` it.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    device = choose_device(name)
+    settle_on(device)
+    return device
+
+
 def threads_of(processes: int) -> int:
     """Threads of each of several processes that share this machine's cores, unless OMP_NUM_THREADS says otherwise."""
     return max(1, (os.cpu_count() or 1) // processes)
@@ -45,7 +56,7 @@ def threads_of(processes: int) -> int:
 
 def settle_on(device: torch.device) -> None:
     """Make a GPU the current one, and float32 mean float32 in its convolutions: by default torch rounds their inputs to
-    the 10 bits of TF32, penalties' too."""
+    the 10 bits of TF32, penalties' and metrics' too."""
     if device.type == "cuda":
         if device.index is not None:
             torch.cuda.set_device(device)

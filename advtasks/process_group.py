@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from advtasks.causes import said
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, TrainingError, UsageError
 
@@ -170,7 +171,7 @@ def in_contact() -> Iterator[None]:
             raise
         raise TrainingError(
             f"rank {rank()} of {world_size()} lost another process, which has said above why it stopped, or does not "
-            f"answer ({str(error).strip().splitlines()[0][:120]})"
+            f"answer ({said(error, 120)})"
         ) from error
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from advtasks.causes import said
 from advtasks.errors import Interrupted, UsageError
 
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
@@ -71,7 +72,7 @@ class RunLock:
         elif isinstance(error, (Interrupted, KeyboardInterrupt)):
             self.release("stopped")
         else:
-            self.release(f"failed: {(str(error).strip().splitlines() or [type(error).__name__])[0]}")
+            self.release(f"failed: {said(error, 1000)}")
 
     def release(self, end: str) -> None:
         """Let go, and leave behind how the run ended; nothing where no run began."""

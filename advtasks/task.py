@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from advtasks.data.loader import Batch
+from advtasks.errors import UsageError
 
 if TYPE_CHECKING:
     from advtasks.config import RunConfig
@@ -86,10 +87,10 @@ def total(terms: Terms) -> Tensor:
     """The weighted sum of the terms.
 
     Raises:
-        ValueError: there are none.
+        UsageError: there are none.
     """
     if not terms:
-        raise ValueError("a phase without loss terms: give at least one term a weight other than 0")
+        raise UsageError("a phase without loss terms: give at least one term a weight other than 0")
     weighted = [term.value * term.weight for term in terms.values()]
     result = weighted[0]
     for value in weighted[1:]:

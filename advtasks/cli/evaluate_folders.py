@@ -17,7 +17,7 @@ from advtasks.cli.evaluate_names import beside, distinct_names
 from advtasks.cli.evaluate_options import Evaluate
 from advtasks.data.cache import PictureCache
 from advtasks.data.captions import NoCaptions, find_captions
-from advtasks.devices import choose_device
+from advtasks.devices import use_device
 from advtasks.distributed import rank
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.evaluation.captioned import captions_of, with_text_scores
@@ -71,7 +71,7 @@ def _print(cards: Sequence[ScoreCard]) -> None:
 
 
 def _paired(options: Evaluate, names: Sequence[str], console: Console) -> Iterator[ScoreCard]:
-    device = choose_device(options.device)
+    device = use_device(options.device)
     network = components.build("features", options.backbone).to(device)
     distances = [components.build("distances", text).to(device) for text in options.distances]
     measures = pair_measures(options.border, [network], distances)
@@ -80,13 +80,14 @@ def _paired(options: Evaluate, names: Sequence[str], console: Console) -> Iterat
 
 
 def _distributions(options: Evaluate, names: Sequence[str], console: Console) -> Iterator[ScoreCard]:
-    network = components.build("features", options.backbone, classify=True).to(choose_device(options.device))
+    device = use_device(options.device)
+    network = components.build("features", options.backbone, classify=True).to(device)
     cache = PictureCache(options.cache, options.cache_gib, console.watch)
     real = folder_features(options.data, network, cache)
     train = None if options.train is None else folder_features(options.train, network, cache)
     dual = None
     if options.dual_encoder:
-        dual = DualEncoder(components.build("features", options.dual_encoder).to(choose_device(options.device)))
+        dual = DualEncoder(components.build("features", options.dual_encoder).to(device))
     for folder, name in zip(options.models, names, strict=True):
         fake = folder_features(folder, network, cache)
 

@@ -19,7 +19,7 @@ from advtasks.cli.evaluate_names import distinct_names
 from advtasks.cli.evaluate_options import Evaluate
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
-from advtasks.devices import choose_device
+from advtasks.devices import use_device
 from advtasks.distributed import rank
 from advtasks.errors import BundleError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
@@ -66,7 +66,7 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
     """What goes into the file, and a card for each model."""
     watch = lambda done, count: console.watch("measuring", done, count)  # noqa: E731
     cache = PictureCache(options.cache, options.cache_gib, console.watch)
-    device = choose_device(options.device)
+    device = use_device(options.device)
     compared = _comparisons(options.distances, device)
     data = from_first(lambda: _data(options.data))
     results: dict[str, Any] = {}

@@ -107,10 +107,7 @@ class PictureCache:
         Raises:
             DataError: it cannot be read.
         """
-        try:
-            content = fingerprint(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        content = fingerprint(path)
         return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:

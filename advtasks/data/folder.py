@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from advtasks.causes import said
 from advtasks.data.stored import stored_files
 from advtasks.errors import DataError
 
@@ -73,9 +74,16 @@ def _files(folder: Path, inside: bool) -> Iterator[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """Content hash of a file (BLAKE2b, 128 bits, hexadecimal)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    """Content hash of a file (BLAKE2b, 128 bits, hexadecimal).
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({said(error)})") from error
 
 
 def hold_out(fingerprints: Sequence[str], share: float = 0.2, most: int = 40) -> set[str]:

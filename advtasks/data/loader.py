@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from advtasks.causes import said
 from advtasks.errors import AdvtasksError, TrainingError
 
 Batch = dict[str, Tensor]
@@ -102,7 +103,7 @@ def _by_workers(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
         if not str(error).startswith("DataLoader worker (pid"):  # else what a data set raised
             raise
         raise TrainingError(
-            f"a loader process died ({str(error).splitlines()[0]}); often memory is full: give fewer "
+            f"a loader process died ({said(error)}); often memory is full: give fewer "
             "--workers, and go on with --resume"
         ) from error
 

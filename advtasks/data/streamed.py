@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from advtasks.causes import said
 from advtasks.data.loader import Batch, Position
 from advtasks.data.stored import StoredFile
 from advtasks.errors import DataError
@@ -68,6 +69,6 @@ def _known_by(path: Path, folder: Path) -> str:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({said(error)})") from error
     mark = path.store.mark if isinstance(path, StoredFile) else ""
     return f"{place.as_posix()}/{size}" + f"/{mark}" * bool(mark)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from advtasks.causes import said
 from advtasks.errors import DataError
 
 
@@ -18,4 +19,4 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not text in UTF-8 ({error.reason}); save it as UTF-8") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{path}: cannot be read ({said(error)})") from error

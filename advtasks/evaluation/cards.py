@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advtasks.atomic import write_text
+from advtasks.causes import said
 from advtasks.errors import DataError, UsageError
 from advtasks.finite import finite
 
@@ -124,7 +125,7 @@ def load_cards(path: Path) -> list[ScoreCard]:
             raise ValueError("empty")
         return cards
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({said(error)})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a score card of `advtasks evaluate --json` ({error!r})") from None
 

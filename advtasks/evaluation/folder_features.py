@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from advtasks.causes import said
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
 from advtasks.distributed import rank, world_size
@@ -119,7 +120,7 @@ class _Folder:
                     same = picture.pixels is not None and self.network.side == PATCH_SIDE
                     picture.square = picture.pixels if same else resized(pixels, PATCH_SIDE)
         except OSError as error:
-            return DataError(f"{path}: cannot be read ({error.strerror})")
+            return DataError(f"{path}: cannot be read ({said(error)})")
         except DataError as error:
             return error
         return picture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from advtasks.atomic import write_text
+from advtasks.causes import said
 from advtasks.errors import AdvtasksError
 from advtasks.inference.jobs import known_format, plans
 from advtasks.inference.options import PictureOptions
@@ -130,7 +131,7 @@ def _check_writable(folder: Path, option: str) -> None:
             pass
     except OSError as error:
         raise AdvtasksError(
-            f"{folder}: results cannot be written there ({error.strerror}); give another {option}"
+            f"{folder}: results cannot be written there ({said(error)}); give another {option}"
         ) from None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from advtasks.causes import said
+
 Network = Callable[[Tensor], Tensor]
 
 AFTER = 30.0
@@ -52,7 +54,7 @@ class CompiledWhereItPays:
             apart = (output.float() - expected.float()).abs().max().item()
             eager, compiled = (min(_seconds(net, tile) for _ in range(2)) for net in (self.network, candidate))
         except Exception as error:  # no C++ compiler, an operation that it does not know
-            self.say(f"tiles of {size} could not be compiled for ({(str(error).splitlines() or [''])[0][:100]})")
+            self.say(f"tiles of {size} could not be compiled for ({said(error, 100)})")
             return self.network
         pays = compiled < _FASTER * eager and apart <= _TOLERANCE
         verdict = "used" if pays else "not used"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from advtasks.atomic import atomic_path
 from advtasks.bundle import Manifest
+from advtasks.causes import said
 from advtasks.errors import AdvtasksError, BundleError
 from advtasks.inference.models import open_model
 from advtasks.inference.onnx_model import KEY
@@ -54,9 +55,7 @@ def export_onnx(network: nn.Module, manifest: Manifest, path: Path, precision: s
                 input_names=["input"], output_names=["output"], verbose=False,
             )  # fmt: skip
         except Exception as error:  # the exporter has dozens of ways to fail
-            raise BundleError(
-                f"{manifest.generator} cannot be exported to ONNX: {(str(error).splitlines() or [''])[0][:200]}"
-            ) from error
+            raise BundleError(f"{manifest.generator} cannot be exported to ONNX: {said(error)}") from error
         model = program.model_proto
         _describe(model, manifest, precision)
         onnx.save(model, str(temporary))

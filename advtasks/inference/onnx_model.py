@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
+from advtasks.causes import said
 from advtasks.errors import BundleError
 
 KEY = "advtasks"
@@ -64,7 +65,7 @@ def open_onnx(path: Path) -> tuple[nn.Module, Manifest]:
     except BundleError:
         raise
     except Exception as error:  # onnxruntime has errors of its own for each kind of damage
-        raise BundleError(f"{path}: cannot be used ({(str(error).splitlines() or [''])[0][:200]})") from error
+        raise BundleError(f"{path}: cannot be used ({said(error)})") from error
 
 
 def _session(path: Path, device: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtasks.devices import autocast, choose_precision
+from advtasks.devices import autocast, choose_precision, settle_on
 from advtasks.inference.compiled import CompiledWhereItPays
 
 LEAST_PSNR = 45.0
@@ -73,6 +73,7 @@ class Runner:
         say: Callable[[str], None] = lambda text: None,
         compile: bool = False,
     ) -> None:
+        settle_on(device)
         self.device, self.say, self.compile = device, say, compile
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.precision = choose_precision(precision, device)

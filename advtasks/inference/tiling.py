@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from advtasks.causes import is_out_of_memory
+
 Network = Callable[[Tensor], Tensor]
 Watch = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
@@ -201,18 +203,12 @@ def attempted(network: Network, tile: Tensor, last: bool) -> Tensor | None:
     """The output of a tile, or None where it does not fit into memory; the `last` one must."""
     try:
         return network(tile)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if last or not out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if last or not is_out_of_memory(error):
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None
-
-
-def out_of_memory(error: Exception) -> bool:
-    """On a CPU torch raises a plain RuntimeError, worded by the system."""
-    known = ("not enough memory", "can't allocate memory", "bad_alloc", "Failed to allocate")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in known)
 
 
 def tile_shape(height: int, width: int, context: int, most: int, most_rows: int | None = None) -> tuple[int, int]:

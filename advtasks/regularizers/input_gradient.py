@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from advtasks.causes import is_out_of_memory
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
 from advtasks.wide import at_least_float32
@@ -53,9 +54,9 @@ def input_gradients(
         total = values(critic, leaf, condition).sum()
     try:
         return torch.autograd.grad(total, leaves, create_graph=True)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise UsageError(
             f"a gradient penalty differentiates the critic twice, and this one cannot be: {error}. Use r1-first-order, "
             "or a critic of operations that have second derivatives (a compiled critic has none)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from advtasks.causes import said
 from advtasks.config_files import read_yaml
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.reporting.results import read_results
@@ -51,7 +52,7 @@ def _readable(run: Path) -> RunSummary:
     try:
         return summary(run)
     except (AdvtasksError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError) as error:
-        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0, str(error).splitlines()[0])
+        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0, said(error))
 
 
 def summary(run: Path) -> RunSummary:

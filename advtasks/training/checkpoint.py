@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from advtasks.atomic import atomic_path, write_text
+from advtasks.causes import said
 from advtasks.errors import TrainingError
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -128,7 +129,7 @@ def _cause(error: BaseException) -> str:
         if isinstance(link, OSError) and link.strerror:
             return link.strerror
         link = link.__cause__ or link.__context__
-    return str(error).splitlines()[0]
+    return said(error)
 
 
 def _sha256(path: Path) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from advtasks.causes import is_out_of_memory, said
 from advtasks.config import RunConfig, StageConfig
 from advtasks.config_files import to_plain
 from advtasks.errors import TrainingError
@@ -27,13 +26,12 @@ def fitting(folder: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or is_loss_of_contact(error):
+        if is_out_of_memory(error) or is_loss_of_contact(error):
             raise
-        said = (str(error).strip().splitlines() or [""])[0][:200]
         raise TrainingError(
             f"{folder}: the checkpoint is not of the networks, optimisers and stages that run.yaml names "
-            f"({type(error).__name__}: {said}). Was run.yaml edited, or is the run of another version? Restore it, or "
-            "begin a new run, which takes weights over with --initial-weights"
+            f"({type(error).__name__}: {said(error)}). Was run.yaml edited, or is the run of another version? "
+            "Restore it, or begin a new run, which takes weights over with --initial-weights"
         ) from error
 
 

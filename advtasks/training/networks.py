@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from advtasks.config import RunConfig
-from advtasks.devices import autocast, choose_device, choose_precision, settle_on
+from advtasks.devices import autocast, choose_precision, use_device
 from advtasks.distributed import all_mean, world_size
 from advtasks.layers import synchronize_batch_norm
 from advtasks.mixture import AnyAdversary
@@ -27,8 +27,7 @@ class Networks:
     """
 
     def __init__(self, task: Task, config: RunConfig, adversaries: dict[str, AnyAdversary]) -> None:
-        self.device = choose_device(config.device)
-        settle_on(self.device)
+        self.device = use_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = autocast(self.device, self.precision)
         self.layout = _layout(config.channels_last)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 
-import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from advtasks.causes import is_of_the_device, is_out_of_memory, said
 from advtasks.data.loader import Batch, Position, collated
 from advtasks.errors import UsageError
 from advtasks.mixture import AnyAdversary
@@ -38,12 +38,10 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
             terms = trial.generator_terms(judged[view], 0)
             if terms:
                 total(terms).backward(retain_graph=True)
-        except torch.OutOfMemoryError:
-            raise
         except (RuntimeError, ValueError) as error:
-            if "loss terms" in str(error):
+            if is_out_of_memory(error) or is_of_the_device(error):
                 raise
-            reason = str(error).splitlines()[0]
+            reason = said(error)
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
             if twice and any(word in reason for word in ("twice", "double backward", "derivative")):
                 raise UsageError(

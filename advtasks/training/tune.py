@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import torch
 
+from advtasks.causes import is_out_of_memory, said
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
@@ -143,12 +144,13 @@ def _measure(
     except AdvtasksError:
         raise
     except Exception as error:  # an operation without that precision, a compiler that is not there, no memory
-        if first and not _is_out_of_memory(error):
+        if first and not is_out_of_memory(error):
             raise
-        text = "out of memory" if _is_out_of_memory(error) else str(error).strip()
-        choice.failure = (text.splitlines() or [type(error).__name__])[0][:80]
+        choice.failure = "out of memory" if is_out_of_memory(error) else said(error, 80)
         if first:
             reference.clear()  # of the stages before the one that failed
+    if choice.compile:
+        torch._dynamo.reset()  # else the run finds its limit of compilations used up
     _give_back(choose_device(config.device))
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
     verdict = choice.failure or (f"losses within {choice.apart:.2%} of fp32" + ("" if choice.agrees else ": too far"))
@@ -163,12 +165,6 @@ def _apart(terms: dict[str, float], known: dict[str, float]) -> float:
         if name in known:
             found = max(found, abs(value - known[name]) / max(abs(known[name]), abs(value), 0.1))
     return found
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
 
 
 def _described(choice: Choice) -> str:
@@ -197,7 +193,10 @@ def _steps(
     networks = Networks(task, config, make_adversaries(task, config))
     meters = Meters()
     step = Step(networks, config, stage, meters, Clock(networks.device))
-    stream = batches(splits.train, batch=(stage.batch or config.batch) // config.devices, seed=config.seed)
+    cuda = networks.device.type == "cuda"
+    stream = batches(
+        splits.train, batch=(stage.batch or config.batch) // config.devices, seed=config.seed, pin_memory=cuda
+    )
     period = _period(step)
     first = max(period - WARM_UP, 0)  # the step in which all phases are due is the last one before the clock runs
     timed = period * math.ceil(TIMED / period)

@@ -246,10 +246,7 @@ class _Reader:
                 raise
             return fitted(values, size, labels, only_enlarge) if size else values
 
-        try:
-            content = fingerprint(side.path)
-        except OSError as error:
-            raise DataError(f"{side.path}: cannot be read ({error.strerror})") from error
+        content = fingerprint(side.path)
         kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}{'p' * pixels.paged}"
         if pixels.ignored is not None:
             kind += f"i{pixels.ignored}"

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
+from advtasks.causes import said
 from advtasks.errors import BundleError
 from advtasks.torchvision_operators import import_torchvision
 from advtasks.weight_files import read_weights
@@ -53,8 +54,7 @@ def open_community_model(path: Path) -> tuple[nn.Module, Manifest]:
         descriptor = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(weights))
     except Exception as error:  # each architecture's reader has errors of its own
         raise BundleError(
-            f"{path}: spandrel {spandrel.__version__} recognises no architecture in it "
-            f"({(str(error).splitlines() or [type(error).__name__])[0][:160]})"
+            f"{path}: spandrel {spandrel.__version__} recognises no architecture in it ({said(error, 160)})"
         ) from error
     if not isinstance(descriptor, spandrel.ImageModelDescriptor):
         raise BundleError(f"{path}: {descriptor.architecture.name} takes more than a picture; it cannot be used here")

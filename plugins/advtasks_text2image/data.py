@@ -192,10 +192,7 @@ def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, no
     """The pictures of captions, at the run's size; broken files are noted and passed over."""
 
     def read(item: Captioned) -> Loaded:
-        try:
-            content = fingerprint(item.path)
-        except OSError as error:
-            raise DataError(f"{item.path}: cannot be read ({error.strerror})") from error
+        content = fingerprint(item.path)
         pixels = cache.array(content, f"fit{config.size}", lambda: fitted(read_picture(item.path).rgb8(), config.size))
         return Loaded(item.path.name, content, pixels, item.captions)
 

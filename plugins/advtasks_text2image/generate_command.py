@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from advtasks.causes import said
 from advtasks.errors import UsageError
 from advtasks.seeds import parse_seeds
 
@@ -158,7 +159,7 @@ def _file(prompts: Path | None) -> list[str]:
     except UnicodeDecodeError as error:
         raise UsageError(f"--prompts {prompts}: not text in UTF-8 ({error.reason})") from None
     except OSError as error:
-        raise UsageError(f"--prompts {prompts}: cannot be read ({error.strerror})") from None
+        raise UsageError(f"--prompts {prompts}: cannot be read ({said(error)})") from None
 
 
 def _check(options: Generate, texts: list[str], seeds: list[int]) -> None:

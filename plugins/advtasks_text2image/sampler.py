@@ -10,7 +10,7 @@ from torch import Tensor
 
 from advtasks import components
 from advtasks.bundle import Manifest, find_bundle, load_bundle
-from advtasks.devices import choose_device
+from advtasks.devices import use_device
 from advtasks.errors import UsageError
 from advtasks_text2image.encoders import TextEncoder
 from advtasks_text2image.generators import TextGenerator, noise_of
@@ -34,7 +34,7 @@ class Sampler:
     """
 
     def __init__(self, network: TextGenerator, encoder: TextEncoder, manifest: Manifest, device: str = "auto") -> None:
-        self.device = choose_device(device)
+        self.device = use_device(device)
         self.network, self.encoder, self.manifest = network.to(self.device).eval(), encoder, manifest
         if encoder.reader is not None and network.reader is not None:  # it was learnt with the generator
             encoder.reader.load_state_dict(network.reader.state_dict())

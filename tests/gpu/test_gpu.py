@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+from advtasks.devices import settle_on
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    # what torch says of itself once in a process
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),
+    pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS"),
+    pytest.mark.filterwarnings("ignore:Please use the new API settings to control TF32"),
+]
+
+
+@contextlib.contextmanager
+def never_waiting() -> Iterator[None]:
+    """An error wherever the host waits for the GPU."""
+    torch.cuda.synchronize()
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -30,6 +53,7 @@ def test_tiles_on_a_gpu_equal_the_whole_picture(tmp_path: Path) -> None:
 
     from advtasks.inference.tiling import run_tiled
 
+    settle_on(torch.device("cuda"))
     network = SRResNet(4, 8, 1).cuda()
     picture = torch.rand(1, 3, 40, 50)
     with torch.inference_mode():
@@ -52,17 +76,13 @@ def test_a_step_never_waits_for_the_gpu(regularizer: str) -> None:
     phases = adversary.phases()
     real, fake = (torch.rand(4, 3, 32, 32, device="cuda") for _ in range(2))
     for step in range(4):
-        if step >= 2:  # the first steps may allocate and choose kernels; the last one moves ADA's p
-            torch.cuda.synchronize()
-            torch.cuda.set_sync_debug_mode("error")
-        try:
+        # the first steps may allocate and choose kernels; the last one moves ADA's p
+        with never_waiting() if step >= 2 else contextlib.nullcontext():
             for phase in phases:
                 phase.run((Judged(real, fake), step))
             leaf = fake.clone().requires_grad_(True)
             terms = adversary.generator_terms(Judged(real, leaf), step)
             sum(term.value * term.weight for term in terms.values()).backward()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("loss", ["relativistic-average", "f-jeffrey", "hinge"])
@@ -101,13 +121,8 @@ def test_a_training_step_never_waits_for_the_gpu(precision: str) -> None:
     low = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8).pin_memory()
     high = torch.randint(0, 256, (4, 128, 128, 3), dtype=torch.uint8).pin_memory()
     for number in range(4):
-        if number >= 2:  # the first steps choose kernels and allocate
-            torch.cuda.synchronize()
-            torch.cuda.set_sync_debug_mode("error")
-        try:
+        with never_waiting() if number >= 2 else contextlib.nullcontext():  # the first steps choose kernels
             step.run({"low": low, "high": high}, number, number)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
 
 FLAGS = {

@@ -254,6 +254,25 @@ def test_a_critic_without_second_derivatives_is_found_before_the_first_step() ->
         rehearse(task, task.generator(), {"image": Adversary(OnceDifferentiable(), regularizers=["r1"])}, data)
 
 
+class Failing(OnceDifferentiable):
+    """The machine fails while it judges."""
+
+    words = ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError(self.words)
+
+
+@pytest.mark.parametrize(
+    "words", ["can't allocate memory: you tried to allocate 8 bytes", "CUDA error: illegal access"]
+)
+def test_a_rehearsal_blames_no_critic_for_what_the_machine_does(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Failing, "words", words)
+    task = Toy(config())
+    with pytest.raises(RuntimeError, match=words):
+        rehearse(task, task.generator(), {"image": Adversary(Failing())}, task.splits(None).train)  # type: ignore[arg-type]
+
+
 def test_rehearsal_leaves_no_trace() -> None:
     task = Toy(config())
     adversary = Adversary(

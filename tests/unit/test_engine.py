@@ -433,3 +433,10 @@ def test_a_network_may_give_colour_for_grey_and_opacity_goes_around_it(deep: boo
     assert np.abs(found.pixels - expected).max() <= 0.51
     assert np.array_equal(found.alpha, opacity * factor)
     assert (found.metadata.icc, found.metadata.dpi) == (None, (9, 9))
+
+
+def test_float32_on_a_gpu_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default torch rounds what a convolution takes to TF32's 10 bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    Runner(torch.nn.Identity(), torch.device("cuda"))  # without weights it needs no GPU
+    assert torch.backends.cudnn.allow_tf32 is False

@@ -12,7 +12,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from advtasks.atomic import atomic_path, is_temporary
 from advtasks.data.folder import fingerprint
+from advtasks.data.parallel import Watch, in_parallel
 from advtasks.errors import AdvtasksError, DataError
 from advtasks.pictures.decode import read_picture
 
@@ -31,8 +31,6 @@ VERSION = "1"
 Array = NDArray[np.uint8]
 _NAME = re.compile(r"[0-9a-f]{8,}\..+\.v\w+\.npy")
 _TYPES = (np.uint8, np.uint16, np.float32)
-Watch = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and how many there are."""
 
 
 def default_folder() -> Path:
@@ -111,24 +109,8 @@ class PictureCache:
         return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
-        """`work` on all items, in parallel, with progress: the results in order, and the errors of those that failed.
-
-        Decoding releases the interpreter lock, so threads use all cores. The cache is pruned afterwards.
-        """
-        results: list[Any] = []
-        errors: list[DataError] = []
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            futures = [pool.submit(work, item) for item in items]
-            try:
-                for done, future in enumerate(futures, 1):
-                    try:
-                        results.append(future.result())
-                    except DataError as error:
-                        errors.append(error)
-                    self.watch(what, done, len(items))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        """:func:`in_parallel`; the cache is pruned afterwards."""
+        results, errors = in_parallel(what, items, work, self.watch)
         self.prune()
         return results, errors
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advtasks.data.captioned import Reading
+from advtasks.data.listing import few
 from advtasks.data.named_pictures import NamedPictures
 from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.data.text_file import read_text
 from advtasks.errors import DataError
 
-FIRST = 3
-"""So many missing files are named where none of a table is there."""
 _FILES = ("file_name", "filename", "image", "image_name", "image_path", "path", "file", "img")
 _CAPTIONS = ("text", "caption", "captions", "texts", "prompt", "description", "sentence", "comment")
 
@@ -64,8 +63,7 @@ def read_tables(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) 
 def none_there(table: str, files: Sequence[str]) -> str:
     """For a table of other pictures than the folder's."""
     different = list(dict.fromkeys(files))
-    named = ", ".join([*different[:FIRST], *["..."] * (len(different) > FIRST)])
-    return f"{table}: none of its {len(different)} files is there: {named}"
+    return f"{table}: none of its {len(different)} files is there: {few(different, 3)}"
 
 
 class _Unknown(DataError):

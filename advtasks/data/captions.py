@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from advtasks.data.caption_tables import read_tables
@@ -20,10 +20,8 @@ from advtasks.data.captioned import Captioned, Captions, Reading, normalized
 from advtasks.data.coco_captions import read_coco
 from advtasks.data.folder import find_pictures
 from advtasks.data.layout import Layout
+from advtasks.data.listing import few
 from advtasks.errors import DataError
-
-_NAMED = 5
-"""So many are named of what may be thousands."""
 
 
 class NoCaptions(DataError):
@@ -91,14 +89,9 @@ def from_name(path: Path) -> str:
 def _notes(found: Captions, folder: Path) -> Iterator[str]:
     """What a user should look at, by name."""
     if found.uncaptioned:
-        yield "without a caption: " + _few([str(path.relative_to(folder)) for path in found.uncaptioned])
+        yield "without a caption: " + few([str(path.relative_to(folder)) for path in found.uncaptioned])
     if shared := found.shared():
-        yield "said of several pictures: " + _few([f"{text[:60]!r} ({count})" for text, count in shared])
-
-
-def _few(items: Sequence[str]) -> str:
-    more = len(items) - _NAMED
-    return ", ".join(items[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield "said of several pictures: " + few([f"{text[:60]!r} ({count})" for text, count in shared])
 
 
 __all__ = ["Captioned", "Captions", "NoCaptions", "find_captions", "from_name", "normalized", "recognize"]

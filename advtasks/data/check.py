@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from PIL import Image
 
 from advtasks.atomic import atomic_path
 from advtasks.data.folder import find_pictures, fingerprint
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError
 from advtasks.pictures.decode import read_picture
 from advtasks.pictures.values import SUFFIXES, read_values
@@ -89,22 +88,13 @@ def check_folder(folder: Path, min_side: int, watch: Callable[[str, int, int], N
         DataError: the folder does not exist.
     """
     found = find_pictures(folder)
-    readable: list[Checked] = []
-    unreadable: list[str] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        futures = [pool.submit(_check, path) for path in found.pictures]
-        for done, future in enumerate(futures, 1):
-            try:
-                readable.append(future.result())
-            except DataError as error:
-                unreadable.append(str(error))
-            watch("decoding pictures", done, len(futures))
+    readable, unreadable = in_parallel("decoding pictures", found.pictures, _check, watch)
     by_content: dict[str, list[Path]] = {}
     for picture in readable:
         by_content.setdefault(picture.content, []).append(picture.path)
     return FolderCheck(
         tuple(readable),
-        tuple(unreadable),
+        tuple(map(str, unreadable)),
         tuple(f"{p.path}: {p.width}x{p.height}" for p in readable if min(p.width, p.height) < min_side),
         tuple(" = ".join(map(str, paths)) for paths in by_content.values() if len(paths) > 1),
         found.others,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +118,7 @@ class Runner:
         network: Callable[[Tensor], Tensor] = self.network if precision == "fp32" else self._half(precision)
         if self.compile and isinstance(network, nn.Module):
             network = self._compiled.setdefault(precision, CompiledWhereItPays(network, self.say))
-        with torch.inference_mode(), _context(self.device, precision):
+        with torch.inference_mode(), autocast(self.device, precision)():
             output: Tensor = network(tile.to(self.device).contiguous(memory_format=torch.channels_last))
         return output.float()
 
@@ -134,7 +132,3 @@ class Runner:
                     module.to(dtype)
             self._halves[precision] = double
         return self._halves[precision]
-
-
-def _context(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    return autocast(device, precision)()

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import json
-import math
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -16,6 +15,7 @@ from PIL import Image
 
 from advtasks.atomic import write_text
 from advtasks.errors import UsageError
+from advtasks.finite import finite
 from advtasks.reporting.comparison import comparison_html, names_of
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.reporting.results import read_results
@@ -102,7 +102,7 @@ def _page(
     data = {
         "runs": [{"name": name, "records": records} for name, records in runs],
         "metrics": results["metrics"],
-        "baseline": _finite(results["baseline"]),
+        "baseline": finite(results["baseline"]),
     }
     return Template(files("advtasks.reporting").joinpath("report.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
@@ -119,13 +119,6 @@ def _page(
 def _in_script(values: Any) -> str:
     """JSON within a page's script, which nothing in it may end."""
     return json.dumps(values).replace("<", "\\u003c")
-
-
-def _finite(values: Any) -> Any:
-    """Without infinities, which JSON of browsers does not know: PSNR of equal pictures is one."""
-    if isinstance(values, dict):
-        return {key: _finite(value) for key, value in values.items()}
-    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _warnings(records: list[dict[str, Any]]) -> str:

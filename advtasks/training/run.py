@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +161,8 @@ class _Run:
         clock = Stopwatch()
         result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
         self._note_baseline(clock.lap())
-        if rank() > 0:
-            return result.means
-        self._keep_pictures(str(self.task.baseline), result)
+        if rank() == 0:
+            self._keep_pictures(str(self.task.baseline), result)
         return result.means
 
     def _note_baseline(self, seconds: float) -> None:
@@ -234,7 +233,7 @@ class _Run:
             task=self.name,
             plugin=plugin.distribution,
             plugin_version=plugin.version,
-            advtasks_version=_version("advtasks"),
+            advtasks_version=version("advtasks"),
             metrics=metrics,
             protocols={metric.name: metric.protocol for metric in self.task.metrics},
             stage=stage,
@@ -280,13 +279,6 @@ class _Run:
         verb = self.manifest["verb"]
         usage = plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "0"
 
 
 __all__ = ["Interrupted", "train"]

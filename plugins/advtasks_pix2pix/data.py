@@ -13,6 +13,7 @@ import numpy as np
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.listing import few, refuse
 from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
@@ -26,7 +27,6 @@ from advtasks_pix2pix.pixels import Pixels
 from advtasks_pix2pix.reading import read_side, survey
 
 T = TypeVar("T")
-_MOST_NAMED = 8
 _LEAST = 12
 """Pixels of a side that the metrics' window needs."""
 
@@ -95,10 +95,10 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     """
     assert config.data is not None, "the run checks that --data was given"
     pairs = pairs_of(config.data, config)
-    _refuse_problems(pairs)
+    refuse(pairs.problems, "files do not pair")
     notes = []
     if pairs.ignored:
-        notes.append(f"ignored  {len(pairs.ignored)} other files: {_named(pairs.ignored)}")
+        notes.append(f"ignored  {len(pairs.ignored)} other files: {few(pairs.ignored)}")
     reader, streamed = _Reader(config, sides, cache), config.cache_gib == 0
     if streamed:  # decoded when they are needed
         train = list(zip(_identities(pairs.train, config.data), pairs.train, strict=True))
@@ -114,7 +114,7 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     names = [Path(pair.name) for pair in validation]
     notes.append(f"{pairs.name}: {pairs.explanation}")
     how = ", decoded each time they are needed" * streamed
-    notes.append(f"pairs: {len(train)} to train on{how}, {len(validation)} to validate on ({_named(names)})")
+    notes.append(f"pairs: {len(train)} to train on{how}, {len(validation)} to validate on ({few(names)})")
     notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
     contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
     crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
@@ -175,7 +175,7 @@ def load_folder(
         DataError: none can be used, or files that do not pair.
     """
     pairs = pairs_of(folder, config)
-    _refuse_problems(pairs)
+    refuse(pairs.problems, "files do not pair")
     chosen = pairs.validation or pairs.test or pairs.train
     notes: list[str] = []
     reader = _Reader(config, sides, cache)
@@ -223,7 +223,7 @@ class _Reader:
         """What was done to pictures that are too small to be measured."""
         if not self.small:
             return []
-        names = _named([Path(name) for name in sorted(self.small)])
+        names = few([Path(name) for name in sorted(self.small)])
         return [f"padded   {len(self.small)} smaller than {_LEAST} pixels, by reflection, to measure them: {names}"]
 
     def _loaded(self, pair: Pair, size: int, only_enlarge: bool) -> Loaded:
@@ -259,7 +259,7 @@ def _read(
 ) -> list[T]:
     """What can be read; broken files are noted and passed over, label maps that are wrong are not."""
     found, errors = cache.load("decoding pictures", pairs, how)
-    _refuse(sorted(reader.misfits), "label maps cannot be used (correct them, or see --classes and --ignore-label)", "")
+    refuse(sorted(reader.misfits), "label maps cannot be used (correct them, or see --classes and --ignore-label)", "")
     notes += [f"skipped  {error}" for error in errors]
     return found
 
@@ -268,24 +268,9 @@ def _with_classes(pairs: Sequence[Loaded], sides: Sides, notes: list[str]) -> li
     """Without targets of which no pixel is of a class: there is nothing to measure."""
     found = [pair for pair in pairs if _has_classes(pair, sides)]
     if empty := [Path(pair.name) for pair in pairs if not _has_classes(pair, sides)]:
-        notes.append(f"skipped  {len(empty)} without a pixel of any class: {_named(empty)}")
+        notes.append(f"skipped  {len(empty)} without a pixel of any class: {few(empty)}")
     return found
 
 
 def _has_classes(pair: Loaded, sides: Sides) -> bool:
     return sides.target.ignored is None or bool((pair.target != sides.target.ignored).any())
-
-
-def _refuse_problems(pairs: Pairs) -> None:
-    _refuse(pairs.problems, "files do not pair", "; `advtasks data check DIR` lists all")
-
-
-def _refuse(problems: Sequence[str], what: str, way: str) -> None:
-    if problems:
-        more = len(problems) - _MOST_NAMED
-        named = [*problems[:_MOST_NAMED], *([f"and {more} more{way}"] if more > 0 else [])]
-        raise DataError(f"{len(problems)} {what}:\n  " + "\n  ".join(named))
-
-
-def _named(paths: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")

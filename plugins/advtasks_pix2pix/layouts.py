@@ -21,6 +21,7 @@ from pathlib import Path
 
 from advtasks.data.folder import find_pictures, key_of
 from advtasks.data.layout import Layout
+from advtasks.data.listing import few
 from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.config import Reading
 from advtasks_pix2pix.pairing import (
@@ -40,7 +41,6 @@ from advtasks_pix2pix.pairing import (
 )
 from advtasks_pix2pix.tables import find_table
 
-_MOST_NAMED = 8
 _AS_FOUND = Reading()
 
 
@@ -154,8 +154,7 @@ def _left_out(strays: Sequence[Path], why: str) -> str:
     """For the user."""
     if not strays:
         return ""
-    named = ", ".join(path.name for path in strays[:_MOST_NAMED]) + (", ..." if len(strays) > _MOST_NAMED else "")
-    return f"; not used, since {why}: {named}"
+    return f"; not used, since {why}: {few(strays)}"
 
 
 def _endings(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from advtasks.data.listing import few
 from advtasks.transfers import constant
-
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,7 @@ class Pixels:
         """For the user: ``label maps of 12 classes``, ``pictures of 3 channels, 8 bit``."""
         if self.kind == "labels":
             named = f" ({', '.join(self.names)})" if self.names else ""
-            gaps = ", ".join(map(str, self.unused[:_MOST_NAMED])) + (", ..." if len(self.unused) > _MOST_NAMED else "")
-            empty = f", {len(self.unused)} of them without a pixel: {gaps}" if self.unused else ""
+            empty = f", {len(self.unused)} of them without a pixel: {few(self.unused)}" if self.unused else ""
             left_out = f"; {self.ignored} is no class" if self.ignored is not None else ""
             return f"label maps of {self.classes} classes{named}{empty}{left_out}"
         depth = "floating point" if self.depth == 32 else f"{self.depth} bit"

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
+from advtasks.data.listing import few, refuse
 from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Batch, Splits
@@ -22,8 +23,6 @@ from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
 from advtasks_sr.streaming import decoded
 from advtasks_sr.targets import Targets, target_cut
-
-_MOST_NAMED = 8
 
 
 def load_pairs(
@@ -38,7 +37,7 @@ def load_pairs(
     Raises:
         DataError: pairs that do not fit, by name.
     """
-    _refuse_problems(sources)
+    refuse(sources.problems, "pictures do not pair")
     scale = low_side.scale
 
     def load(source: Source) -> Pair:
@@ -76,16 +75,6 @@ def _refuse_pairs(config: SuperResolutionConfig, sources: Sources) -> None:
         )
 
 
-def _refuse_problems(sources: Sources) -> None:
-    if sources.problems:
-        listed = "\n  ".join(sources.problems[:_MOST_NAMED])
-        more = len(sources.problems) - _MOST_NAMED
-        raise DataError(
-            f"{len(sources.problems)} pictures do not pair:\n  {listed}"
-            + (f"\n  and {more} more; `advtasks data check DIR` lists all" if more > 0 else "")
-        )
-
-
 def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     """Training patches and whole validation pictures.
 
@@ -101,7 +90,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         return _streamed_splits(config, sources, low_side)
     pairs, notes = load_pairs(sources, sources.train, low_side, cache, targets=config.makes_low)
     if sources.ignored:
-        notes.append(f"ignored  {len(sources.ignored)} other files: {_named(sources.ignored)}")
+        notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")
     cut = target_cut(config, low_side)
     least = cut.side if config.makes_low else config.patch * scale
     small = [pair for pair in pairs if min(pair.high.shape[:2]) < least]
@@ -109,7 +98,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         margin = " with the margin that its degradation needs" if config.makes_low else ""
         notes.append(
             f"skipped  {len(small)} pictures smaller than a patch of {least}x{least}{margin}: "
-            f"{_named([Path(pair.name) for pair in small])}; a smaller --patch uses them"
+            f"{few([Path(pair.name) for pair in small])}; a smaller --patch uses them"
         )
     train = [pair for pair in pairs if min(pair.high.shape[:2]) >= least]
     if config.validation is not None:
@@ -137,7 +126,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         notes += [f"skipped  {error}" for error in errors]
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
-        f"({_named([Path(pair.name) for pair in validation])})"
+        f"({few([Path(pair.name) for pair in validation])})"
     )
     contents = _fingerprint([pair.content + pair.low_content for pair in train], low_side)
     if config.makes_low:
@@ -158,7 +147,7 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
     Raises:
         DataError: nothing to train on, or pairs that do not fit.
     """
-    _refuse_problems(sources)
+    refuse(sources.problems, "pictures do not pair")
     assert config.data is not None, "the run checks that --data was given"
     known = identities([source.high for source in sources.train], config.data)
     numbers = dict(zip(known, sources.train, strict=True))
@@ -183,7 +172,7 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
         )
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, decoded each time they are needed, {len(pairs)} to "
-        f"validate on ({_named([Path(pair.name) for pair in pairs])})"
+        f"validate on ({few([Path(pair.name) for pair in pairs])})"
     )
     lows = identities([source.low for source in train if source.low is not None], config.data)
     contents = _fingerprint([*identities([source.high for source in train], config.data), *lows], low_side)
@@ -212,7 +201,3 @@ def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[l
 def _measurable(pairs: Sequence[Pair], scale: int) -> list[Pair]:
     """Pictures large enough for the metrics' border crop and window."""
     return [pair for pair in pairs if min(pair.high.shape[:2]) > max(2 * scale + 11, 32)]
-
-
-def _named(paths: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in paths[:_MOST_NAMED]) + (", ..." if len(paths) > _MOST_NAMED else "")

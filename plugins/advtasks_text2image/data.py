@@ -20,6 +20,7 @@ from advtasks import components
 from advtasks.data.cache import PictureCache
 from advtasks.data.captions import Captioned, Captions, find_captions
 from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.listing import few
 from advtasks.data.loader import Position
 from advtasks.errors import DataError
 from advtasks.features import FeatureNetwork
@@ -33,7 +34,6 @@ TEACHER = "efficientnet-lite0"
 """Whose features an encoder learns to name; never those that pictures are measured with."""
 SIDE = 128
 """Pictures are enlarged to this before a feature network sees them: it was trained on larger ones."""
-_MOST_NAMED = 5
 _COMPARED = 512
 """Captions at most that are compared with each other."""
 _APART = 0.5
@@ -180,11 +180,10 @@ def find(folder: Path, config: TextConfig) -> tuple[Captions, list[str]]:
     found = find_captions(folder, config.captions == "names")
     notes = []
     if found.missing:
-        named = [*found.missing[:_MOST_NAMED], *(["..."] if len(found.missing) > _MOST_NAMED else [])]
-        notes.append(f"warning: {len(found.missing)} captions are of files that are not there: {', '.join(named)}")
+        notes.append(f"warning: {len(found.missing)} captions are of files that are not there: {few(found.missing)}")
     if found.uncaptioned:
-        names = ", ".join(path.name for path in found.uncaptioned[:_MOST_NAMED])
-        notes.append(f"warning: {len(found.uncaptioned)} pictures without a caption are left out: {names}")
+        many = f"{len(found.uncaptioned)} pictures without a caption"
+        notes.append(f"warning: {many} are left out: {few(found.uncaptioned)}")
     return found, notes
 
 

@@ -39,12 +39,12 @@ def test_the_reason_is_said(advtasks: Run, name: str, content: bytes, reason: st
 
 
 def test_pictures_without_and_captions_of_several(advtasks: Run, tmp_path: Path) -> None:
-    names = [f"{number}.png" for number in range(10)]
+    names = [f"{number}.png" for number in range(13)]
     rows = [{"file_name": name, "text": ["red", "Red."]} for name in names[:3]]
     (pictures(tmp_path, *names) / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     code, out, err = advtasks("data", "check", tmp_path, "--task", "text2image")
     assert code == 0, err
-    assert "without a caption: 3.png, 4.png, 5.png, 6.png, 7.png and 2 more" in out
+    assert "without a caption: 10.png, 11.png, 12.png, 3.png, 4.png, 5.png, 6.png, 7.png and 2 more" in out
     assert "said of several pictures: 'Red.' (3)" in out
 
 

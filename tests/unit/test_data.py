@@ -17,6 +17,7 @@ from advtasks_sr.layouts import find_sources, recognize
 from advtasks_sr.patches import Pair, Patches
 from PIL import Image
 
+from advtasks.data import check
 from advtasks.data.cache import PictureCache, default_folder
 from advtasks.data.folder import find_pictures, hold_out
 from advtasks.data.loader import Position, batches, positions
@@ -315,3 +316,21 @@ def test_arrays_by_columns_are_kept_as_they_are(cache_folder: Path) -> None:
     made = np.asfortranarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
     assert np.array_equal(PictureCache().array("0123456789", "test", lambda: made), made)
     assert np.array_equal(PictureCache().known("0123456789", "test"), made)  # type: ignore[arg-type]
+
+
+def test_an_interrupt_of_data_check_leaves_the_queue(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Path] = []
+
+    def slow(path: Path) -> None:
+        begun.append(path)
+        time.sleep(0.02)
+
+    def watch(what: str, done: int, count: int) -> None:
+        raise KeyboardInterrupt
+
+    for number in range(100):
+        (photos / f"{number}.png").touch()
+    monkeypatch.setattr(check, "_check", slow)
+    with pytest.raises(KeyboardInterrupt):
+        check.check_folder(photos, 0, watch)
+    assert len(begun) < 50

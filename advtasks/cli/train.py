@@ -13,7 +13,7 @@ from typing import Any
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain, to_yaml
 from advtasks.config_places import from_anywhere
-from advtasks.errors import AdvtasksError, UsageError, did_you_mean
+from advtasks.errors import AdvtasksError, Interrupted, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
 _USAGE = """\
@@ -234,7 +234,7 @@ def _train(
     from advtasks.distributed import rank, world_size
     from advtasks.process_group import from_first, joined, launched, place
     from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
-    from advtasks.training.run import Interrupted, train
+    from advtasks.training.run import train
     from advtasks.training.run_folder import reserve, restarted
 
     keep_freed_memory()

@@ -60,6 +60,14 @@ class MovingAverage:
             self._follow(network, 1.0 - self.decay(self.waiting, rate))
             self.waiting = 0
 
+    def state(self) -> dict[str, int]:
+        """For a checkpoint, beside the average's weights."""
+        return {"images": self.images, "waiting": self.waiting}
+
+    def load(self, state: dict[str, int]) -> None:
+        """Go on within the ramp."""
+        self.images, self.waiting = state["images"], state["waiting"]
+
     @torch.no_grad()
     def _follow(self, network: nn.Module, weight: float) -> None:
         own: list[Tensor] = list(self._network.parameters())

@@ -44,8 +44,6 @@ def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
     found, over = _changed_lengths(config.stages, state["lengths"], state["step"]), 0
     for end in itertools.accumulate(state["lengths"]):
         over += end <= state["step"]
-    if "config" not in state:  # an older checkpoint
-        return found
     then, now = dict(_flat(state["config"])), dict(_flat(to_plain(config)))
     for name in then.keys() | now.keys():
         before, after = then.get(name, "nothing"), now.get(name, "nothing")

@@ -245,7 +245,7 @@ class Trainer:
             "stage": self.stage_step.state(),
             "results": [vars(result) for result in self.results],
             "best": self.best.state(),
-            "meters": {k: getattr(self.meters, k) for k in ("sums", "counts", "not_finite")},
+            "meters": self.meters.state(),
             "monitor": self.guard.monitor.state(),
         }
 
@@ -307,10 +307,9 @@ class Trainer:
 
     def _load(self, state: dict[str, Any]) -> None:
         networks = self.networks
-        self.step, self.seconds, self.seconds_aside = state["step"], state["seconds"], state["seconds_aside"]
-        self.seconds_validating = state.get("seconds_validating", 0.0)  # an older checkpoint has none
-        self.pace.load(state.get("seconds_pace", [0.0, 0.0]))
-        self.lengths = list(state["lengths"])
+        for name in _KEPT:
+            setattr(self, name, state[name])
+        self.pace.load(state["seconds_pace"])
         if networks.sharded:
             load_shards(self.checkpoints.shards(self.step), self._shared())
         else:
@@ -321,11 +320,8 @@ class Trainer:
         self._pending = state["stage"]
         self.results = [StageResult(**result) for result in state["results"]]
         self.best.load(state["best"])
-        self.meters.sums = {name: value.to(networks.device) for name, value in state["meters"]["sums"].items()}
-        self.meters.counts = state["meters"]["counts"]
-        self.meters.not_finite = {k: v.to(networks.device) for k, v in state["meters"].get("not_finite", {}).items()}
+        self.meters.load(state["meters"], networks.device)
         self.guard.monitor.load(state["monitor"])
-        self.roll_backs, self.rate_scale = state["roll_backs"], state["rate_scale"]
 
     def _roll_back(self, error: Diverged) -> None:
         """Go on from the newest good checkpoint at half the learning rates, where the run allows it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,16 @@ class Meters:
                 self.not_finite[name] = (before + 1) * ~torch.isfinite(value)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint, the same on all ranks once they have settled."""
+        return {"sums": self.sums, "counts": self.counts, "not_finite": self.not_finite}
+
+    def load(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on counting."""
+        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self.counts = state["counts"]
+        self.not_finite = {name: value.to(device) for name, value in state["not_finite"].items()}
 
     def settle(self) -> None:
         """Replace the sums by their means over ranks, which then all hold the same."""

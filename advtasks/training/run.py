@@ -19,7 +19,6 @@ from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.discriminators import Discriminator
 from advtasks.distributed import rank, world_size
-from advtasks.errors import Interrupted
 from advtasks.evaluation.runner import Evaluation, evaluate
 from advtasks.plugins import plugins, resolve
 from advtasks.process_group import first_alone_then_all, from_first, gathered, in_contact
@@ -279,6 +278,3 @@ class _Run:
         verb = self.manifest["verb"]
         usage = plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")
-
-
-__all__ = ["Interrupted", "train"]

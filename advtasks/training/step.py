@@ -102,8 +102,7 @@ class Step:
         return {
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "scalers": {name: item.state_dict() for name, item in self.scalers.items()},
-            "ema_images": self.networks.ema.images,
-            "ema_waiting": self.networks.ema.waiting,
+            "ema": self.networks.ema.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -118,7 +117,7 @@ class Step:
         for name, item in self.scalers.items():
             if name in state["scalers"]:  # run.yaml may have changed to float16
                 item.load_state_dict(state["scalers"][name])
-        self.networks.ema.images, self.networks.ema.waiting = state["ema_images"], state.get("ema_waiting", 0)
+        self.networks.ema.load(state["ema"])
 
     def run(self, host_batch: Batch, step: int, stage_step: int, rate_scale: float = 1.0) -> None:
         """One step on a batch of the loader.

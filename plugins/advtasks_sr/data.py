@@ -21,7 +21,7 @@ from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
-from advtasks_sr.streaming import decoded
+from advtasks_sr.reading import decoded, read_pair
 from advtasks_sr.targets import Targets, target_cut
 
 
@@ -38,19 +38,10 @@ def load_pairs(
         DataError: pairs that do not fit, by name.
     """
     refuse(sources.problems, "pictures do not pair")
-    scale = low_side.scale
 
     def load(source: Source) -> Pair:
-        content, high = cache.rgb8(source.high)
-        if min(high.shape[:2]) < scale:
-            raise DataError(f"{source.high}: {high.shape[1]}x{high.shape[0]} pixels, smaller than the scale {scale}")
-        height, width = (side - side % scale for side in high.shape[:2])
-        if source.low is None:
-            pair = Pair(str(source.high), content, high[:height, :width], None)
-            return pair if targets else _completed(pair, low_side, cache)
-        low_content, low = cache.rgb8(source.low)
-        height, width = (side * scale for side in low.shape[:2])
-        return Pair(str(source.high), content, high[:height, :width], low, low_content)
+        pair = read_pair(source, low_side.scale, cache.rgb8)
+        return pair if targets else _completed(pair, low_side, cache)
 
     pairs, errors = cache.load("decoding pictures", items, load)
     return pairs, [f"skipped  {error}" for error in errors]
@@ -87,7 +78,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     sources = find_sources(config.data, scale)
     _refuse_pairs(config, sources)
     if config.cache_gib == 0:
-        return _streamed_splits(config, sources, low_side)
+        return _streamed_splits(config, sources, low_side, cache)
     pairs, notes = load_pairs(sources, sources.train, low_side, cache, targets=config.makes_low)
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")
@@ -141,7 +132,7 @@ def _fingerprint(contents: Sequence[str], low_side: LowSide) -> str:
     return hashlib.sha256(" ".join([*contents, *recipe]).encode()).hexdigest()
 
 
-def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: LowSide) -> Splits:
+def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: LowSide, cache: PictureCache) -> Splits:
     """Patches that are decoded when they are needed; the validation pictures are kept in memory.
 
     Raises:
@@ -159,13 +150,8 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
         held_out = hold_out(list(numbers))
         validation = [source for number, source in numbers.items() if number in held_out]
         train = [source for number, source in numbers.items() if number not in held_out]
-    pairs, notes = [], []
-    for source in validation:
-        try:
-            pairs.append(decoded(source, low_side))
-        except DataError as error:
-            notes.append(f"skipped  {error}")
-    pairs = _measurable(pairs, config.scale)
+    found, errors = cache.load("decoding pictures", validation, lambda source: decoded(source, low_side))
+    pairs, notes = _measurable(found, config.scale), [f"skipped  {error}" for error in errors]
     if not pairs:
         raise DataError(
             "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])

@@ -101,7 +101,9 @@ def test_a_table_finds_its_pictures(name: str, text: str, tmp_path: Path) -> Non
 def test_a_table_of_other_pictures_is_named_with_them(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png")
     texts(tmp_path, **{"captions.csv": "image,caption\n" + "".join(f"{number}.jpg,red\n" for number in range(9))})
-    with pytest.raises(DataError, match=r"captions.csv: none of its 9 files is there: 0.jpg, 1.jpg, 2.jpg and 6 more\n"):
+    with pytest.raises(
+        DataError, match=r"captions.csv: none of its 9 files is there: 0.jpg, 1.jpg, 2.jpg and 6 more\n"
+    ):
         find_captions(tmp_path)
     texts(tmp_path, **{"a.txt": "red"})
     found = find_captions(tmp_path)

@@ -14,8 +14,8 @@ from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
 from advtasks_sr.presets import QUICK
+from advtasks_sr.reading import decoded
 from advtasks_sr.sharpen import sharpened
-from advtasks_sr.streaming import decoded
 from advtasks_sr.targets import TargetCut, Targets
 from advtasks_sr.task import SuperResolution
 from conftest import natural

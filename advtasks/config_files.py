@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,18 @@ def to_plain(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
         return [to_plain(value) for value in config]
     return str(config) if isinstance(config, Path) else config
+
+
+def dotted(values: Any, place: str = "") -> dict[str, Any]:
+    """Every value of nested mappings, and of lists with mappings, by its dotted name: ``stages.1.learning_rate``."""
+    if isinstance(values, dict):
+        items: Iterable[tuple[Any, Any]] = values.items()
+    elif isinstance(values, list) and any(isinstance(value, dict) for value in values):
+        items = enumerate(values)
+    else:
+        return {place: values}
+    below = (dotted(value, f"{place}.{key}" if place else str(key)) for key, value in items)
+    return {name: value for part in below for name, value in part.items()}
 
 
 Config = typing.TypeVar("Config", bound=Options)

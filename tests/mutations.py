@@ -159,7 +159,7 @@ MUTATIONS = [
     Mutation("the best is taken in the wrong direction", "training/best.py",
              "value > before[0] if metric.higher_is_better", "value < before[0] if metric.higher_is_better", OPTIONS),
     Mutation("an early end of a stage is forgotten", "training/loop.py",
-             "self.lengths = list(state[\"lengths\"])", "pass", OPTIONS),
+             "setattr(self, name, state[name])", "name == \"lengths\" or setattr(self, name, state[name])", OPTIONS),
     Mutation("one norm over the whole batch (B1, B2)", "regularizers/input_gradient.py",
              "(squared_norm(gradient) + 1e-24).sqrt()", "(gradient.square().sum() + 1e-24).sqrt().expand(len(gradient))",
              VALUES),

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from advtasks.config_files import read_yaml
+from advtasks.config_files import dotted, read_yaml
 from advtasks.errors import UsageError
 from advtasks.reporting.results import read_results
 from advtasks.reporting.runs import summary
@@ -22,18 +22,14 @@ def names_of(runs: list[Path]) -> list[str]:
 
 def differences(runs: list[Path]) -> list[tuple[str, list[str]]]:
     """The fields of run.yaml in which the runs differ, with the value of each."""
-    flat = [_flat(read_yaml(run / "run.yaml")) for run in runs]
+    flat = [{k: _said(v) for k, v in dotted(read_yaml(run / "run.yaml")).items()} for run in runs]
     names = list(dict.fromkeys(name for values in flat for name in values))
     rows = [(name, [values.get(name, "-") for values in flat]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1 and not name.startswith("tuned")]
 
 
-def _flat(value: Any, name: str = "") -> dict[str, str]:
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}" if name else key).items()}
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return {k: v for place, item in enumerate(value) for k, v in _flat(item, f"{name}.{place}").items()}
-    return {name: json.dumps(value) if isinstance(value, (list, dict)) else str(value)}
+def _said(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
 def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:

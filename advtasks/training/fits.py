@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from advtasks.causes import is_out_of_memory, said
 from advtasks.config import RunConfig, StageConfig
-from advtasks.config_files import to_plain
+from advtasks.config_files import dotted, to_plain
 from advtasks.errors import TrainingError
 from advtasks.process_group import is_loss_of_contact
 
@@ -44,7 +44,7 @@ def edited(config: RunConfig, state: Mapping[str, Any]) -> list[str]:
     found, over = _changed_lengths(config.stages, state["lengths"], state["step"]), 0
     for end in itertools.accumulate(state["lengths"]):
         over += end <= state["step"]
-    then, now = dict(_flat(state["config"])), dict(_flat(to_plain(config)))
+    then, now = dotted(state["config"]), dotted(to_plain(config))
     for name in then.keys() | now.keys():
         before, after = then.get(name, "nothing"), now.get(name, "nothing")
         known = name in then and name in now  # else a weight, or a field of another version
@@ -64,19 +64,6 @@ _OF_OPTIMIZERS = ("optimizer", "betas")
 _STAGE = re.compile(r"stages\.(\d+)\.")
 _STEPS = re.compile(r"stages\.\d+\.steps")
 _WEIGHT = re.compile(r"stages\.\d+\.weights\..+")
-
-
-def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings and lists of mappings, by its dotted name."""
-    if isinstance(values, dict):
-        items: Iterable[tuple[Any, Any]] = values.items()
-    elif isinstance(values, list) and any(isinstance(value, dict) for value in values):
-        items = enumerate(values)
-    else:
-        yield place, values
-        return
-    for key, value in items:
-        yield from _flat(value, f"{place}.{key}" if place else str(key))
 
 
 def _changed_lengths(stages: Sequence[StageConfig], lengths: Sequence[int], step: int) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from advtasks.augments import Augment
+from advtasks.distributed import all_mean
 from advtasks.losses import AdversarialLoss
 from advtasks.regularizers import Regularizer
 from advtasks.task import Term, Terms
@@ -21,20 +23,21 @@ def observed(
     step: int,
     samples: int,
 ) -> Terms:
-    """Terms of weight 0: means of the logits, the shares that were told right, and what the parts have to say.
+    """Terms of weight 0: means of the logits, the shares that were told right (of losses whose logits mean nothing by
+    themselves: the shares beyond the other side's mean over all ranks), and what the parts have to say.
 
     Args:
         real, fake: logits without graph.
         samples: real ones of all ranks that the critic has just seen.
     """
     boundary = loss.threshold
-    accuracy_real = (real > (fake.mean() if boundary is None else boundary)).float().mean()
-    accuracy_fake = (fake < (real.mean() if boundary is None else boundary)).float().mean()
+    means = torch.stack((real.mean(), fake.mean()))
+    above_fake, below_real = (boundary, boundary) if boundary is not None else all_mean(means).flip(0)
     found = {
-        "logit/real": real.mean(),
-        "logit/fake": fake.mean(),
-        "accuracy/real": accuracy_real,
-        "accuracy/fake": accuracy_fake,
+        "logit/real": means[0],
+        "logit/fake": means[1],
+        "accuracy/real": (real > above_fake).float().mean(),
+        "accuracy/fake": (fake < below_real).float().mean(),
         **loss.observe(real, fake),
     }
     for augment in augments:

@@ -17,6 +17,12 @@ from advtasks.inference.engine import ImageModel
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """On a machine with a GPU, too, tests compute on the processor, but for ``pytest -m gpu``."""
+    if "gpu" not in config.option.markexpr:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A picture cache for the test alone."""

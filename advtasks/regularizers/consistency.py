@@ -102,19 +102,19 @@ class LatentConsistencyRegularization(Regularizer):
         self.discriminator_weight, self.generator_weight = discriminator_weight, generator_weight
         self.sigma, self.bound = sigma, bound
 
-    def _neighbour(self, scored: Scored) -> Tensor:
-        latent, synthesize = scored.latent()
+    def _neighbour(self, latent: Tensor) -> Tensor:
         noise = draw_rows(torch.randn, *latent.shape, device=latent.device).to(latent)
-        return synthesize(latent + self.sigma * noise)
+        return latent + self.sigma * noise
 
     def discriminator_term(self, scored: Scored) -> Tensor:
         """The critic's part, weighted."""
-        with torch.no_grad():
-            neighbour = self._neighbour(scored)
-        found = consistency(scored.critic, precise(scored.judged.fake), precise(neighbour), scored.condition)
-        return self.discriminator_weight * found
+        latent, synthesize = scored.latent()
+        with torch.no_grad():  # both by the generator as it is now: that of the step's fakes may have learned since
+            one, other = synthesize(latent), synthesize(self._neighbour(latent))
+        return self.discriminator_weight * consistency(scored.critic, precise(one), precise(other), scored.condition)
 
     def generator_term(self, scored: Scored) -> Tensor:
         """The generator's part, weighted and bounded."""
-        moved = (scored.judged.fake - self._neighbour(scored)).flatten(1).square().mean(1)
+        latent, synthesize = scored.latent()
+        moved = (scored.judged.fake - synthesize(self._neighbour(latent))).flatten(1).square().mean(1)
         return -self.generator_weight * moved.clamp(max=self.bound).mean()

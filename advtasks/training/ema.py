@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 GRAIN = 0.02
 """The average follows once so many half-lives have passed: nearer points of the way of the weights are nearly the same,
-and a pass over 54 M of them took 22 ms (benchmarks/results/train_pix2pix_avx2.json)."""
+and a pass over 54 M of them takes 34 ms (benchmarks/results/train_avx2.json)."""
 
 
 class MovingAverage:

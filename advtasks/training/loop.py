@@ -1,8 +1,8 @@
 """The training loop: stages run over batches. Read it top to bottom, then ``step.py``.
 
 Everything random is a function of (seed, step, phase), and data is a function of (seed, step), so a checkpoint of
-weights and optimisers resumes bit for bit. With several ranks each runs this loop on its rows of every batch; files are
-written by the first.
+weights and optimisers resumes bit for bit on a CPU. With several ranks each runs this loop on its rows of every batch;
+files are written by the first.
 """
 
 from __future__ import annotations

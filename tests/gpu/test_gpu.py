@@ -14,7 +14,7 @@ from advtasks.devices import settle_on
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device, or not asked for: pytest -m gpu"),
     # what torch says of itself once in a process
     pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
     pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),

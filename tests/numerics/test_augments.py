@@ -161,3 +161,22 @@ def test_packing() -> None:
     plain = Adversary(PatchDiscriminator(3, features=4, layers=1), pack=1)
     many = Adversary(PatchDiscriminator(6, features=4, layers=1), pack=2)
     assert plain.term(pictures(), pictures()).shape == many.term(pictures(), pictures()).shape
+
+
+def test_the_colours_of_diffaugment_by_hand() -> None:
+    """Brightness by up to ±½, saturation from 0 to 2, contrast from ½ to 3/2 (Zhao et al. 2020, their code)."""
+    picture = torch.tensor([0.2, 0.4, 0.9]).view(1, 3, 1, 1).repeat(1, 1, 2, 2)
+    picture[..., 0] += 0.1
+    grey = picture.mean(1, keepdim=True)
+    mean = picture.mean()
+    for place, (low, high) in enumerate(
+        [
+            (picture - 0.25, picture + 0.25),
+            (grey.expand_as(picture), grey + 2 * (picture - grey)),
+            (mean + 0.5 * (picture - mean), mean + 1.5 * (picture - mean)),
+        ]
+    ):
+        for value, expected in ((0.0, low), (1.0, high)):
+            uniform = torch.full((1, 7), 0.5)
+            uniform[0, place] = value
+            torch.testing.assert_close(DiffAugment._color(picture, uniform), expected)

@@ -115,3 +115,70 @@ def test_label_smoothing_is_refused_where_it_means_nothing() -> None:
         Wasserstein().with_label_smoothing(0.1)
     with pytest.raises(UsageError, match="below 0.5"):
         Minimax().with_label_smoothing(0.5)
+
+
+def test_least_squares_by_hand() -> None:
+    loss = LeastSquares(a=-1, b=2, c=0.5)
+    real, fake = torch.tensor([3.0]), torch.tensor([1.0])
+    assert loss.discriminator(real, fake).item() == pytest.approx(0.5 * 1 + 0.5 * 4)
+    assert loss.generator(fake).item() == pytest.approx(0.5 * 0.25)
+    smoothed = LeastSquares(a=-1, b=2, c=0.5, label_smoothing=0.1)  # the real target is 1.7
+    assert smoothed.discriminator(torch.tensor([2.0]), torch.tensor([-1.0])).item() == pytest.approx(0.5 * 0.09)
+
+
+def test_the_best_critic_of_least_squares_and_what_its_generator_lowers() -> None:
+    """C* = (b p + a q) / (p + q), and with b - c = 1, b - a = 2 twice the generator's loss over p + q is Pearson's χ²
+    of p + q from 2 q (Mao et al. 2017, eq. 6 and 8)."""
+    p, q = torch.tensor([0.1, 0.2, 0.7]), torch.tensor([0.4, 0.4, 0.2])
+    loss = LeastSquares(a=-1, b=1, c=0)
+    best = (p - q) / (p + q)
+
+    def drawn(weights: Tensor, logits: Tensor) -> Tensor:
+        return torch.repeat_interleave(logits, (weights * 10).round().long())
+
+    lowest = loss.discriminator(drawn(p, best), drawn(q, best))
+    for place in range(3):
+        for step in (-0.05, 0.05):
+            moved = best.clone()
+            moved[place] += step
+            assert loss.discriminator(drawn(p, moved), drawn(q, moved)) > lowest
+    chi = ((2 * q - (p + q)) ** 2 / (p + q)).sum()
+    on_both = 2 * (loss.generator(drawn(p, best)) + loss.generator(drawn(q, best)))
+    assert on_both.item() == pytest.approx(chi.item())
+
+
+@pytest.mark.parametrize(("suffix", "even", "sure"), [("-hinge", 1.0, 0.0), ("-least-squares", 1.0, 4.0)])
+def test_relativistic_comparisons_by_hand(suffix: str, even: float, sure: float) -> None:
+    """At equal logits, and where every real one is 3 above every fake one."""
+    zero = torch.zeros(2)
+    for form, times in (("paired", 1), ("average", 2)):
+        loss = components.build("losses", f"relativistic-{form}{suffix}")
+        assert loss.discriminator(zero, zero).item() == times * even
+        assert loss.discriminator(zero + 3, zero).item() == times * sure
+
+
+def test_the_relativistic_average_compares_with_means() -> None:
+    real, fake = torch.tensor([0.0, 2.0]), torch.tensor([1.0, -3.0])  # means 1 and -1
+    loss = components.build("losses", "relativistic-average-least-squares")
+    above = ((0 + 1 - 1) ** 2 + (2 + 1 - 1) ** 2) / 2
+    below = ((1 - 1 - 1) ** 2 + (1 + 3 - 1) ** 2) / 2
+    assert loss.discriminator(real, fake).item() == pytest.approx(above + below)
+    paired = components.build("losses", "relativistic-paired-least-squares")
+    assert paired.discriminator(real, fake).item() == pytest.approx(((-1 - 1) ** 2 + (5 - 1) ** 2) / 2)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("f-")])
+def test_both_generators_of_an_f_divergence(name: str) -> None:
+    fake = logits(6, seed=8)
+    trick, saddle = components.build("losses", name), components.build("losses", f"{name}:trick=false")
+    torch.testing.assert_close(trick.generator(fake), -trick.activation(fake).mean())
+    torch.testing.assert_close(saddle.generator(fake), -trick.conjugate(fake).mean())
+    assert not torch.equal(trick.activation(fake), trick.conjugate(fake)) or name == "f-total-variation"
+
+
+def test_generators_away_from_zero() -> None:
+    fake = torch.tensor([1.0, 3.0])
+    assert Wasserstein().generator(fake).item() == -2
+    assert Hinge().generator(fake).item() == -2
+    softplus = (math.log1p(math.exp(1)) + math.log1p(math.exp(3))) / 2
+    assert Minimax().generator(fake).item() == pytest.approx(-softplus)

@@ -28,6 +28,7 @@ from advtasks import components
 from advtasks.components import provided
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
+from advtasks.distributed import rank
 from advtasks.errors import UsageError
 from advtasks.process_group import joined
 from advtasks.task import Splits, Task
@@ -185,6 +186,27 @@ def keep_frozen_networks() -> None:
     )
 
 
+class Logged:
+    """A tracker that keeps what was measured in each step, but for times and memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, torch.Tensor] = {}
+
+    def record(self, values: dict[str, Any]) -> None:
+        if values["kind"] == "train":
+            measured = {k: v for k, v in values.items() if isinstance(v, float) and not k.startswith(UNMEASURED)}
+            self.values.update({f"{values['step']}.{name}": torch.tensor(v) for name, v in measured.items()})
+
+    def rewind(self, step: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+UNMEASURED = ("seconds", "memory", "images")
+
+
 def train(row: tuple[str, str, str, str], folder: Path, before: bool = False, **changes: Any) -> dict[str, Any] | None:
     """The state after a few steps, and with `before` that before them; None where the task cannot serve the part."""
     try:
@@ -193,13 +215,15 @@ def train(row: tuple[str, str, str, str], folder: Path, before: bool = False, **
         adversaries = make_adversaries(task, config)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             checkpoints = Checkpoints(Path(place), 1)
-            trainer = Trainer(task, config, splits, adversaries, checkpoints, [], Console(io.StringIO()))
+            logged = Logged()
+            trackers = [logged] if rank() == 0 else []
+            trainer = Trainer(task, config, splits, adversaries, checkpoints, trackers, Console(io.StringIO()))
             trainer.networks.ema.ramp = 1e9  # the average follows in every second step and lets the third one wait
             trainer.train()
             state = trainer.state()
     except UsageError:
         return None
-    found = {name: state[name] for name in ("generator", "ema", "adversaries")}
+    found = {name: state[name] for name in ("generator", "ema", "adversaries")} | {"logged": logged.values}
     if before:
         with torch.random.fork_rng():
             fresh = Networks(task, config, make_adversaries(task, config))

@@ -86,7 +86,7 @@ def strictly() -> Any:
 def take_steps(config: RunConfig, task: Task, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps in which every lazy phase is due; the first one may copy what it keeps."""
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())  # there is none on meta
-    monkeypatch.setattr("advtasks.training.networks.choose_device", lambda name: META)
+    monkeypatch.setattr("advtasks.training.networks.use_device", lambda name: META)
     adam = "adam:fused=false"  # there is no fused one on meta
     adversary = dataclasses.replace(config.adversary, optimizer=adam)
     config = dataclasses.replace(config, optimizer=adam, adversary=adversary)

@@ -61,7 +61,10 @@ def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: 
     if states["1-0"][name] is None:
         assert states[other][name] is None
         pytest.skip("the task cannot serve this part; the refusal has a test of its own")
-    whole, parts = tensors(states["1-0"][name]), tensors(states[other][name])
+    whole, parts = (
+        {key: value for key, value in tensors(states[kind][name]).items() if not key.startswith("logged.")}
+        for kind in ("1-0", other)
+    )
     assert {key for key in whole if not key.startswith("before.")} == parts.keys()
     if other == "2-0":
         second = tensors(states["2-1"][name])
@@ -81,6 +84,18 @@ def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: 
             torch.testing.assert_close(
                 part, expected, rtol=0, atol=1e-6 * scale, msg=lambda text, k=key: f"{k}: {text}"
             )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ranks_log_what_one_process_logs(states: dict[str, States], name: str) -> None:
+    """Every term, logit, accuracy, gradient norm and the diversity of the batch, over all ranks."""
+    if states["1-0"][name] is None:
+        pytest.skip("the task cannot serve this part")
+    whole, both = (states[kind][name]["logged"] for kind in ("1-0", "2-0"))
+    assert whole.keys() == both.keys()
+    assert any(key.endswith("discriminator") for key in whole)
+    for key, value in whole.items():
+        torch.testing.assert_close(both[key], value, rtol=1e-4, atol=1e-5, msg=lambda text, k=key: f"{k}: {text}")
 
 
 def test_batch_norm_that_is_not_synchronized_is_averaged_at_checkpoints(states: dict[str, States]) -> None:

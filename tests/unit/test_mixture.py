@@ -98,3 +98,27 @@ def test_penalties_do_not_choose_critics() -> None:
         assert all(p.grad is not None for p in mixed.adversaries[1].discriminator.parameters())
         found.append(mixed.logits.grad.clone())
     torch.testing.assert_close(found[0], found[1])
+
+
+def test_the_better_critic_gains_weight_by_the_gradient_of_softmax() -> None:
+    mixed = MixtureAdversary([adversary(0), adversary(1)], entropy=0.0)
+    with torch.no_grad():
+        mixed.logits.copy_(torch.tensor([0.0, math.log(3.0)]))
+    torch.manual_seed(5)
+    judged = Judged(torch.randn(6, 2) + 2, torch.randn(6, 2))
+    losses = torch.stack([part.discriminator_terms(judged)["discriminator"].value for part in mixed.adversaries])
+    total(mixed.phases()[0].terms((judged, 0))).backward()
+    weights = torch.tensor([0.25, 0.75])
+    expected = weights * (losses - weights @ losses)
+    torch.testing.assert_close(mixed.logits.grad, expected.detach())
+    assert mixed.logits.grad[losses.argmin()] < 0, "a step along it raises the weight of the critic with the lower loss"
+
+
+def test_the_entropy_keeps_every_critic_in_play() -> None:
+    mixed = MixtureAdversary([adversary(0), adversary(0)], entropy=10.0)
+    with torch.no_grad():
+        mixed.logits.copy_(torch.tensor([0.0, 2.0]))
+    before = mixed.weights().detach().max()
+    for _ in range(5):
+        mixed.update(torch.randn(6, 2), torch.randn(6, 2))
+    assert mixed.weights().detach().max() < before

@@ -56,7 +56,7 @@ class ClassHead(Regularizer):
 
 
 class AuxiliaryClassifier(ClassHead):
-    """AC-GAN: critic CE(cls(r), y) + CE(cls(f), y), generator CE(cls(f), y) (Odena et al. 2017, eq. 2 and 3).
+    """AC-GAN: critic CE(cls(r), y) + CE(cls(f), y), generator CE(cls(f), y) (Odena et al. 2017, eq. 3).
 
     When to use: few, well separated classes. It is known to collapse within classes; then use ``adc-gan`` or
     ``tac-gan``, or ``--adversary.conditioning projection``. In the log ``ac-gan`` starts at 2 log K, and

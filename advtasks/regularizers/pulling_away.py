@@ -14,8 +14,8 @@ from advtasks.wide import at_least_float32
 
 
 def pulling_away(codes: Tensor) -> Tensor:
-    """``PT = 1/(N(N-1)) Σ_{i≠j} cos²(S_i, S_j)`` over the codes (N, ...) of all ranks (eq. 5): 0 for orthogonal codes,
-    1 for equal ones.
+    """``PT = 1/(N(N-1)) Σ_{i≠j} cos²(S_i, S_j)`` over the codes (N, ...) of all ranks (section 2.4): 0 for orthogonal
+    codes, 1 for equal ones.
 
     Raises:
         UsageError: there is one code only.

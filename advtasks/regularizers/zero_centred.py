@@ -75,7 +75,8 @@ class R1(Regularizer):
     """Zero-centred gradient penalty on real samples; see :func:`r1_penalty`.
 
     When to use: the first choice for any critic without batch norm. Watch ``r1``: it should stay below the main loss;
-    raise gamma where the logit gap keeps growing. Gamma scales with the number of pixels.
+    raise gamma where the logit gap keeps growing. Gamma scales with the number of pixels. With augments and packing the
+    gradient is with respect to what the critic is given, the augmented sample, not the one before.
     """
 
     name: ClassVar[str] = "r1"

@@ -317,6 +317,10 @@ MUTATIONS = [
     Mutation("DiffAugment leaves colours alone", "augments/diffaugment.py",
              "        sample = sample + (brightness - 0.5) / 2\n", "        return sample\n",
              AUGMENTS),
+    Mutation("ranks are not compared before a checkpoint", "training/loop.py",
+             "check_ranks_agree(state, self.step)", "pass", "tests/training/test_trainer.py -k ranks_that_differ"),
+    Mutation("tuning looks at losses alone", "training/tune.py",
+             "if networks.precision != \"fp16\":", "if False:", "tests/training/test_tune.py -k wrong_gradients"),
 ]  # fmt: skip
 
 

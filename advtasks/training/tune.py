@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import io
 import itertools
 import math
 import os
@@ -28,8 +29,11 @@ from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.clock import Clock
+from advtasks.training.guard import Guard
 from advtasks.training.meters import SKIPPED, Meters
 from advtasks.training.networks import Networks
+from advtasks.training.progress import Console
+from advtasks.training.recorder import Recorder
 from advtasks.training.step import Step
 
 WARM_UP, TIMED = 2, 5
@@ -39,6 +43,9 @@ LONGEST = 32
 TOLERANCE = 0.05
 """How far each loss term may be from that of float32 when it is first computed, relative to the larger of them and 0.1.
 Later steps say nothing: training amplifies the smallest difference."""
+GRADIENTS = 0.25
+"""The same for the norm of each phase's gradients, which dropout alone moves by some hundredths: its draws follow the
+layout in memory. A backward pass that is wrong moves it by a factor."""
 
 
 @dataclass
@@ -56,12 +63,14 @@ class Choice:
     """Of the whole training, at these steps."""
     apart: float = 0.0
     """The largest difference of a loss term from float32's."""
+    gradients_apart: float = 0.0
+    """And of a norm of gradients."""
     failure: str = ""
 
     @property
     def agrees(self) -> bool:
         """Whether it may be chosen."""
-        return not self.failure and self.apart <= TOLERANCE
+        return not self.failure and self.apart <= TOLERANCE and self.gradients_apart <= GRADIENTS
 
 
 def tune(
@@ -139,7 +148,8 @@ def _measure(
         for stage in config.stages:
             seconds, terms = _steps(make_task, _with(config, choice), splits, stage)
             choice.seconds[stage.name] = seconds
-            choice.apart = max(choice.apart, _apart(terms, reference.setdefault(stage.name, terms)))
+            losses, gradients = _apart(terms, reference.setdefault(stage.name, terms))
+            choice.apart, choice.gradients_apart = max(choice.apart, losses), max(choice.gradients_apart, gradients)
         choice.whole = sum(stage.steps * choice.seconds[stage.name] for stage in config.stages)
     except AdvtasksError:
         raise
@@ -153,18 +163,22 @@ def _measure(
         torch._dynamo.reset()  # else the run finds its limit of compilations used up
     _give_back(choose_device(config.device))
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
-    verdict = choice.failure or (f"losses within {choice.apart:.2%} of fp32" + ("" if choice.agrees else ": too far"))
+    agreement = f"losses within {choice.apart:.2%} of fp32, gradients {choice.gradients_apart:.1%}"
+    verdict = choice.failure or (agreement + ("" if choice.agrees else ": too far"))
     say(f"  {_described(choice):<32}  {times}  {verdict}")
 
 
-def _apart(terms: dict[str, float], known: dict[str, float]) -> float:
-    found = 0.0
+def _apart(terms: dict[str, float], known: dict[str, float]) -> tuple[float, float]:
+    """The largest difference of a loss term, and of a norm of gradients."""
+    found = {True: 0.0, False: 0.0}
     for name, value in terms.items():
+        of_gradients = name.startswith("gradient-norm/")
         if not math.isfinite(value):
-            return math.inf
-        if name in known:
-            found = max(found, abs(value - known[name]) / max(abs(known[name]), abs(value), 0.1))
-    return found
+            found[of_gradients] = math.inf
+        elif name in known:
+            difference = abs(value - known[name]) / max(abs(known[name]), abs(value), 0.1)
+            found[of_gradients] = max(found[of_gradients], difference)
+    return found[False], found[True]
 
 
 def _described(choice: Choice) -> str:
@@ -187,12 +201,16 @@ def _period(step: Step) -> int:
 def _steps(
     make_task: Callable[[RunConfig], Task], config: RunConfig, splits: Splits, stage: StageConfig
 ) -> tuple[float, dict[str, float]]:
-    """Seconds of a step, a mean over whole periods, and each loss term when it is first computed. The networks are
-    fresh."""
+    """Seconds of a step, a mean over whole periods, and each loss term and the norm of each phase's gradients when they
+    are first computed. The networks are fresh. Nothing is known of float16's gradients, whose first steps a loss scaler
+    may skip."""
     task = make_task(config)
     networks = Networks(task, config, make_adversaries(task, config))
     meters = Meters()
     step = Step(networks, config, stage, meters, Clock(networks.device))
+    if networks.precision != "fp16":
+        each_step = dataclasses.replace(config, monitor="warn", log_every=1)
+        step.guard = Guard(each_step, Recorder([], Console(io.StringIO())))
     cuda = networks.device.type == "cuda"
     stream = batches(
         splits.train, batch=(stage.batch or config.batch) // config.devices, seed=config.seed, pin_memory=cuda
@@ -204,9 +222,11 @@ def _steps(
     terms: dict[str, float] = {}
     with closing(stream):
         for number in range(first, first + WARM_UP + timed):
+            if number == first + WARM_UP:
+                step.guard = None  # off the clock
             taken.append(_seconds(step, stream, number, networks.device))
             for name, value in meters.means().items():
-                if not name.startswith(("logit/", "accuracy/")):
+                if not name.startswith(("logit/", "accuracy/", "diversity")):
                     terms.setdefault(name, value)
             meters.clear()
         _until_scaled(step, stream, range(first, first + WARM_UP + timed))

@@ -47,7 +47,8 @@ COMMON: dict[str, Any] = {"device": "cpu", "precision": "fp32", "log_every": 1, 
 STAGES = (StageConfig(name="adversarial", steps=STEPS, weights={}, adversary=True, learning_rate=5e-4),)
 OPTIONS = {"weight-clipping": "weight-clipping:limit=1", "info-gan": "info-gan:categories=8", "top-k": "top-k:every=1:decay=0.5:least=0.5", "ada": "ada:p=0.5",
            "path-length": "path-length:every=1", "apa": "apa:p=0.5:target=none",
-           "r1-first-order": "r1-first-order:epsilon=0.5"}  # fmt: skip
+           "r1-first-order": "r1-first-order:epsilon=0.5", "historical-averaging": "historical-averaging:weight=100",
+           "orthogonal": "orthogonal:weight=1"}  # fmt: skip
 """What a part needs to have an effect within three steps; the finite difference of r1-first-order amplifies roundings."""
 
 
@@ -97,7 +98,8 @@ def in_both(row: tuple[str, str, str, str]) -> bool:
 def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple[RunConfig, Task, Splits]:
     """A short run. Raises UsageError where the task cannot serve the part."""
     critic = "mlp:width=8" if task == "points" else "patch:features=4:layers=1:norm=none"
-    regularizers = [OPTIONS.get(regularizer, regularizer)] if regularizer else []
+    name, *more = regularizer.split(":")
+    regularizers = [":".join((OPTIONS.get(name, name), *more))] if regularizer else []
     if loss in ("wasserstein", "neural-net-distance"):
         regularizers.append("weight-clipping:limit=1")
     if loss in ("began", "ebgan"):

@@ -539,3 +539,18 @@ def test_the_pace_counts_no_validation_as_training(tmp_path: Path) -> None:
     run.train()
     assert run.seconds_validating >= 1.0
     assert run.pace.trained <= run.seconds + 0.25
+
+
+def test_lion_by_hand() -> None:
+    """The sign of an interpolation of momentum and gradient, and decay beside it (Chen et al. 2023, algorithm 2)."""
+    weight = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+    layer = nn.Module()
+    layer.weight = weight
+    optimizer = make_optimizer("lion:weight_decay=0.5", layer, 0.1, (0.9, 0.99))
+    expected, momentum = weight.detach().clone(), torch.zeros(3)
+    for gradient in (torch.tensor([0.3, -0.2, 0.0]), torch.tensor([-0.01, 0.5, -1.0])):
+        weight.grad = gradient.clone()
+        optimizer.step()
+        expected = expected * (1 - 0.1 * 0.5) - 0.1 * (0.9 * momentum + 0.1 * gradient).sign()
+        momentum = 0.99 * momentum + 0.01 * gradient
+    torch.testing.assert_close(weight.detach(), expected)

@@ -210,6 +210,36 @@ def test_a_moving_average_that_follows_now_and_then_is_resumed(tmp_path: Path, h
     assert same(whole.state()["ema"], whole.state()["generator"]) == (half_life == 0)
 
 
+def test_a_checkpoint_of_ranks_that_differ_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def differ(state: dict[str, Any], step: int) -> None:
+        assert {"generator", "ema", "adversaries", "stage"} <= state.keys()
+        raise TrainingError(f"the ranks have drifted apart at step {step}")
+
+    monkeypatch.setattr("advtasks.training.loop.check_ranks_agree", differ)
+    run = trainer(tmp_path)
+    with pytest.raises(TrainingError, match="drifted apart at step 2"):
+        run.train()
+    assert not list((tmp_path / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_all_phases_share_a_forward_pass_where_the_task_allows(tmp_path: Path, shares: bool) -> None:
+    class Counting(Toy):
+        shares_fake: ClassVar[bool] = shares
+        made = 0
+
+        def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+            self.made += 1
+            return super().generate(generator, batch)
+
+    run = trainer(tmp_path, task=Counting)
+    run.train()
+    plain, adversarial = (stage.steps for stage in run.config.stages)
+    due = sum(phase.due(step) for step in range(adversarial) for phase in run.stage_step.phases)
+    assert due > adversarial
+    assert run.networks.task.made == plain + (adversarial if shares else due)  # type: ignore[attr-defined]
+
+
 def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
     base = config()
     none = dataclasses.replace(base, adversary=dataclasses.replace(base.adversary, kind="none"))

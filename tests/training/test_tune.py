@@ -69,6 +69,42 @@ def test_the_fastest_that_agrees_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
     assert said[-1] == "chosen: fp32 channels-last, critic contiguous"
 
 
+class Wrong(torch.autograd.Function):
+    """In bfloat16 its gradient is not its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return -3 * gradient if gradient.dtype == torch.bfloat16 else gradient
+
+
+class Misled(Toy):
+    """All its losses are right."""
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        return Wrong.apply(generator(batch["x"]))
+
+
+@pytest.mark.usefixtures("bf16_is_here")
+def test_wrong_gradients_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses of the first steps do not tell."""
+    real: Callable[..., Any] = module._steps
+
+    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, dict[str, float]]:
+        _, terms = real(make_task, settings, splits, stage)
+        return (1.0 if settings.precision == "bf16" else 2.0), terms
+
+    monkeypatch.setattr(module, "_steps", steps)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    said: list[str] = []
+    for task, precision in ((Toy, "bf16"), (Misled, "fp32")):
+        chosen, found = tune(task, config(), PictureCache(tmp_path), said.append)
+        assert chosen.precision == precision, [(choice.precision, choice.apart) for choice in found]
+
+
 def test_the_choice_is_kept_in_the_run(advtasks: Any, tmp_path: Path) -> None:
     code, _, err = advtasks(
         "train", "points", "--tune", "--steps", "4", "--batch", "32", "--device", "cpu", "--out", tmp_path / "run"

@@ -218,8 +218,8 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
         (("train", "sr", "--data", photos, "--seed", "-1"), 2, "seed must be at least 0"),
         (("train", "sr:srgan", "--data", photos, "--patch", "4", *small), 2, "cannot judge image pictures of 3x16x16"),
         (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
-        (("train", "--resume", run, "--batch", "3"), 2, "only --devices N, not '--batch'"),
-        (("train", "--resume", run, "--tune"), 2, "only --devices N, not '--tune'"),
+        (("train", "--resume", run, "--batch", "3"), 2, "N, --dry-run and --print-config, not '--batch'"),
+        (("train", "--resume", run, "--tune"), 2, "N, --dry-run and --print-config, not '--tune'"),
         (("train", "--data", photos), 2, "name the task first"),
         (("trane",), 2, "did you mean 'train'"),
     ):

@@ -12,7 +12,8 @@ against the fp32, eager, contiguous floor. *Simultaneous*: SRGAN's step with one
 none; *as run* has it at its default.
 
 Sides take turns; the ratio of each round counts, their median is reported, and rounds in which other processes used the
-processor are thrown away. The whole takes about 10 minutes; the file is written after each step.
+processor are thrown away. On a processor with bf16 the whole takes about 10 minutes, on one with AVX2 most of an hour;
+the file is written after each step.
 """
 
 from __future__ import annotations

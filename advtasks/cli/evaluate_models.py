@@ -144,7 +144,7 @@ def _data(folder: Path) -> dict[str, Any]:
             formats.add(stored_format(path))
     contents = []
     for path in (*files.pictures, *texts):
-        with contextlib.suppress(DataError, OSError):
+        with contextlib.suppress(DataError):
             contents.append(fingerprint(path))
     return {
         "data": f"{len(files.pictures)} pictures, sha256 {set_hash(contents)}",

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         refused = [*(rest if devices is None else []), *["--config"] * bool(known.config), *["--tune"] * known.tune]
         if refused:
             raise UsageError(
-                f"--resume goes on exactly as the run began; it takes only --devices N, --dry-run and "
+                "--resume goes on exactly as the run began; it takes only --devices N, --dry-run and "
                 f"--print-config, not {refused[0]!r}"
             )
         task, preset, config = _configuration_of(Path(known.resume), devices)

@@ -128,7 +128,7 @@ def test_least_squares_by_hand() -> None:
 
 def test_the_best_critic_of_least_squares_and_what_its_generator_lowers() -> None:
     """C* = (b p + a q) / (p + q), and with b - c = 1, b - a = 2 twice the generator's loss over p + q is Pearson's χ²
-    of p + q from 2 q (Mao et al. 2017, eq. 6 and 8)."""
+    of p + q from 2 q (Mao et al. 2017, section 3.2)."""
     p, q = torch.tensor([0.1, 0.2, 0.7]), torch.tensor([0.4, 0.4, 0.2])
     loss = LeastSquares(a=-1, b=1, c=0)
     best = (p - q) / (p + q)

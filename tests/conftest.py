@@ -15,6 +15,7 @@ from advtasks.bundle import Manifest
 from advtasks.inference.engine import ImageModel
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # of the processes that tests start
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -147,7 +147,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
-    from advtasks.training.checks import check_data, check_optimizers, check_run
+    from advtasks.training.checks import check_data, check_run, check_torch
     from advtasks.training.progress import Console
     from advtasks.training.rehearsal import rehearse
 
@@ -155,7 +155,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
     check_data(spec, config)
     task = resolve(spec.task)(config)
     check_run(task, config, config.devices)
-    check_optimizers(config)
+    check_torch(config)
     adversaries = make_adversaries(task, config)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)
@@ -182,7 +182,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
 
     from advtasks.data.cache import PictureCache
     from advtasks.process_group import place
-    from advtasks.training.checks import check_data, check_optimizers, check_run
+    from advtasks.training.checks import check_data, check_run, check_torch
     from advtasks.training.progress import Console
     from advtasks.training.tune import tune
 
@@ -192,7 +192,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     check_data(spec, config)
     make_task = resolve(spec.task)
     check_run(make_task(config), config, config.devices)
-    check_optimizers(config)
+    check_torch(config)
     if config.shard_generator:
         raise UsageError("--tune times whole generators on one device: choose --precision yourself for a shared one")
     console = Console()

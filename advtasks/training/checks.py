@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from advtasks import components
+from advtasks.causes import said
 from advtasks.config import RunConfig
 from advtasks.devices import choose_device
 from advtasks.errors import UsageError, did_you_mean
@@ -51,15 +52,24 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
             check_shardable(task.generator(), config)
 
 
-def check_optimizers(config: RunConfig) -> None:
-    """That the optimisers take their options' values. Apart from :func:`check_run`, since the first one makes torch
-    import its compiler, which a process that only starts others can spare.
+def check_torch(config: RunConfig) -> None:
+    """That torch's optimisers take their options' values, and that it can compile where it is to. Apart from
+    :func:`check_run`, since both import torch's compiler, which a process that only starts others can spare.
 
     Raises:
-        UsageError: a value out of range.
+        UsageError: a value out of range, or no compiler.
     """
     for name in (config.optimizer, config.adversary.optimizer):
         make_optimizer(name, torch.nn.Linear(1, 1), 1e-4, config.betas)
+    if not config.compile:
+        return
+    try:
+        torch.compile(torch.neg)(torch.zeros(1, device=choose_device(config.device)))
+    except Exception as error:  # no C++ compiler, no Triton, an old GPU: each has an error of its own
+        raise UsageError(
+            f"--compile: torch cannot compile here ({said(error)}): install what it misses (on a CPU a C++ compiler "
+            "such as g++), or leave --compile out"
+        ) from error
 
 
 def check_stages(task: Task, config: RunConfig) -> None:

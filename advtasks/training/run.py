@@ -32,7 +32,7 @@ from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.checks import check_data, check_optimizers, check_run, check_validation
+from advtasks.training.checks import check_data, check_run, check_torch, check_validation
 from advtasks.training.clock import peak_memory
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
@@ -79,7 +79,7 @@ class _Run:
         self.name, self.config, self.folder, self.console = task_name, config, folder, console
         self.task: Task = resolve(provided.spec.task)(config)
         check_run(self.task, config, world_size())
-        check_optimizers(config)
+        check_torch(config)
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
         # names and options are checked before anything is decoded
         self.manifest = self.task.manifest()

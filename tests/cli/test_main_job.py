@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -280,9 +279,7 @@ def start(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
         str(run),
         *flags,
     ]
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    )
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:

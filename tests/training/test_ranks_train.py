@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from ranks_train import LIVES, SHARED, in_both, rows
+from ranks_rows import Row, every_row, in_both, is_refused, named, rows
+from ranks_shares import LIVES, SHARED
+from ranks_train import train
 from torch import Tensor
 
+from advtasks.errors import UsageError
+
 HERE = Path(__file__).parent
-NAMES = ["+".join(filter(None, row)) for row in rows()]
+NAMES = [named(row) for row in rows()]
 States = dict[str, dict[str, Any]]
 
 
@@ -27,7 +31,7 @@ def free_port() -> str:
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, States]:
-    """Of one process, of both ranks, and of one process in pieces."""
+    """Of one process, of both ranks, of one process in pieces, and of one without what each row is about."""
     folder, port = tmp_path_factory.mktemp("ranks"), free_port()
     processes = [
         subprocess.Popen([sys.executable, HERE / "ranks_train.py", str(rank), str(ranks), port, str(folder)], cwd=HERE)
@@ -36,7 +40,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, States]:
     assert [process.wait(600) for process in processes] == [0, 0, 0]
     return {
         name: torch.load(folder / f"{name}.pt", weights_only=True)
-        for name in ("1-0", "2-0", "2-1", "pieces", "both-0", "shares-0")
+        for name in ("1-0", "2-0", "2-1", "pieces", "without", "both-0", "shares-0")
     }
 
 
@@ -50,22 +54,26 @@ def tensors(state: dict[str, Any], name: str = "") -> dict[str, Tensor]:
     return found
 
 
+def distance(one: Tensor, other: Tensor) -> float:
+    """Of numbers that are compared to 1e-6."""
+    if not one.is_floating_point() or not one.numel():
+        return 0.0
+    return (one - other).abs().max().item() / max(one.abs().max().item(), 1.0)
+
+
 CASES = [
     *((other, name) for other in ("2-0", "pieces") for name in NAMES),
-    *(("both-0", "+".join(filter(None, row))) for row in rows() if in_both(row)),
+    *(("both-0", named(row)) for row in rows() if in_both(row)),
 ]
 
 
 @pytest.mark.parametrize(("other", "name"), CASES)
 def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: str, other: str) -> None:
-    if states["1-0"][name] is None:
-        assert states[other][name] is None
-        pytest.skip("the task cannot serve this part; the refusal has a test of its own")
     whole, parts = (
         {key: value for key, value in tensors(states[kind][name]).items() if not key.startswith("logged.")}
         for kind in ("1-0", other)
     )
-    assert {key for key in whole if not key.startswith("before.")} == parts.keys()
+    assert whole.keys() == parts.keys()
     if other == "2-0":
         second = tensors(states["2-1"][name])
         assert all(torch.equal(value, second[key]) for key, value in parts.items()), "the ranks agree bit for bit"
@@ -74,8 +82,8 @@ def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: 
     moved = {"generator": 0.0, "adversaries": 0.0}
     for key, value in whole.items():
         part = key.split(".")[0]
-        if part in moved and value.is_floating_point():
-            moved[part] = max(moved[part], (value - whole[f"before.{key}"]).abs().max().item())
+        if part in moved:
+            moved[part] = max(moved[part], distance(value, whole[f"before.{key}"]))
     assert min(moved.values()) > 5e-5, f"the comparison would notice nothing: {moved}"
     for key, part in parts.items():
         expected = whole[key]
@@ -89,8 +97,6 @@ def test_ranks_and_pieces_train_as_one_process(states: dict[str, States], name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_ranks_log_what_one_process_logs(states: dict[str, States], name: str) -> None:
     """Every term, logit, accuracy, gradient norm and the diversity of the batch, over all ranks."""
-    if states["1-0"][name] is None:
-        pytest.skip("the task cannot serve this part")
     whole, both = (states[kind][name]["logged"] for kind in ("1-0", "2-0"))
     assert whole.keys() == both.keys()
     assert any(key.endswith("discriminator") for key in whole)
@@ -120,7 +126,19 @@ def test_a_generator_in_shares_trains_as_a_whole_one(states: dict[str, States], 
     assert all(map(torch.equal, network, average)) == (life == 0)
 
 
-def test_training_moved_the_weights(states: dict[str, States]) -> None:
-    """The comparison above says something: different parts lead to different places."""
-    one, other = (tensors(states["1-0"][name]) for name in ("points+hinge", "points+non-saturating+r1"))
-    assert not torch.equal(one["generator.layers.0.weight"], other["generator.layers.0.weight"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_comparison_would_notice_if_the_part_were_dropped(states: dict[str, States], name: str) -> None:
+    """Without what a row is about, its weights end far from where they end with it."""
+    apart = {}
+    for part in ("generator", "adversaries"):
+        one, other = (tensors(states[kind][name][part]) for kind in ("1-0", "without"))
+        common = (key for key, value in one.items() if key in other and other[key].shape == value.shape)
+        apart[part] = max((distance(one[key], other[key]) for key in common), default=0.0)
+    of_a_loss = name.count("+") == 1  # its critic moves without its term, too
+    assert (apart["generator"] if of_a_loss else max(apart.values())) > 1e-5, apart
+
+
+@pytest.mark.parametrize("row", [row for row in every_row() if is_refused(row)], ids=named)
+def test_a_part_that_a_task_cannot_serve_is_refused(row: Row, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=(row[2] + row[3]).partition(":")[0]):
+        train(row, tmp_path)

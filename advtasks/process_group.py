@@ -1,16 +1,13 @@
 """Several processes that train together: how they meet, agree and hand each other Python objects.
 
-A launcher (``torchrun``, SLURM, Kubernetes' PyTorchJob, or ``advtasks train --devices N``) starts them and says in the
-environment who is who; nothing here starts a process.
+A launcher starts them and says who is who (:mod:`advtasks.launchers`); nothing here starts a process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +18,7 @@ from torch import Tensor
 from advtasks.causes import said
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, TrainingError, UsageError
+from advtasks.launchers import Place, complete, own_gpu, place
 
 Result = TypeVar("Result")
 
@@ -30,66 +28,6 @@ _PATIENT = timedelta(hours=24)
 _patient: dist.ProcessGroup | None = None
 _prompt: dist.ProcessGroup | None = None
 _store: dist.Store | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """Who this process is among those that were started together."""
-
-    rank: int
-    ranks: int
-    local_rank: int
-    """Among the processes of this host: the number of its GPU."""
-
-
-def place(environment: Mapping[str, str]) -> Place | None:
-    """What the launcher said; None for a single process. Sets nothing.
-
-    Understands ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` (torchrun, Kubernetes' PyTorchJob), and the variables of a
-    SLURM step (``srun``).
-
-    Raises:
-        UsageError: what it said is incomplete, or no number.
-    """
-
-    def number(name: str, default: str | None = None) -> int:
-        text = environment.get(name, default)
-        try:
-            return int(text if text is not None else "")
-        except ValueError:
-            raise UsageError(f"{name}={text!r} in the environment is no number; the launcher sets it") from None
-
-    several = number("WORLD_SIZE", "1") > 1
-    if several and "RANK" in environment:
-        return Place(number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK", "0"))
-    tasks = number("SLURM_STEP_NUM_TASKS", "1")
-    if tasks > 1 and "SLURM_PROCID" in environment:
-        return Place(number("SLURM_PROCID"), tasks, number("SLURM_LOCALID", "0"))
-    if several:
-        raise UsageError("WORLD_SIZE is in the environment and RANK is not: give both, or neither")
-    return None
-
-
-def launched(environment: Mapping[str, str]) -> bool:
-    """Whether a launcher started this process, perhaps alone (``torchrun --nproc-per-node 1``): it starts no others."""
-    return place(environment) is not None or "TORCHELASTIC_RUN_ID" in environment
-
-
-def _own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
-    """The number of this process's GPU among those that it sees. SLURM may show each task its own alone
-    (``--gpus-per-task 1``).
-
-    Raises:
-        UsageError: there are more processes than GPUs.
-    """
-    if seen == 1 and environment.get("SLURM_LOCALID") == str(local_rank):  # torchrun in a SLURM step counts by itself
-        return 0
-    if local_rank >= seen:
-        raise UsageError(
-            f"{local_rank + 1} processes or more on a host with {seen} GPUs: start as many as there are GPUs, or use "
-            "--device cpu"
-        )
-    return local_rank
 
 
 def _uuid() -> str:
@@ -107,12 +45,6 @@ def _check_gpus(used: Sequence[str | None]) -> None:
                 f"ranks {used.index(uuid)} and {number} use the same GPU ({uuid}): show each process its own (SLURM: "
                 "--gpus-per-task 1), or start as many processes as there are GPUs"
             )
-
-
-def first_host(nodes: str) -> str:
-    """The first host of a SLURM node list such as ``gpu[03-07,9],cpu1``."""
-    name, bracket, rest = nodes.partition("[")
-    return name + re.split(r"[-,\]]", rest)[0] if bracket and "," not in name else nodes.split(",")[0]
 
 
 @contextlib.contextmanager
@@ -133,10 +65,10 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         return
     if ":" in device:
         raise UsageError(f"--device {device} is one GPU, and each of {here.ranks} processes needs its own: use cuda")
-    _complete(os.environ, here)
+    complete(os.environ, here)
     gpu = device != "cpu" and torch.cuda.is_available()
     if gpu:
-        torch.cuda.set_device(_own_gpu(here.local_rank, torch.cuda.device_count(), os.environ))
+        torch.cuda.set_device(own_gpu(here.local_rank, torch.cuda.device_count(), os.environ))
     try:
         _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
@@ -190,15 +122,6 @@ def _said_first(text: str) -> bool:
         return _store is None or _store.add(f"said {text}", 1) == 1
     except RuntimeError:  # the process that keeps the store is gone
         return True
-
-
-def _complete(environment: Any, here: Place) -> None:
-    """What torch reads and SLURM does not set."""
-    for name, value in (("RANK", here.rank), ("WORLD_SIZE", here.ranks), ("LOCAL_RANK", here.local_rank)):
-        environment.setdefault(name, str(value))
-    if "MASTER_ADDR" not in environment:
-        environment["MASTER_ADDR"] = first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
-    environment.setdefault("MASTER_PORT", str(15000 + int(environment.get("SLURM_JOB_ID", "0")) % 20000))
 
 
 def is_loss_of_contact(error: BaseException) -> bool:

@@ -181,7 +181,7 @@ def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     import os
 
     from advtasks.data.cache import PictureCache
-    from advtasks.process_group import place
+    from advtasks.launchers import place
     from advtasks.training.checks import check_data, check_run, check_torch
     from advtasks.training.progress import Console
     from advtasks.training.tune import tune
@@ -233,7 +233,8 @@ def _train(
 
     from advtasks.allocator import keep_freed_memory
     from advtasks.distributed import rank, world_size
-    from advtasks.process_group import from_first, joined, launched, place
+    from advtasks.launchers import launched, place
+    from advtasks.process_group import from_first, joined
     from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
     from advtasks.training.run import train
     from advtasks.training.run_folder import reserve, restarted

@@ -17,8 +17,7 @@ import pytest
 import torch
 
 from advtasks.config_files import read_yaml
-from advtasks.errors import TrainingError, UsageError
-from advtasks.process_group import place
+from advtasks.errors import TrainingError
 from advtasks.run_lock import read_lock
 from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
 
@@ -296,11 +295,3 @@ def test_of_two_that_begin_at_once_in_one_folder_one_trains(tmp_path: Path) -> N
     assert (tmp_path / "run/bundle.safetensors").exists()
     assert "holds a run" in errors[both[0].returncode == 0]
     assert (tmp_path / "run/run.yaml").stat().st_size > 0
-
-
-@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
-def test_what_a_launcher_said_wrongly_is_named(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name}='abc' in the environment is no number"):
-        place({name: "abc"})
-    with pytest.raises(UsageError, match="RANK is not"):
-        place({"WORLD_SIZE": "2"})

@@ -1,4 +1,4 @@
-"""Processes that train together: what launchers say, waiting in vain, drifting apart, one that fails."""
+"""Processes that train together: waiting in vain, drifting apart, one that fails."""
 
 from __future__ import annotations
 
@@ -14,20 +14,9 @@ from torch import nn
 
 from advtasks.errors import UsageError
 from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
-from advtasks.process_group import Agreement, Place, _check_gpus, _own_gpu, first_host, from_first, gathered, place
+from advtasks.process_group import Agreement, _check_gpus, from_first, gathered
 
 HERE = Path(__file__).parent
-
-
-def test_the_environment_of_each_launcher() -> None:
-    assert place({}) is None
-    assert place({"RANK": "0", "WORLD_SIZE": "1"}) is None
-    assert place({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}) == Place(3, 8, 1)
-    assert place({"RANK": "3", "WORLD_SIZE": "8"}) == Place(3, 8, 0), "Kubernetes: one process a pod"
-    slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "16", "SLURM_LOCALID": "1"}
-    assert place(slurm) == Place(5, 16, 1)
-    assert place({**slurm, "WORLD_SIZE": "16"}) == Place(5, 16, 1), "a batch script may export it"
-    assert place({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}) is None, "a batch script without srun is one process"
 
 
 def test_two_processes_on_one_gpu_are_told() -> None:
@@ -35,25 +24,6 @@ def test_two_processes_on_one_gpu_are_told() -> None:
     _check_gpus(["a", "b"])
     with pytest.raises(UsageError, match=r"ranks 1 and 3 use the same GPU \(b\): .*--gpus-per-task 1"):
         _check_gpus(["a", "b", "c", "b"])
-
-
-def test_each_process_finds_its_own_gpu() -> None:
-    assert _own_gpu(3, 8, {}) == 3
-    assert _own_gpu(3, 1, {"SLURM_LOCALID": "3"}) == 0, "--gpus-per-task 1 shows each its own"
-    for environment in ({}, {"SLURM_LOCALID": "2"}):
-        with pytest.raises(UsageError, match="3 processes or more on a host with 2 GPUs"):
-            _own_gpu(2, 2, environment)
-    for environment in ({}, {"SLURM_LOCALID": "0"}):
-        with pytest.raises(UsageError, match="with 1 GPUs"):
-            _own_gpu(1, 1, environment)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "first"),
-    [("gpu7", "gpu7"), ("gpu[03-07,9],cpu1", "gpu03"), ("a1,b[2-3]", "a1"), ("n[12]", "n12"), ("n[5,7-9]", "n5")],
-)
-def test_the_first_host_of_a_node_list(nodes: str, first: str) -> None:
-    assert first_host(nodes) == first
 
 
 def test_one_process_is_its_own_group() -> None:
@@ -72,7 +42,11 @@ from advtasks.process_group import Agreement, FirstRankFailed, from_first, gathe
 from advtasks.training.consistency import check_ranks_agree
 
 case, number, port = sys.argv[1], sys.argv[2], sys.argv[3]
-os.environ.update(RANK=number, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=port)
+if case == "slurm":
+    os.environ.update(SLURM_PROCID=number, SLURM_STEP_NUM_TASKS="2", SLURM_LOCALID=number, SLURM_JOB_ID="7",
+                      SLURM_STEP_ID=str(os.getppid() % 4), SLURM_STEP_NODELIST="localhost")
+else:
+    os.environ.update(RANK=number, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=port)
 try:
     with joined("cpu", 4):
         if case in ("hang", "hang-in-validation") and rank() == 1:
@@ -97,7 +71,7 @@ try:
             check_ranks_agree(state, 7)
         if case == "first":
             from_first(lambda: (_ for _ in ()).throw(UsageError("a mistake")))
-        if case == "talk":
+        if case in ("talk", "slurm"):
             assert from_first(lambda: [rank(), "said"]) == [0, "said"]
             assert gathered(rank()) == [0, 1]
             agreement = Agreement()
@@ -127,8 +101,10 @@ def pair(case: str) -> tuple[list[int], list[str], float]:
     return [process.returncode for process in processes], outputs, seconds
 
 
-def test_they_talk() -> None:
-    codes, outputs, _ = pair("talk")
+@pytest.mark.parametrize("case", ["talk", "slurm"])
+def test_they_talk(case: str) -> None:
+    """By torchrun's words, and by those of a SLURM step, which leaves the meeting place to us."""
+    codes, outputs, _ = pair(case)
     assert codes == [0, 0]
     assert outputs == ["ok\n", "ok\n"]
 

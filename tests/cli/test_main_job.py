@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from trainings import finished, ranks_of, resumed, same, started, state, wait_for_checkpoint
 
 from advtasks.bundle import load_bundle, read_manifest
 from advtasks.trackers import read_records
@@ -266,64 +265,39 @@ def test_what_a_rehearsal_refuses_leaves_no_run(advtasks, photos: Path, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def start(run: Path, photos: Path, *flags: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "advtasks.cli.main",
-        "train",
-        "sr",
-        "--data",
-        str(photos),
-        "--out",
-        str(run),
-        *flags,
-    ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+ADAPTIVE = (
+    "--adversary.augments", "ada:interval=1:speed=50", "--adversary.regularizers", "spectral-norm,lecam:decay=0.5",
+    "--stages.1.schedule", "cosine", "--stages.1.warmup", "3", "--validate-every", "3", "--keep-best", "psnr_y",
+    "--early-stopping", "50", "--adversary.optimizer", "adamw", "--clip-norm", "1", "--ema-half-life", "50",
+)  # fmt: skip
+"""All that a training keeps from step to step."""
 
 
-def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
-    deadline = time.monotonic() + 120
-    while not any(int(p.stem[5:]) >= least for p in run.glob("checkpoints/step-*.json")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def tensors(run: Path) -> dict[str, object]:
-    state = torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)
-    flat = {f"generator.{k}": v for k, v in state["generator"].items()}
-    flat |= {f"ema.{k}": v for k, v in state["ema"].items()}
-    flat |= {f"critic.{k}": v for k, v in state["adversaries"]["image"].items()}
-    return flat
-
-
-def test_kill_and_resume_is_bit_identical(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
-    flags = ("--steps", "24", *tiny)
-    killed = start(tmp_path / "killed", photos, *flags)
-    wait_for_checkpoint(tmp_path / "killed", killed, 4)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+@pytest.mark.parametrize("devices", [1, 2])
+def test_kill_and_resume_is_bit_identical(photos: Path, tmp_path: Path, tiny: tuple[str, ...], devices: int) -> None:
+    """In the adversarial stage: the critic and what adapts to it have moved."""
+    several = ("--devices", devices) if devices > 1 else ()
+    flags = ("sr", "--data", photos, "--stages.0.steps", 6, "--stages.1.steps", 18, *tiny, *ADAPTIVE, *several)
+    process = started(*flags, "--out", tmp_path / "killed")
+    wait_for_checkpoint(tmp_path / "killed", process, 12)
+    for number in ranks_of(process) or [process.pid]:
+        os.kill(number, signal.SIGKILL)
+    process.communicate(timeout=60)
     assert not (tmp_path / "killed" / "bundle.safetensors").exists()
-    code, _, err = advtasks("train", "--resume", tmp_path / "killed")
-    assert code == 0, err
-    assert "going on at step" in err
-    code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "whole", *flags)
-    assert code == 0, err
-    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "killed")
-    assert whole.keys() == parts.keys()
-    for name, tensor in whole.items():
-        same = torch.equal(tensor, parts[name]) if isinstance(tensor, torch.Tensor) else tensor == parts[name]
-        assert same, name
-    metrics = [
-        json.loads((tmp_path / run / "results.json").read_text())["stages"][-1]["metrics"]
-        for run in ("whole", "killed")
-    ]
-    assert metrics[0] == metrics[1]
+    assert "going on at step" in resumed(tmp_path / "killed")
+    finished(started(*flags, "--out", tmp_path / "whole"))
+    whole, killed = (state(tmp_path / name) for name in ("whole", "killed"))
+    same(killed, whole)
+    critic = whole["adversaries"]["image"]
+    assert max(value.item() for name, value in critic.items() if name.endswith(".p")) > 0, "ADA has begun"
+    bundles = [(tmp_path / name / "bundle.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert bundles[0] == bundles[1]
+    results = [json.loads((tmp_path / name / "results.json").read_text())["stages"] for name in ("killed", "whole")]
+    assert [stage["metrics"] for stage in results[0]] == [stage["metrics"] for stage in results[1]]
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(photos: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
-    process = start(tmp_path / "run", photos, "--steps", "5000", *tiny)
+    process = started("sr", "--data", photos, "--out", tmp_path / "run", "--steps", "5000", *tiny)
     wait_for_checkpoint(tmp_path / "run", process, 2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -9,19 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from trainings import finished, ranks_of, resumed, same, started, state, wait_for_checkpoint
 
 from advtasks.config_files import read_yaml
 from advtasks.errors import TrainingError
 from advtasks.run_lock import read_lock
 from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
 
-Run = Callable[..., tuple[int, str, str]]
 STATEFUL = (
     "--adversary.loss", "hinge", "--adversary.augments", "instance-noise,apa:p=0.1", "--adversary.regularizers",
     "lecam,r1:gamma=0.02:interval=3,historical-averaging", "--monitor", "warn", "--stages.0.schedule", "linear",
@@ -31,56 +30,19 @@ SHORT = ("--device", "cpu", "--log-every", "4", "--checkpoint-every", "4", "--ba
 
 
 def start(run: Path, *flags: str, devices: int = 2) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "advtasks.cli.main", "train", "points", "--out", str(run), *SHORT, *flags]
-    command += ["--devices", str(devices)] if devices > 1 else []
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    several = ("--devices", devices) if devices > 1 else ()
+    return started("points", "--out", run, *SHORT, *flags, *several)
 
 
-def finished(process: subprocess.Popen[str]) -> str:
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return err
-
-
-def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
-    deadline = time.monotonic() + 90
-    while not any(int(p.stem[5:]) >= least for p in run.glob("checkpoints/step-*.json")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def resumed(run: Path, *flags: str) -> str:
-    """What ``--resume`` said."""
-    command = [sys.executable, "-m", "advtasks.cli.main", "train", "--resume", str(run), *flags]
-    return finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-
-
-def ranks_of(process: subprocess.Popen[str]) -> list[int]:
-    """The process numbers of the ranks that a launcher started."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-    )
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "--resume" in line]
-
-
-def state(run: Path) -> dict[str, Any]:
-    return torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)
-
-
-def same(one: Any, other: Any, name: str = "") -> None:
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), name
-        for key, value in one.items():
-            if not str(key).startswith("seconds"):
-                same(value, other[key], f"{name}.{key}")
-    elif isinstance(one, (list, tuple)):
-        for number, (left, right) in enumerate(zip(one, other, strict=True)):
-            same(left, right, f"{name}.{number}")
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), name
-    else:
-        assert one == other, name
+def weights(part: dict[str, Any], name: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a part of a state that are numbers."""
+    found = {}
+    for key, value in part.items():
+        if isinstance(value, dict):
+            found.update(weights(value, f"{name}{key}."))
+        elif isinstance(value, torch.Tensor) and value.is_floating_point():
+            found[f"{name}{key}"] = value
+    return found
 
 
 def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path: Path) -> None:
@@ -204,9 +166,9 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
 def test_under_torchrun_nothing_is_forked_and_a_restarted_run_goes_on(tmp_path: Path) -> None:
     """One process of two that the options name, killed once."""
     flags = ["train", "points", "--out", str(tmp_path / "run"), *SHORT, "--steps", "160", "--devices", "2"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--max-restarts", "1",
-               "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "advtasks.cli.main", *flags]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--max-restarts", "1",
+                "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "advtasks.cli.main")  # fmt: skip
+    process = started(*flags, command=torchrun)
     wait_for_checkpoint(tmp_path / "run", process, 8)
     holder = read_lock(tmp_path / "run")
     assert holder is not None
@@ -235,10 +197,10 @@ def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, t
     (photos / "picture-3.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "held-out").mkdir()
     (tmp_path / "held-out" / "a.png").write_bytes(whole)
-    command = [sys.executable, "-m", "advtasks.cli.main", "train", "sr", "--data", str(photos), "--out",
-               str(tmp_path / "run"), "--validation", str(tmp_path / "held-out"), "--devices", "2", "--cache-gib", "0",
-               "--steps", "4", *tiny]  # fmt: skip
-    err = finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    err = finished(
+        started("sr", "--data", photos, "--out", tmp_path / "run", "--validation", tmp_path / "held-out", "--devices", "2",
+                "--cache-gib", "0", "--steps", "4", *tiny)
+    )  # fmt: skip
     assert re.search(r"skipped  .*picture-3\.png", err), err
     assert (tmp_path / "run" / "bundle.safetensors").exists()
 
@@ -261,28 +223,30 @@ def test_the_balance_of_began_outlives_a_kill_of_both_processes(tmp_path: Path) 
     same(killed, whole)
 
 
-def test_two_processes_equal_one_and_resume_on_any_number(tmp_path: Path) -> None:
-    flags = ("--steps", "24", "--optimizer", "sgd", "--adversary.optimizer", "sgd", *STATEFUL)
+def test_two_processes_equal_one_and_each_goes_on_as_the_other(tmp_path: Path) -> None:
+    """One process goes on as two from its step 20, and two as one, to where they would have come."""
+    fast = ("--stages.0.learning-rate", "0.2", "--adversary.learning-rate", "0.05")
+    flags = ("--steps", "24", "--optimizer", "sgd", "--adversary.optimizer", "sgd", *STATEFUL, *fast)
     runs = {2: tmp_path / "two", 1: tmp_path / "one"}
     for devices, run in runs.items():
         finished(start(run, *flags, devices=devices))
-    two, one = (state(run) for run in runs.values())
-    for name, value in one["generator"].items():
-        torch.testing.assert_close(two["generator"][name], value, rtol=0, atol=1e-5, msg=name)
-    # taken back to step 20, and on with two processes: from two bit for bit, from one to rounding
+    ends = {"whole": state(runs[1]), "two": state(runs[2])}
     for began, run in runs.items():
         again = tmp_path / f"again-{began}"
         subprocess.run(["cp", "-r", run, again], check=True)
         for path in [*again.glob("checkpoints/step-00000024.*"), again / "bundle.safetensors"]:
             path.unlink()
-        assert "going on at step 20" in resumed(again, "--devices", "2")
-        found = state(again)
-        if began == 2:
-            same(found, two)
-            assert (again / "bundle.safetensors").read_bytes() == (run / "bundle.safetensors").read_bytes()
-        else:
-            for name, value in one["generator"].items():
-                torch.testing.assert_close(found["generator"][name], value, rtol=0, atol=1e-5, msg=name)
+        before = state(again)
+        assert "going on at step 20" in resumed(again, "--devices", str(3 - began))
+        ends[f"{began} to {3 - began}"] = state(again)
+    for part, moves in (("generator", 1e-3), ("ema", 1e-4), ("adversaries", 1e-3)):
+        whole, earlier = (weights(found[part]) for found in (ends["whole"], before))
+        assert max((whole[name] - earlier[name]).abs().max() for name in whole) > moves
+        for kind, end in ends.items():
+            for name, value in weights(end[part]).items():
+                torch.testing.assert_close(value, whole[name], rtol=1e-5, atol=1e-5, msg=f"{kind}: {part}.{name}")
+    for end in ends.values():
+        assert end["best"] == ends["whole"]["best"]
     records = [json.loads(line) for line in (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "train"] == [4, 8, 12, 16, 20, 24], "one rank writes"
 

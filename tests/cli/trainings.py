@@ -1,0 +1,69 @@
+"""Trainings as a user starts them: processes to watch, kill and resume."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+COMMAND = (sys.executable, "-m", "advtasks.cli.main", "train")
+
+
+def started(*arguments: object, command: tuple[str, ...] = COMMAND) -> subprocess.Popen[str]:
+    """``advtasks train ARGUMENTS``."""
+    words = [*command, *map(str, arguments)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What it said, once it has ended well."""
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return err
+
+
+def resumed(run: Path, *flags: str) -> str:
+    """What ``--resume`` said."""
+    return finished(started("--resume", run, *flags))
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
+    """Of step `least` or a later one."""
+    deadline = time.monotonic() + 120
+    while not any(int(p.stem[5:]) >= least for p in run.glob("checkpoints/step-*.json")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """The process numbers of the ranks that a launcher started; none of a training by itself."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "--resume" in line]
+
+
+def state(run: Path) -> dict[str, Any]:
+    """Of the last checkpoint."""
+    return torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)
+
+
+def same(one: Any, other: Any, name: str = "") -> None:
+    """Two states are equal to the bit, but for times."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key, value in one.items():
+            if not str(key).startswith("seconds"):
+                same(value, other[key], f"{name}.{key}")
+    elif isinstance(one, (list, tuple)):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            same(left, right, f"{name}.{number}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), name
+    else:
+        assert one == other, name

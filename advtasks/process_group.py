@@ -79,7 +79,9 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         with in_contact():
             _check_gpus(gathered(_uuid() if gpu else None, patient=False))
             yield
-    except UsageError as error:  # mostly every rank finds the same mistake: the first to come says it
+    except FirstRankFailed:
+        raise
+    except AdvtasksError as error:  # mostly every rank finds the same mistake: the first to come says it
         if _said_first(str(error)):
             raise
         raise FirstRankFailed(error.exit_code) from error

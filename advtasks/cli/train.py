@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from advtasks.cli.dry_run import look
 from advtasks.config import RunConfig
-from advtasks.config_files import from_plain, merged, read_yaml, to_plain, to_yaml
+from advtasks.config_files import from_plain, merged, read_yaml, to_plain
 from advtasks.config_places import from_anywhere
 from advtasks.errors import AdvtasksError, Interrupted, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
             )
         task, preset, config = _configuration_of(Path(known.resume), devices)
         if known.print_config or known.dry_run:
-            return _look(task, preset, config, dry_run=known.dry_run)
+            return look(task, preset, config, dry_run=known.dry_run, begun=Path(known.resume))
         return _resume(Path(known.resume), task, preset, config)
     if rest and not rest[0].startswith("-"):
         target, flags = rest[0], rest[1:]
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> int:
         _check_tuning(flags, known.config)
     task, preset, config = configure(target, flags, known.config)
     if known.print_config or known.dry_run:
-        return _look(task, preset, config, dry_run=known.dry_run)
+        return look(task, preset, config, dry_run=known.dry_run)
 
     found_again = from_anywhere(dataclasses.replace(config, out=None))
     tuned: list[Any] = []
@@ -134,48 +135,6 @@ def _check_tuning(flags: list[str], file: Path | None) -> None:
         print(f"note: --tune chooses in place of {', '.join(overruled)} in {file}", file=sys.stderr)
 
 
-def _look(task: str, preset: str, config: RunConfig, *, dry_run: bool) -> int:
-    """``--print-config`` and ``--dry-run``, which prints it, too."""
-    if dry_run:
-        return _dry_run(task, preset, config)
-    print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")
-    return 0
-
-
-def _dry_run(task_name: str, preset: str, config: RunConfig) -> int:
-    """Everything up to the first step, the rehearsal on the CPU included, without writing a run folder."""
-    from advtasks.data.cache import PictureCache
-    from advtasks.devices import choose_device, choose_precision
-    from advtasks.training.adversaries import make_adversaries
-    from advtasks.training.checks import check_data, check_run, check_torch
-    from advtasks.training.progress import Console
-    from advtasks.training.rehearsal import rehearse
-
-    spec = plugins().find("tasks", task_name).spec
-    check_data(spec, config)
-    task = resolve(spec.task)(config)
-    check_run(task, config, config.devices)
-    check_torch(config)
-    adversaries = make_adversaries(task, config)
-    splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
-    device = choose_device(config.device)
-    generator = task.generator()
-    rehearse(task, generator, adversaries, splits.train)
-    print(to_yaml({"task": task_name, "preset": preset, **to_plain(config)}), end="")
-    print("---")
-    for note in splits.notes:
-        print(f"# {note}")
-    print(f"# device {device}, precision {choose_precision(config.precision, device)}")
-    print(f"# generator: {_parameters(generator):,} parameters")
-    for view, adversary in adversaries.items():
-        print(f"# critic of {view}: {_parameters(adversary.discriminator):,} parameters")
-    return 0
-
-
-def _parameters(module: Any) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def _tune(task_name: str, config: RunConfig) -> tuple[RunConfig, list[Any]]:
     """The configuration with the fastest choice of this machine, and the table that goes into run.yaml."""
     import os
@@ -220,7 +179,8 @@ def _configuration_of(folder: Path, devices: int | None = None) -> tuple[str, st
 
 def _resume(folder: Path, task: str, preset: str, config: RunConfig) -> int:
     if (folder / "bundle.safetensors").exists():
-        print(f"{folder} is finished: {folder / 'bundle.safetensors'}")
+        bundle = folder / "bundle.safetensors"
+        print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {bundle}")
         return 0
     return _train(task, preset, config, folder, resume=True)
 
@@ -240,21 +200,21 @@ def _train(
     from advtasks.training.run_folder import reserve, restarted
 
     keep_freed_memory()
-    if place(os.environ) is not None:
-        end_with_launcher()
+    end_with_launcher()
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):
             resume = resume or from_first(lambda: restarted(out))
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
-            if config.devices > 1 and not launched(os.environ):
+            if (config.devices > 1 or config.restarts) and not launched(os.environ):
                 return _launch(task, preset, config, folder, resume=resume, tuned=tuned)
-            if LAUNCHER not in os.environ and config.devices not in (1, world_size()) and rank() == 0:
+            if LAUNCHER not in os.environ and config.devices > 1 and rank() == 0:
                 note = f"note: a launcher started {world_size()} processes, so devices: {config.devices} is not used"
                 print(note, file=sys.stderr)
             train(task, preset, config, folder, resume=resume, tuned=tuned)
     except Interrupted as stopped:
-        if place(os.environ) is None:
+        here = place(os.environ)
+        if LAUNCHER not in os.environ and (here is None or here.rank == 0):  # else the one that launched says it
             print(_GO_ON.format(folder), file=sys.stderr)
         return 130 if str(stopped) == "SIGINT" else 143
     except OSError as error:

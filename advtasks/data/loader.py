@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from advtasks.causes import said
-from advtasks.errors import AdvtasksError, TrainingError
+from advtasks.errors import AdvtasksError
 
 Batch = dict[str, Tensor]
 """What a data set yields, collated: tensors by name."""
@@ -67,6 +66,10 @@ def collated(samples: Sequence[Batch]) -> Batch:
     return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in samples])) for name in samples[0]}
 
 
+_GRACE = 60
+"""Seconds that a loader process outlives a SIGTERM."""
+
+
 class _Telling(Dataset[Any]):
     """In a loader process: what is wrong is handed over like a sample. Raised there, torch would wrap it in a traceback
     and lose what it is."""
@@ -87,25 +90,18 @@ def _told(samples: Sequence[Batch | AdvtasksError]) -> Batch | AdvtasksError:
 
 
 def _left_to_the_trainer(worker: int) -> None:
-    """Ctrl-C goes to all processes of a terminal, and the trainer ends this one when it is done; how the trainer itself
-    takes signals is not inherited."""
+    """Ctrl-C goes to all processes of a terminal, SIGTERM of a launcher or of SLURM to all of a run. The trainer then
+    ends its step, writes a checkpoint and ends this process; one that died before it would be an error there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE))
 
 
 def _by_workers(loader: DataLoader[Any]) -> Generator[Batch, None, None]:
-    try:
-        for ready in loader:
-            if isinstance(ready, AdvtasksError):
-                raise ready
-            yield ready
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):  # else what a data set raised
-            raise
-        raise TrainingError(
-            f"a loader process died ({said(error)}); often memory is full: give fewer "
-            "--workers, and go on with --resume"
-        ) from error
+    for ready in loader:
+        if isinstance(ready, AdvtasksError):
+            raise ready
+        yield ready
 
 
 def batches(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from advtasks.config_files import dotted, read_yaml
+from advtasks.data.listing import few
 from advtasks.errors import UsageError
 from advtasks.reporting.results import read_results
 from advtasks.reporting.runs import summary
@@ -42,10 +43,15 @@ def measured(runs: list[Path]) -> list[tuple[str, list[str]]]:
     results = [read_results(run) for run in runs]
     protocols = [{m["name"]: m["protocol"] for m in result["metrics"]} for result in results]
     for run, protocol, result in zip(runs[1:], protocols[1:], results[1:], strict=True):
-        if protocol != protocols[0] or result["validation_pictures"] != results[0]["validation_pictures"]:
+        counts = [found["validation_pictures"] for found in (results[0], result)]
+        differing = [name for name in {**protocols[0], **protocol} if protocols[0].get(name) != protocol.get(name)]
+        if differing or counts[0] != counts[1]:
+            cause = f"on {counts[0]} and {counts[1]} examples"
+            if differing:
+                cause = f"{few(differing)}: missing, or by another protocol"
             raise UsageError(
-                f"{run} and {runs[0]} do not measure the same: metrics, their protocols or the number of validation "
-                "examples differ, so their numbers cannot stand side by side"
+                f"{runs[0]} and {run} do not measure the same ({cause}), so their numbers cannot stand side by side: "
+                "`advtasks evaluate` measures several models of a task on one folder"
             )
     rows = []
     for metric in results[0]["metrics"]:

@@ -40,6 +40,7 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
     metric = chosen_metric(config.keep_best, task.metrics)
     if config.early_stopping and metric is None:
         raise UsageError("--early-stopping compares a metric, and this task measures none")
+    check_patience(config)
     for name in (config.optimizer, config.adversary.optimizer):
         components.arguments("optimizers", name)
     if config.profile and config.profile + WARM_UP > config.stages[0].steps:
@@ -50,6 +51,21 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
     if config.shard_generator:
         with torch.device("meta"):
             check_shardable(task.generator(), config)
+
+
+def check_patience(config: RunConfig) -> None:
+    """Early stopping has something to compare before its stage is over.
+
+    Raises:
+        UsageError: no stage has more validations within it than those that it waits for.
+    """
+    validations = {stage.name: (stage.steps - 1) // config.validate_every for stage in config.stages}
+    if config.early_stopping and max(validations.values(), default=0) <= config.early_stopping:
+        counts = ", ".join(f"{name} {count}" for name, count in validations.items())
+        raise UsageError(
+            f"--early-stopping {config.early_stopping} never stops a stage: before its end must come a best validation "
+            f"and {config.early_stopping} worse ones, and --validate-every {config.validate_every} makes: {counts}"
+        )
 
 
 def check_torch(config: RunConfig) -> None:

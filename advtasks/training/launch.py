@@ -61,7 +61,8 @@ def _launched(arguments: Sequence[str], processes: int) -> int:
         if failure.exitcode > 0:  # it has said why
             return failure.exitcode
         print(
-            f"advtasks: rank {rank} was killed by signal {-failure.exitcode}; the other processes were stopped",
+            f"advtasks: rank {rank} was killed by signal {-failure.exitcode}"
+            + ("; the other processes were stopped" if processes > 1 else ""),
             file=sys.stderr,
         )
         return 1

@@ -46,7 +46,7 @@ from advtasks.training.stopwatch import Stopwatch
 SHOWN = 4
 """Validation examples whose pictures are kept, for previews and the report."""
 
-_KEPT = ("step", "lengths", "seconds", "seconds_aside", "seconds_validating", "roll_backs", "rate_scale")
+_KEPT = ("step", "lengths", "seconds_aside", "seconds_validating", "roll_backs", "rate_scale", "rolled_to")
 
 
 class Trainer:
@@ -68,7 +68,7 @@ class Trainer:
         splits: Splits,
         adversaries: dict[str, AnyAdversary],
         checkpoints: Checkpoints,
-        trackers: Sequence[Tracker],
+        trackers: list[Tracker],
         console: Console,
         on_validation: Callable[[int, Evaluation, bool], None] = lambda step, result, best: None,
         on_stage_end: Callable[[StageConfig, Evaluation], None] = lambda stage, result: None,
@@ -84,7 +84,7 @@ class Trainer:
         self.results: list[StageResult] = []
         self.meters, self.guard = Meters(), Guard(config, self.recorder)
         self.clock, self.agreement = Clock(self.networks.device), Agreement()
-        self.rate_scale, self.roll_backs, self._rolled_to = 1.0, 0, -1
+        self.rate_scale, self.roll_backs, self.rolled_to = 1.0, 0, -1
         self._pending: dict[str, Any] = {}
 
     # --- the run -------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Trainer:
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.stage_step.optimizers.items()}
         times = {f"seconds/{name}": value / steps for name, value in self.clock.take().items()}
         times["seconds/step"] = seconds / steps
-        memory = {"memory_gib": peak_memory(self.networks.device)}
+        memory = {"memory_gib": max(gathered(peak_memory(self.networks.device), patient=False))}
         values = {**means, **rates, **times, **memory}
         self.recorder.train(self.step, stage, place, values, steps / seconds, batch)
         self.guard.look(self.step, stage, means)
@@ -237,6 +237,7 @@ class Trainer:
         return {
             **{name: getattr(self, name) for name in _KEPT},
             "data": self.splits.fingerprint,
+            "seconds": self._trained(),
             "seconds_pace": self.pace.state(),
             "config": to_plain(self.config),
             "generator": networks.generator.state_dict(),
@@ -256,8 +257,7 @@ class Trainer:
             TrainingError: a weight is not finite, the ranks' weights differ, or the checkpoint was required and could
                 not be written.
         """
-        bad = first_bad_parameter(self.networks.named())
-        if bad is not None:
+        for bad in filter(None, gathered(first_bad_parameter(self.networks.named()), patient=False)):
             raise self._not_finite(f"(weights of {bad})")
         if not self.config.sync_batch_norm:
             self.networks.average_statistics()
@@ -309,6 +309,7 @@ class Trainer:
         networks = self.networks
         for name in _KEPT:
             setattr(self, name, state[name])
+        self.seconds = state["seconds"]
         self.pace.load(state["seconds_pace"])
         if networks.sharded:
             load_shards(self.checkpoints.shards(self.step), self._shared())
@@ -331,13 +332,14 @@ class Trainer:
         """
         failed, done, state = self.step, self.roll_backs, None
         if self.config.monitor == "rollback" and done < ROLL_BACKS:
-            from_first(lambda: self.checkpoints.forget(self._rolled_to), patient=False)
+            from_first(lambda: self.checkpoints.forget(self.rolled_to), patient=False)
             state = self._latest()
         if state is None:
             raise error
         self._load(state)
-        self.roll_backs, self.rate_scale, self._rolled_to = done + 1, 0.5 ** (done + 1), self.step
-        kept = {**state, "roll_backs": self.roll_backs, "rate_scale": self.rate_scale}
+        self.roll_backs, self.rate_scale, self.rolled_to = done + 1, 0.5 ** (done + 1), self.step
+        self.clock.take()  # of the steps that are forgotten
+        kept = {**state, **{name: getattr(self, name) for name in ("roll_backs", "rate_scale", "rolled_to")}}
         if rank() == 0:
             with suppress(OSError):  # a kill must not bring the old rates back
                 self.checkpoints.save(self.step, kept)

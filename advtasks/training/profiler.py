@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,15 @@ def profiler(steps: int, folder: Path) -> Iterator[Any]:
         return
 
     def keep(traced: Any) -> None:
+        if traced.step_num < WARM_UP + steps:  # the run was stopped within them: it traces anew when it goes on
+            return
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / TRACE) as temporary:
             traced.export_chrome_trace(str(temporary))
         by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         write_text(folder / "operators.txt", traced.key_averages().table(sort_by=by, row_limit=40) + "\n")
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it would log its start and its end to the terminal
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
     plan = schedule(wait=WARM_UP - 1, warmup=1, active=steps, repeat=1)
     with profile(activities=activities, schedule=plan, on_trace_ready=keep, profile_memory=True) as running:

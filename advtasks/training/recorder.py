@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from advtasks.causes import said
 from advtasks.config import StageConfig
 from advtasks.evaluation.runner import Evaluation
 from advtasks.task import Metric
-from advtasks.trackers import Tracker
+from advtasks.trackers import JsonLines, Tracker
 from advtasks.training.progress import Console, duration
 
 
 class Recorder:
     """Trackers and console of one run."""
 
-    def __init__(self, trackers: Sequence[Tracker], console: Console) -> None:
-        self.trackers, self.console = trackers, console
+    def __init__(self, trackers: list[Tracker], console: Console) -> None:
+        self.trackers, self.console = trackers, console  # the list itself: the run opens them later
 
     def train(
         self, step: int, stage: StageConfig, place: tuple[int, int], means: dict[str, float], speed: float, batch: int
@@ -62,12 +63,24 @@ class Recorder:
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`."""
-        for tracker in self.trackers:
-            tracker.rewind(step)
+        self._each(step, lambda tracker: tracker.rewind(step))
 
     def _record(self, record: dict[str, Any]) -> None:
-        for tracker in self.trackers:
+        self._each(record["step"], lambda tracker: tracker.record(record))
+
+    def _each(self, step: int, work: Callable[[Tracker], None]) -> None:
+        """On all trackers. One of a package that fails is told and left out from then on; a full disk may have room
+        again later."""
+        for tracker in list(self.trackers):
             try:
-                tracker.record(record)
+                work(tracker)
             except OSError as error:
-                self.console.say(f"warning: step {record['step']} could not be recorded ({error}); training goes on")
+                self.console.say(f"warning: step {step} could not be recorded ({error}); training goes on")
+            except Exception as error:
+                if isinstance(tracker, JsonLines):  # the run's own record: a fault of ours
+                    raise
+                self.trackers.remove(tracker)
+                name = type(tracker).__name__
+                self.console.say(
+                    f"warning: step {step}: the tracker {name} failed ({said(error)}) and is left out from now on"
+                )

@@ -34,6 +34,7 @@ from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.checks import check_data, check_run, check_torch, check_validation
 from advtasks.training.clock import peak_memory
+from advtasks.training.failures import told
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.loop import SHOWN, Trainer
@@ -59,10 +60,14 @@ def train(
     with Interrupt() as interrupt, contextlib.ExitStack() as held:
         from_first(lambda: held.enter_context(RunLock(folder)) and None)
         held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
+        held.enter_context(told(folder))
         run = _Run(task_name, config, folder, console)
         held.callback(run.close)
         gathered(None)  # hosts with caches of their own decode at their own speed; from here on waiting is an error
-        if not (resume and run.trainer.resume()) and config.initial_weights is not None:
+        begun = resume and run.trainer.resume()
+        if resume and not begun:
+            from_first(lambda: run_folder.check_nothing_lost(folder, config.checkpoint_every))
+        if not begun and config.initial_weights is not None:
             begin_with(run.trainer.networks, config.initial_weights)
             console.say(f"beginning with the weights of {config.initial_weights}")
         if not resume and rank() == 0:  # what is refused above leaves no run behind
@@ -261,10 +266,10 @@ class _Run:
             self.console.say(line)
         whole, validating = max(trainer.seconds + trainer.seconds_aside, 1e-9), trainer.seconds_validating
         self.console.say(
-            f"trained in {duration(trainer.seconds)} (start-up not counted; baseline and validation took another "
-            f"{validating / whole:.1%} of the time, previews and checkpoints "
-            f"{max(trainer.seconds_aside - validating, 0) / whole:.1%}), "
-            f"memory at most {memory:.1f} GiB{' a process' if world_size() > 1 else ''}"
+            f"took {duration(whole)} after its start-up: training {duration(trainer.seconds)}, baseline and validation "
+            f"{duration(validating)} ({validating / whole:.1%}), previews and checkpoints "
+            f"{duration(max(trainer.seconds_aside - validating, 0))}; memory at most {memory:.1f} GiB"
+            f"{' a process' if world_size() > 1 else ''}"
         )
         kept = ""
         if best is not None:

@@ -14,7 +14,8 @@ from typing import Any
 from advtasks.atomic import create_text
 from advtasks.config import RunConfig
 from advtasks.config_files import read_yaml, to_plain, to_yaml
-from advtasks.errors import UsageError
+from advtasks.errors import TrainingError, UsageError
+from advtasks.trackers import read_records
 
 _PACKAGES = ("advtasks", "torch", "albumentations", "kornia", "numpy", "pillow")
 
@@ -32,12 +33,36 @@ def reserve(folder: Path | None, task: str, preset: str) -> Path:
                 path.mkdir(parents=True)
                 return path
     assert folder is not None, "count never ends"
+    check_free(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def check_nothing_lost(folder: Path, checkpoint_every: int) -> None:
+    """A run without a checkpoint has come no further than to its first one; it begins anew.
+
+    Raises:
+        TrainingError: its record goes on behind that, so that checkpoints have been removed.
+    """
+    records = read_records(folder / "metrics.jsonl")
+    last = max((record["step"] for record in records if record["kind"] == "train"), default=0)
+    if last > checkpoint_every:
+        raise TrainingError(
+            f"{folder / 'checkpoints'}: no checkpoint is there, and the run came to step {last}: bring them back, or "
+            "start a new run with another --out"
+        )
+
+
+def check_free(folder: Path) -> None:
+    """A new run may be made there.
+
+    Raises:
+        UsageError: the folder already holds a run or other files.
+    """
     if (folder / "run.yaml").exists():
         raise _taken(folder)
     if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty: choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _taken(folder: Path) -> UsageError:
@@ -45,9 +70,10 @@ def _taken(folder: Path) -> UsageError:
 
 
 def restarted(folder: Path | None) -> bool:
-    """Whether an elastic launcher started this process again and its run is in `folder`: it goes on there."""
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    return again and folder is not None and (folder / "run.yaml").exists()
+    """Whether an elastic launcher started this process again, or SLURM its job (``--requeue``), and the run is in
+    `folder`: it goes on there."""
+    counts = (os.environ.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
+    return any(map(int, counts)) and folder is not None and (folder / "run.yaml").exists()
 
 
 def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Sequence[Any] = ()) -> None:

@@ -24,6 +24,7 @@ from advtasks.mixture import AnyAdversary
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
 from advtasks.pieces import in_pieces
+from advtasks.process_group import gathered
 from advtasks.task import Batch, Judged, Term, Terms
 from advtasks.training.clock import Clock
 from advtasks.training.guard import Guard
@@ -229,7 +230,7 @@ class Step:
         if self.networks.device.type == "cpu" and phase.scaler is None:
             bad = [name for name, term in terms.items() if not math.isfinite(term.value.detach().item())]
             if all_mean(torch.tensor(float(bool(bad)))).item() > 0:
-                raise self.not_finite(bad[0] if bad else "(of another rank)")
+                raise self.not_finite(next(filter(None, gathered(bad[0] if bad else None, patient=False))))
         if self.guard is not None and self.guard.watching(step, phase.interval):
             self.meters.add(self.guard.gradients(phase))
 

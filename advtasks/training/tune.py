@@ -59,8 +59,10 @@ class Choice:
     """None: as the generator."""
     seconds: dict[str, float] = field(default_factory=dict)
     """A step's mean over a period, by stage; the median of periods."""
+    compiling: float = 0.0
+    """Seconds that the first steps took longer."""
     whole: float = float("inf")
-    """Of the whole training, at these steps."""
+    """Of the whole training, at these steps, and of compiling."""
     apart: float = 0.0
     """The largest difference of a loss term from float32's."""
     gradients_apart: float = 0.0
@@ -146,11 +148,12 @@ def _measure(
     first = not reference
     try:
         for stage in config.stages:
-            seconds, terms = _steps(make_task, _with(config, choice), splits, stage)
+            seconds, compiling, terms = _steps(make_task, _with(config, choice), splits, stage)
             choice.seconds[stage.name] = seconds
+            choice.compiling += compiling if choice.compile else 0.0
             losses, gradients = _apart(terms, reference.setdefault(stage.name, terms))
             choice.apart, choice.gradients_apart = max(choice.apart, losses), max(choice.gradients_apart, gradients)
-        choice.whole = sum(stage.steps * choice.seconds[stage.name] for stage in config.stages)
+        choice.whole = choice.compiling + sum(stage.steps * choice.seconds[stage.name] for stage in config.stages)
     except AdvtasksError:
         raise
     except Exception as error:  # an operation without that precision, a compiler that is not there, no memory
@@ -164,7 +167,8 @@ def _measure(
     _give_back(choose_device(config.device))
     times = "  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
     agreement = f"losses within {choice.apart:.2%} of fp32, gradients {choice.gradients_apart:.1%}"
-    verdict = choice.failure or (agreement + ("" if choice.agrees else ": too far"))
+    compiled = f"compiled in {choice.compiling:.0f} s, " if choice.compile else ""
+    verdict = choice.failure or (compiled + agreement + ("" if choice.agrees else ": too far"))
     say(f"  {_described(choice):<32}  {times}  {verdict}")
 
 
@@ -200,10 +204,10 @@ def _period(step: Step) -> int:
 
 def _steps(
     make_task: Callable[[RunConfig], Task], config: RunConfig, splits: Splits, stage: StageConfig
-) -> tuple[float, dict[str, float]]:
-    """Seconds of a step, a mean over whole periods, and each loss term and the norm of each phase's gradients when they
-    are first computed. The networks are fresh. Nothing is known of float16's gradients, whose first steps a loss scaler
-    may skip."""
+) -> tuple[float, float, dict[str, float]]:
+    """Seconds of a step, a mean over whole periods; how much longer those before the clock runs took; and each loss
+    term and the norm of each phase's gradients when they are first computed. The networks are fresh. Nothing is known
+    of float16's gradients, whose first steps a loss scaler may skip."""
     task = make_task(config)
     networks = Networks(task, config, make_adversaries(task, config))
     meters = Meters()
@@ -230,9 +234,9 @@ def _steps(
                     terms.setdefault(name, value)
             meters.clear()
         _until_scaled(step, stream, range(first, first + WARM_UP + timed))
-    taken = taken[WARM_UP:]
-    periods = [statistics.mean(taken[start : start + period]) for start in range(0, timed, period)]
-    return statistics.median(periods), terms
+    periods = [statistics.mean(taken[start : start + period]) for start in range(WARM_UP, len(taken), period)]
+    seconds = statistics.median(periods)
+    return seconds, max(sum(taken[:WARM_UP]) - WARM_UP * seconds, 0.0), terms
 
 
 def _until_scaled(step: Step, stream: Iterator[Batch], done: range) -> None:

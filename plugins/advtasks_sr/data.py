@@ -109,7 +109,8 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         validation = _measurable(train, scale)
         notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
     if not validation:
-        raise DataError(f"{config.data}: no picture is large enough to validate on (more than 32 pixels a side)")
+        text = "no picture is large enough to validate on (more than 32 pixels a side): use --validation DIR"
+        raise DataError("\n  ".join([f"{config.data}: {text}", *notes]))
     if any(pair.low is None for pair in validation):  # held out of what trains; each takes seconds where it is large
         validation, errors = cache.load(
             "making low resolutions", validation, lambda pair: _completed(pair, low_side, cache)

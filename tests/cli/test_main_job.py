@@ -200,6 +200,7 @@ def test_report_models_and_a_finished_run(advtasks, run: Path) -> None:
     code, out, _ = advtasks("train", "--resume", run)
     assert code == 0
     assert "is finished" in out
+    assert f"--initial-weights {run / 'bundle.safetensors'}" in out
 
 
 def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path, tiny: tuple[str, ...]) -> None:
@@ -241,6 +242,24 @@ def test_dry_run_and_print_config(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would(advtasks, photos: Path, run: Path, tiny: tuple[str, ...]) -> None:
+    code, out, err = advtasks("train", "sr", "--data", photos, *tiny, "--out", run, "--dry-run")
+    assert (code, out) == (2, "")
+    assert f"{run} holds a run" in err
+
+
+def test_a_run_whose_checkpoints_were_removed_is_not_begun_anew(advtasks, run: Path) -> None:
+    """That would write over its record."""
+    (run / "bundle.safetensors").unlink()
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    before = (run / "metrics.jsonl").read_bytes()
+    code, _, err = advtasks("train", "--resume", run)
+    assert code == 1
+    assert f"{run / 'checkpoints'}: no checkpoint is there, and the run came to step 6" in err
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
 def test_looking_at_a_run_that_could_be_resumed_trains_nothing(advtasks, run: Path) -> None:
     (run / "bundle.safetensors").unlink()
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
@@ -251,6 +270,8 @@ def test_looking_at_a_run_that_could_be_resumed_trains_nothing(advtasks, run: Pa
     code, out, _ = advtasks("train", "--resume", run, "--dry-run")
     assert code == 0
     assert "# critic of image:" in out
+    assert "The last good checkpoint is" in out
+    assert "step-00000006.pt" in out
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -268,7 +289,7 @@ def test_what_a_rehearsal_refuses_leaves_no_run(advtasks, photos: Path, tmp_path
 ADAPTIVE = (
     "--adversary.augments", "ada:interval=1:speed=50", "--adversary.regularizers", "spectral-norm,lecam:decay=0.5",
     "--stages.1.schedule", "cosine", "--stages.1.warmup", "3", "--validate-every", "3", "--keep-best", "psnr_y",
-    "--early-stopping", "50", "--adversary.optimizer", "adamw", "--clip-norm", "1", "--ema-half-life", "50",
+    "--early-stopping", "4", "--adversary.optimizer", "adamw", "--clip-norm", "1", "--ema-half-life", "50",
 )  # fmt: skip
 """All that a training keeps from step to step."""
 
@@ -357,7 +378,7 @@ def test_other_scales(advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, .
 def test_a_kill_before_the_first_checkpoint_resumes_from_the_beginning(
     advtasks, photos: Path, tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
-    flags = ("--steps", "4", *tiny)
+    flags = ("--steps", "4", *tiny, "--checkpoint-every", "100")
     code, _, err = advtasks("train", "sr", "--data", photos, "--out", tmp_path / "run", *flags)
     assert code == 0, err
     run = tmp_path / "run"

@@ -103,27 +103,47 @@ def test_a_rank_whose_launcher_is_gone_does_not_begin(monkeypatch: pytest.Monkey
         end_with_launcher()
 
 
-def test_a_restart_resumes_by_itself(tmp_path: Path) -> None:
-    process = start(tmp_path / "run", "--steps", "160", "--restarts", "1")
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_restart_resumes_by_itself(tmp_path: Path, devices: int) -> None:
+    """Of one process, too, which is then started to be watched."""
+    process = start(tmp_path / "run", "--steps", "160", "--restarts", "1", devices=devices)
     wait_for_checkpoint(tmp_path / "run", process, 8)
     os.kill(ranks_of(process)[0], signal.SIGKILL)
     assert "going on at step" in finished(process)
     assert (tmp_path / "run" / "bundle.safetensors").exists()
 
 
-def test_ctrl_c_stops_all_processes_with_a_checkpoint(tmp_path: Path) -> None:
-    process = start(tmp_path / "run", "--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50")
+@pytest.mark.parametrize(
+    ("number", "code", "flags"), [(signal.SIGINT, 130, ()), (signal.SIGTERM, 143, ("--workers", "1"))]
+)
+def test_a_signal_stops_all_processes_with_a_checkpoint(
+    tmp_path: Path, number: signal.Signals, code: int, flags: tuple[str, ...]
+) -> None:
+    """Loader processes, which are sent it, too, do not end before the step does."""
+    process = start(tmp_path / "run", "--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50", *flags)
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "metrics.jsonl").exists() or not (tmp_path / "run" / "metrics.jsonl").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    for target in (*ranks_of(process), process.pid):  # as a terminal does
-        os.kill(target, signal.SIGINT)
+    asked = (*ranks_of(process), process.pid) if number == signal.SIGINT else (process.pid,)  # as a terminal does
+    for target in asked:
+        os.kill(target, number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert f"advtasks train --resume {tmp_path / 'run'}" in err
+    assert "loader process died" not in err
     assert "Traceback" not in err
     assert len(list((tmp_path / "run").glob("checkpoints/step-*.json"))) == 1
+    holder = read_lock(tmp_path / "run")
+    assert holder is not None
+    assert "stopped" in holder.end
+
+
+def test_what_goes_wrong_on_all_ranks_is_said_once(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", "--steps", "20", "--stages.0.learning-rate", "1e30")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.count("advtasks: ") == err.count("is not finite at step") == 1, err
 
 
 def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from advtasks.distributed import rank
 from advtasks.process_group import joined
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.checkpoint import Checkpoints
+from advtasks.training.clock import peak_memory
 from advtasks.training.loop import Trainer
 from advtasks.training.progress import Console
 
@@ -39,9 +40,11 @@ class Logged:
 
     def __init__(self) -> None:
         self.values: dict[str, torch.Tensor] = {}
+        self.memory = 0.0
 
     def record(self, values: dict[str, Any]) -> None:
         if values["kind"] == "train":
+            self.memory = values["memory_gib"]
             measured = {k: v for k, v in values.items() if isinstance(v, float) and not k.startswith(UNMEASURED)}
             self.values.update({f"{values['step']}.{name}": torch.tensor(v) for name, v in measured.items()})
 
@@ -81,7 +84,11 @@ def train(row: Row, folder: Path, part: bool = True, **changes: Any) -> dict[str
         trainer.train()
         state = trainer.state()
     found = {name: state[name] for name in ("generator", "ema", "adversaries")}
-    return found | {"logged": logged.values, "before": {"generator": before, "adversaries": critics}}
+    return found | {
+        "logged": logged.values,
+        "memory": logged.memory,
+        "before": {"generator": before, "adversaries": critics},
+    }
 
 
 def without(row: Row, folder: Path) -> dict[str, Any]:
@@ -93,6 +100,13 @@ def without(row: Row, folder: Path) -> dict[str, Any]:
 
 
 KNOWN: dict[str, dict[str, Any]] = {}
+
+
+def memory_of_the_larger(folder: Path) -> dict[str, float]:
+    """What a run's records say where the second process takes more, beside what this process took."""
+    ballast = torch.ones(rank() * 2**27)
+    recorded = train(("points", "hinge", "", ""), folder)["memory"]
+    return {"recorded": recorded, "own": peak_memory(ballast.device)}
 
 
 def main(rank: int, ranks: int, port: str, folder: Path) -> None:
@@ -107,6 +121,7 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
             both = {named(row): train(row, folder, accumulate=2) for row in rows() if in_both(row)}
             both["no-sync"] = train(("sr", "batch-norm", "", ""), folder, sync_batch_norm=False)
             torch.save(both, folder / f"both-{rank}.pt")
+            torch.save(memory_of_the_larger(folder), folder / f"memory-{rank}.pt")
             shares = {f"{text}+{life}": in_shares(text, life, folder) for text in SHARED for life in LIVES}
             torch.save(shares, folder / f"shares-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")

@@ -202,10 +202,11 @@ def test_a_second_failure_from_the_same_checkpoint_takes_the_one_before(tmp_path
         run.train()
     # failed at step 10: back to 10, then to 8, then to 6
     assert run.roll_backs == 3
-    assert run._rolled_to == 6
+    assert run.rolled_to == 6
     again = trainer(tmp_path, config(monitor="rollback"))
     assert again.resume()
     assert (again.step, again.rate_scale, again.roll_backs) == (6, 0.125, 3), "a kill does not bring the old rates back"
+    assert again.rolled_to == 6, "should it diverge once more, this checkpoint is not taken again"
 
 
 def test_a_rolled_back_run_resumes_bit_for_bit(tmp_path: Path, exploding: type[Exploding]) -> None:

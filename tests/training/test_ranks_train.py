@@ -40,7 +40,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, States]:
     assert [process.wait(600) for process in processes] == [0, 0, 0]
     return {
         name: torch.load(folder / f"{name}.pt", weights_only=True)
-        for name in ("1-0", "2-0", "2-1", "pieces", "without", "both-0", "shares-0")
+        for name in ("1-0", "2-0", "2-1", "pieces", "without", "both-0", "shares-0", "memory-0", "memory-1")
     }
 
 
@@ -112,6 +112,12 @@ def test_batch_norm_that_is_not_synchronized_is_averaged_at_checkpoints(states: 
     for key in means:
         assert not torch.equal(together[key], apart[key])
         torch.testing.assert_close(together[key], apart[key], rtol=0.1, atol=0.05)
+
+
+def test_the_memory_recorded_is_that_of_the_largest_process(states: dict[str, Any]) -> None:
+    first, second = states["memory-0"], states["memory-1"]
+    assert second["own"] > first["own"] + 0.3
+    assert first["recorded"] == pytest.approx(second["own"], abs=0.05)
 
 
 @pytest.mark.parametrize("life", LIVES)

@@ -46,10 +46,10 @@ def test_the_fastest_that_agrees_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
     slower = {None: 0.0, True: 0.2, False: -0.1}
     real: Callable[..., Any] = module._steps
 
-    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, dict[str, float]]:
-        _, terms = real(make_task, settings, splits, stage)
+    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, float, dict[str, float]]:
+        _, _, terms = real(make_task, settings, splits, stage)
         taken = seconds[settings.precision, settings.channels_last] + slower[settings.critic_channels_last]
-        return taken, terms
+        return taken, 0.0, terms
 
     def no_compiler(network: nn.Module) -> nn.Module:
         raise RuntimeError("no C++ compiler\nand a long story")
@@ -93,9 +93,9 @@ def test_wrong_gradients_are_not_taken(tmp_path: Path, monkeypatch: pytest.Monke
     """The losses of the first steps do not tell."""
     real: Callable[..., Any] = module._steps
 
-    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, dict[str, float]]:
-        _, terms = real(make_task, settings, splits, stage)
-        return (1.0 if settings.precision == "bf16" else 2.0), terms
+    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, float, dict[str, float]]:
+        _, _, terms = real(make_task, settings, splits, stage)
+        return (1.0 if settings.precision == "bf16" else 2.0), 0.0, terms
 
     monkeypatch.setattr(module, "_steps", steps)
     monkeypatch.setattr(torch, "compile", lambda network: network)
@@ -103,6 +103,30 @@ def test_wrong_gradients_are_not_taken(tmp_path: Path, monkeypatch: pytest.Monke
     for task, precision in ((Toy, "bf16"), (Misled, "fp32")):
         chosen, found = tune(task, config(), PictureCache(tmp_path), said.append)
         assert chosen.precision == precision, [(choice.precision, choice.apart) for choice in found]
+
+
+@pytest.mark.parametrize(("compiling", "taken"), [(5.0, True), (7.0, False)])
+def test_compiling_must_pay_within_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiling: float, taken: bool
+) -> None:
+    """Twelve steps that take half a second less each."""
+    real: Callable[..., Any] = module._steps
+
+    def steps(make_task: Any, settings: Any, splits: Any, stage: Any) -> tuple[float, float, dict[str, float]]:
+        _, _, terms = real(make_task, settings, splits, stage)
+        seconds = (
+            0.5 if settings.compile else 1.0 + (settings.channels_last or settings.critic_channels_last is not None)
+        )
+        return seconds, compiling / len(config().stages), terms
+
+    monkeypatch.setattr(module, "_steps", steps)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    steps_in_all = sum(stage.steps for stage in config().stages)
+    assert 5.0 < 0.5 * steps_in_all < 7.0
+    said: list[str] = []
+    chosen, _ = tune(Toy, dataclasses.replace(config(), precision="fp32"), PictureCache(tmp_path), said.append)
+    assert chosen.compile == taken
+    assert any(f"compiled in {compiling:.0f} s" in line for line in said)
 
 
 def test_the_choice_is_kept_in_the_run(advtasks: Any, tmp_path: Path) -> None:
@@ -149,7 +173,7 @@ def test_whole_periods_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(module, "_seconds", seconds)
     splits = Toy(settings).splits(PictureCache(tmp_path))
-    mean, terms = module._steps(Toy, settings, splits, settings.stages[1])
+    mean, _, terms = module._steps(Toy, settings, splits, settings.stages[1])
     assert taken == [4, 5, *range(6, 12)], "two to warm up, the second with all that is due"
     assert mean == pytest.approx(1 + 20 / 6 + 300 / 6)
     assert {"r1", "adversarial", "discriminator", "l1"} <= terms.keys(), "each term when it first appears"
@@ -213,9 +237,9 @@ def test_tuning_for_several_processes_computes_with_the_threads_of_one(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     seen, before = set(), torch.get_num_threads()
 
-    def steps(*arguments: Any) -> tuple[float, dict[str, float]]:
+    def steps(*arguments: Any) -> tuple[float, float, dict[str, float]]:
         seen.add(torch.get_num_threads())
-        return 1.0, {}
+        return 1.0, 0.0, {}
 
     monkeypatch.setattr(module, "_steps", steps)
     tune(Toy, config(devices=2, batch=2), PictureCache(tmp_path), lambda text: None)

@@ -19,7 +19,7 @@ from advtasks.reporting.pictures import CELL, save_contact_sheet
 from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.runs import summary
 from advtasks.reporting.table import result_table, rows, worse_than_best
-from advtasks.reporting.times import stage_times
+from advtasks.reporting.times import stage_times, times_table
 from advtasks.run_lock import RunLock
 
 Run = Callable[..., tuple[int, str, str]]
@@ -166,7 +166,13 @@ def test_two_runs_beside_each_other(tmp_path: Path, advtasks: Run, monkeypatch: 
     assert names_of([one, tmp_path / "other" / "a"]) == [str(one), str(tmp_path / "other" / "a")]
     other = make(tmp_path / "d", [], count=4)
     code, _, err = advtasks("report", one, other)
-    assert (code, "do not measure the same" in err) == (2, True)
+    assert (code, "do not measure the same (on 3 and 4 examples)" in err) == (2, True)
+    assert "`advtasks evaluate` measures several models" in err
+    stranger = make(tmp_path / "e", [])
+    values = json.loads((stranger / "results.json").read_text())
+    values["metrics"][1] |= {"protocol": "another"}
+    (stranger / "results.json").write_text(json.dumps(values))
+    assert "(down: missing, or by another protocol)" in advtasks("report", one, stranger)[2]
 
 
 def test_worse_than_best_looks_in_each_metrics_direction() -> None:
@@ -180,6 +186,18 @@ def test_times_are_means_over_steps() -> None:
     assert (one.stage, one.steps, one.step, one.parts["data"]) == ("one", 4, 2.0, pytest.approx(0.1))
     assert one.evaluation_share == pytest.approx(1 / 9)
     assert (two.steps, two.step) == (1, pytest.approx(0.2))
+
+
+def test_the_report_shows_where_the_time_went() -> None:
+    """Each part that took a two-hundredth of a step, in milliseconds, and a bar of their shares."""
+    records = [trained(2, "<one>", 1.0) | {"seconds/penalty": 0.25, "seconds/generator": 0.004, "memory_gib": 1.5},
+               validated(2, "<one>", 0, 0)]  # fmt: skip
+    page = times_table(records)
+    said = re.sub("<[^>]*>", "", page)
+    assert "&lt;one&gt;: 1000.0 ms a step; baseline and validation took 33.3% of the time; at most 1.50 GiB" in said
+    assert "data 100.0 ms · penalty 250.0 ms · other 646.0 ms · eval 500.0 ms" in said
+    assert [float(share) for share in re.findall(r'"penalty" style="flex-grow:([\d.]+)"', page)] == [25.0]
+    assert times_table([]) == ""
 
 
 def test_a_value_that_is_no_number_takes_no_star() -> None:

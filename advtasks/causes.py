@@ -6,10 +6,11 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "fa
 
 
 def said(error: BaseException, most: int = 200) -> str:
-    """The first line of what an error says, in at most `most` characters: the system's own words where it has some, the
-    error's name where it says nothing."""
+    """The first line of what an error says, and after a heading the second, in at most `most` characters: the system's
+    own words where it has some, the error's name where it says nothing."""
     text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return str(text).splitlines()[0].strip()[:most]
+    first, *more = (line.strip() for line in str(text).splitlines())
+    return (f"{first} {more[0]}" if more and first.endswith(":") else first)[:most]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

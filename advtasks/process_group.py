@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -79,7 +80,7 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         with in_contact():
             _check_gpus(gathered(_uuid() if gpu else None, patient=False))
             yield
-    except FirstRankFailed:
+    except (FirstRankFailed, LostContact):  # it has been said, or there may be nobody left to ask
         raise
     except AdvtasksError as error:  # mostly every rank finds the same mistake: the first to come says it
         if _said_first(str(error)):
@@ -96,14 +97,14 @@ def in_contact() -> Iterator[None]:
     """While ranks talk to each other.
 
     Raises:
-        TrainingError: another one is lost.
+        LostContact: another one is lost.
     """
     try:
         yield
     except RuntimeError as error:
         if not is_loss_of_contact(error):
             raise
-        raise TrainingError(
+        raise LostContact(
             f"rank {rank()} of {world_size()} lost another process, which has said above why it stopped, or does not "
             f"answer ({said(error, 120)})"
         ) from error
@@ -119,9 +120,16 @@ def _meet(backend: str, here: Place, timeout: timedelta) -> None:
 
 
 def _said_first(text: str) -> bool:
-    """Whether no other rank has said this."""
+    """Whether no other rank has said this. The first rank, with which the store may go, gives the others a second to
+    ask."""
+    if _store is None:
+        return True
+    key, deadline = f"said {text}", time.monotonic() + 1
     try:
-        return _store is None or _store.add(f"said {text}", 1) == 1
+        first = _store.add(key, 1) == 1
+        while rank() == 0 and _store.add(key, 0) < world_size() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return first
     except RuntimeError:  # the process that keeps the store is gone
         return True
 
@@ -159,6 +167,10 @@ def from_first(work: Callable[[], Result], patient: bool = True) -> Result:
         raise FirstRankFailed(outcome[1])
     result: Result = outcome[0]
     return result
+
+
+class LostContact(TrainingError):
+    """Another process is gone or does not answer."""
 
 
 class FirstRankFailed(AdvtasksError):

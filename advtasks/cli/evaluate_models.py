@@ -14,14 +14,16 @@ import torch
 from advtasks import components
 from advtasks.allocator import keep_freed_memory
 from advtasks.atomic import write_text
-from advtasks.bundle import find_bundle, load_bundle
+from advtasks.bundle import find_bundle, load_bundle, read_manifest
 from advtasks.cli.evaluate_names import distinct_names
 from advtasks.cli.evaluate_options import Evaluate
+from advtasks.config_files import read_yaml
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures, fingerprint
+from advtasks.data.listing import few
 from advtasks.devices import use_device
 from advtasks.distributed import rank
-from advtasks.errors import BundleError, DataError, UsageError
+from advtasks.errors import AdvtasksError, BundleError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
 from advtasks.evaluation.folder_features import stored_format
 from advtasks.evaluation.intervals import mean_interval
@@ -49,7 +51,7 @@ def evaluate_models(options: Evaluate) -> int:
         results, cards = _measured(options, Console(None if first else silent()))
     if not first:
         return 0
-    print(result_table(results))
+    print(result_table(results, "examples"))
     for metric in results["metrics"]:
         print(f"{metric['label']}: {metric['protocol']}")
     for card in cards:
@@ -72,8 +74,11 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
     results: dict[str, Any] = {}
     cards: list[ScoreCard] = []
     each: dict[str, dict[str, Any]] = {}
-    for model, distinct in zip(options.models, _names(options.models), strict=True):
-        path = find_bundle(model)
+    paths = [find_bundle(model) for model in options.models]
+    _check_comparable(options.models, paths)
+    for model, path, distinct in zip(options.models, paths, _names(options.models), strict=True):
+        if _trained_on(path, options.data):
+            console.say(f"warning: {model} was trained on {options.data}; other pictures tell how good it is")
         network, manifest = load_bundle(path)
         spec = plugins().find("tasks", manifest.task).spec
         try:
@@ -100,7 +105,13 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
                 "model_sha256": manifest.sha256,
             }
         elif metrics != results["metrics"]:
-            raise UsageError(f"{model} is measured in another way than {options.models[0]}: evaluate them one by one")
+            apart = [
+                m["name"] for m in (*metrics, *results["metrics"]) if m not in metrics or m not in results["metrics"]
+            ]
+            raise UsageError(
+                f"{model} is measured in another way than {options.models[0]} ({few(sorted({*apart}))}): evaluate them "
+                "one by one"
+            )
         name = distinct if len(options.models) > 1 or path.stem != "bundle" else manifest.stage
         results["stages"].append({"stage": name, "metrics": found.means, "model_sha256": manifest.sha256})
         protocol = {
@@ -115,6 +126,27 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
         each[name] = {n: item.metrics for n, item in zip(names, found.examples, strict=True)}
     results["pictures"] = next(iter(each.values())) if len(each) == 1 else each
     return results, cards
+
+
+def _check_comparable(models: Sequence[Path], paths: Sequence[Path]) -> None:
+    """Before anything is measured.
+
+    Raises:
+        UsageError: they are models of several tasks.
+    """
+    tasks = [read_manifest(path).task for path in paths]
+    for model, task in zip(models, tasks, strict=True):
+        if task != tasks[0]:
+            raise UsageError(f"{models[0]} is a model of {tasks[0]} and {model} of {task}: evaluate them one by one")
+
+
+def _trained_on(bundle: Path, folder: Path) -> bool:
+    """Whether the run beside the bundle, if one is there, had this folder as its data."""
+    try:
+        data = read_yaml(bundle.parent / "run.yaml").get("data")
+    except (AdvtasksError, OSError):
+        return False
+    return data is not None and Path(str(data)).resolve() == folder.resolve()
 
 
 def _names(models: Sequence[Path]) -> list[str]:

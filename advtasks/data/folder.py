@@ -36,7 +36,7 @@ def find_pictures(folder: Path, inside: bool = True) -> Found:
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")
     if not folder.is_dir():
-        raise DataError(f"{folder} is a file; --data takes a folder of pictures")
+        raise DataError(f"{folder} is a file, and a folder of pictures is needed")
     pictures: list[Path] = []
     others: list[Path] = []
     for path in _files(folder, inside):

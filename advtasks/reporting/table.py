@@ -30,8 +30,8 @@ def headings(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def result_table(results: dict[str, Any]) -> str:
-    """The table, aligned, with the protocol below it."""
+def result_table(results: dict[str, Any], examples: str = "held out") -> str:
+    """The table, aligned, with what its means are over below it."""
     heads = ["", *headings(results)]
     body = [[name, *cells] for name, cells in rows(results)]
     widths = [max(len(row[i]) for row in [heads, *body]) for i in range(len(heads))]
@@ -40,7 +40,7 @@ def result_table(results: dict[str, Any]) -> str:
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *aligned]))
     lines.insert(1, "─" * len(lines[0]))
-    lines.append(f"mean over {results['validation_pictures']} held out; * best")
+    lines.append(f"mean over {results['validation_pictures']} {examples}; * best")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from conftest import TINY, natural
 from PIL import Image
 
+from advtasks.cli import evaluate_models
 from advtasks.evaluation.cards import load_cards
 
 Run = Callable[..., tuple[int, str, str]]
@@ -40,7 +42,7 @@ def test_models_get_score_cards_whatever_the_number_of_processes(run: Path, advt
                "--device", "cpu"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("mean over 5 held out") == 1, "one process prints"
+    assert done.stdout.count("mean over 5 examples") == 1, "one process prints"
     card, shared = load_cards(one)[0], load_cards(two)[0]
     assert card.protocol == shared.protocol
     for score in card.scores:
@@ -59,6 +61,7 @@ def test_models_get_score_cards_whatever_the_number_of_processes(run: Path, advt
     for package in ("advtasks", "torch", "Pillow"):
         assert package in card.code
     assert advtasks("compare", one, two)[0] == 0
+    assert "was trained on" not in err
     (held_out / "4.png").unlink()
     assert advtasks("evaluate", run, "--data", held_out, "--json", other, "--device", "cpu")[0] == 0
     code, _, err = advtasks("compare", one, other)
@@ -70,3 +73,22 @@ def test_a_dangling_link_beside_the_pictures_stops_nothing(run: Path, advtasks: 
     (photos / "gone.png").symlink_to(photos / "nowhere.png")
     code, _, err = advtasks("evaluate", run, "--data", photos, "--device", "cpu")
     assert code == 0, err
+    assert f"warning: {run} was trained on {photos}" in err
+
+
+def test_what_cannot_be_compared_is_said_before_anything_is_measured(
+    run: Path, advtasks: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = advtasks("evaluate", run, photos / "nope", "--data", photos, "--device", "cpu")
+    assert code == 1
+    assert "nope: no such model" in err
+    assert "measuring" not in err
+    tasks = iter(("sr", "pix2pix"))
+    real = evaluate_models.read_manifest
+    monkeypatch.setattr(
+        evaluate_models, "read_manifest", lambda path: dataclasses.replace(real(path), task=next(tasks))
+    )
+    code, _, err = advtasks("evaluate", run, run / "bundle.safetensors", "--data", photos, "--device", "cpu")
+    assert code == 2
+    assert f"{run} is a model of sr and {run / 'bundle.safetensors'} of pix2pix: evaluate them one by one" in err
+    assert "measuring" not in err

@@ -12,6 +12,8 @@ from advtasks.causes import is_out_of_memory, said
         (OSError(28, "No space left on device", "a.png"), "No space left on device"),
         (OSError("no archive"), "no archive"),
         (RuntimeError("\n  first line  \nsecond"), "first line"),
+        (RuntimeError("Error(s) in A:\n\tsize mismatch\n\tanother"), "Error(s) in A: size mismatch"),
+        (RuntimeError("nothing:"), "nothing:"),
         (RuntimeError(), "RuntimeError"),
         (ValueError("x" * 300), "x" * 200),
     ],

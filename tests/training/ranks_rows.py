@@ -121,7 +121,8 @@ def named(row: Row) -> str:
 
 
 def in_both(row: Row) -> bool:
-    """Whether ranks run the row in pieces, too: all of the core, and of each task what is its own."""
+    """Whether the row runs in pieces, too, on one process and on two: all of the core, and of each task what is its
+    own."""
     own = {"wgan-gp", "matching-aware", "attention", "augmentation", "simultaneous", "virtual-batch-norm", "ada"}
     return row[0] == "points" or not row[2] + row[3] or bool(own & {*row})
 

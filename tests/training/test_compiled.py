@@ -15,7 +15,6 @@ from test_ranks_train import tensors
 Run = Callable[..., tuple[int, str, str]]
 ROWS: list[Row] = [
     ("sr", "non-saturating", "wgan-gp", ""),
-    ("text2image", "hinge", "matching-aware", ""),
     ("points", "simultaneous", "r1", ""),
 ]
 

@@ -14,7 +14,7 @@ import torch
 from advtasks import components
 from advtasks.allocator import keep_freed_memory
 from advtasks.atomic import write_text
-from advtasks.bundle import find_bundle, load_bundle, read_manifest
+from advtasks.bundle import Manifest, find_bundle, load_bundle, read_manifest
 from advtasks.cli.evaluate_names import distinct_names
 from advtasks.cli.evaluate_options import Evaluate
 from advtasks.config_files import read_yaml
@@ -80,13 +80,7 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
         if _trained_on(path, options.data):
             console.say(f"warning: {model} was trained on {options.data}; other pictures tell how good it is")
         network, manifest = load_bundle(path)
-        spec = plugins().find("tasks", manifest.task).spec
-        try:
-            config = dataclasses.replace(next(iter(resolve(spec.presets).values())), **manifest.task_options)
-        except TypeError as error:
-            way = f"pip install -U {manifest.plugin}"
-            raise BundleError(f"{path}: made by a newer {manifest.plugin} ({error}): {way}") from None
-        task: Task = resolve(spec.task)(config).to(device)
+        task = _task_of(path, manifest).to(device)
         if task.reference is None and options.distances:
             raise UsageError(f"--distances: the outputs of {manifest.task} have no pictures that they should equal")
         comparisons = compared if task.reference else []
@@ -104,14 +98,10 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
                 "stages": [],
                 "model_sha256": manifest.sha256,
             }
-        elif metrics != results["metrics"]:
-            apart = [
-                m["name"] for m in (*metrics, *results["metrics"]) if m not in metrics or m not in results["metrics"]
-            ]
-            raise UsageError(
-                f"{model} is measured in another way than {options.models[0]} ({few(sorted({*apart}))}): evaluate them "
-                "one by one"
-            )
+        elif metrics != (known := results["metrics"]):
+            apart = {metric["name"] for metric in (*metrics, *known) if metric not in metrics or metric not in known}
+            text = f"{model} is measured in another way than {options.models[0]} ({few(sorted(apart))})"
+            raise UsageError(f"{text}: evaluate them one by one")
         name = distinct if len(options.models) > 1 or path.stem != "bundle" else manifest.stage
         results["stages"].append({"stage": name, "metrics": found.means, "model_sha256": manifest.sha256})
         protocol = {
@@ -126,6 +116,22 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
         each[name] = {n: item.metrics for n, item in zip(names, found.examples, strict=True)}
     results["pictures"] = next(iter(each.values())) if len(each) == 1 else each
     return results, cards
+
+
+def _task_of(path: Path, manifest: Manifest) -> Task:
+    """As it trained the bundle at `path`.
+
+    Raises:
+        BundleError: its plugin is older than the bundle.
+    """
+    spec = plugins().find("tasks", manifest.task).spec
+    try:
+        config = dataclasses.replace(next(iter(resolve(spec.presets).values())), **manifest.task_options)
+    except TypeError as error:
+        way = f"pip install -U {manifest.plugin}"
+        raise BundleError(f"{path}: made by a newer {manifest.plugin} ({error}): {way}") from None
+    task: Task = resolve(spec.task)(config)
+    return task
 
 
 def _check_comparable(models: Sequence[Path], paths: Sequence[Path]) -> None:

@@ -51,19 +51,3 @@ def ranks_of(process: subprocess.Popen[str]) -> list[int]:
 def state(run: Path) -> dict[str, Any]:
     """Of the last checkpoint."""
     return torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)
-
-
-def same(one: Any, other: Any, name: str = "") -> None:
-    """Two states are equal to the bit, but for times."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), name
-        for key, value in one.items():
-            if not str(key).startswith("seconds"):
-                same(value, other[key], f"{name}.{key}")
-    elif isinstance(one, (list, tuple)):
-        for number, (left, right) in enumerate(zip(one, other, strict=True)):
-            same(left, right, f"{name}.{number}")
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), name
-    else:
-        assert one == other, name

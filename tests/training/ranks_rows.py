@@ -55,13 +55,13 @@ OPTIONS = {
 """What a part needs to have an effect within three steps; the finite difference of r1-first-order amplifies roundings."""
 STEEP = {"points": 3.0, "sr": 6.0, "pix2pix": 4.0, "text2image": 2.5}
 """By how much a critic's weights are enlarged for wgan-lp, which starts at slopes that a fresh one does not reach."""
-EMBEDDING = {"ma-gp", "gan-int", "contrastive"}
-CLASSES = {"ac-gan", "tac-gan", "adc-gan"}
+EMBEDDED = {"ma-gp", "gan-int", "contrastive"}
+LABELLED = {"ac-gan", "tac-gan", "adc-gan"}
 REFUSED = {
-    "points": EMBEDDING | {"virtual-batch-norm", "cr", "bcr", "diffaugment", "ada"},
-    "sr": EMBEDDING | CLASSES | {"matching-aware", "path-length", "zcr", "info-gan"},
-    "pix2pix": EMBEDDING | CLASSES | {"matching-aware", "path-length", "zcr", "info-gan", "cr", "bcr"},
-    "text2image": CLASSES | {"info-gan"},
+    "points": EMBEDDED | {"virtual-batch-norm", "cr", "bcr", "diffaugment", "ada"},
+    "sr": EMBEDDED | LABELLED | {"matching-aware", "path-length", "zcr", "info-gan"},
+    "pix2pix": EMBEDDED | LABELLED | {"matching-aware", "path-length", "zcr", "info-gan", "cr", "bcr"},
+    "text2image": LABELLED | {"info-gan"},
 }
 """What each task cannot serve."""
 FAST = {"sr": (0.03, 5e-3), "pix2pix": (0.05, 0.05)}
@@ -121,8 +121,7 @@ def named(row: Row) -> str:
 
 
 def in_both(row: Row) -> bool:
-    """Whether the row runs in pieces, too, on one process and on two: all of the core, and of each task what is its
-    own."""
+    """Whether ranks run the row in pieces, too: all of the core, and of each task what is its own."""
     own = {"wgan-gp", "matching-aware", "attention", "augmentation", "simultaneous", "virtual-batch-norm", "ada"}
     return row[0] == "points" or not row[2] + row[3] or bool(own & {*row})
 

@@ -126,7 +126,7 @@ def main(rank: int, ranks: int, port: str, folder: Path) -> None:
             torch.save(shares, folder / f"shares-{rank}.pt")
     torch.save(results, folder / f"{ranks}-{rank}.pt")
     if ranks == 1:
-        pieces = {named(row): train(row, folder, accumulate=PIECES[row[0]]) for row in rows() if in_both(row)}
+        pieces = {named(row): train(row, folder, accumulate=PIECES[row[0]]) for row in rows()}
         torch.save(pieces, folder / "pieces.pt")
         torch.save({named(row): without(row, folder) for row in rows()}, folder / "without.pt")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ranks_rows import Row
 from ranks_train import train
-from test_ranks_train import tensors
+from states import tensors
 
 Run = Callable[..., tuple[int, str, str]]
 ROWS: list[Row] = [

@@ -106,8 +106,7 @@ def batch_of(splits: Splits) -> Batch:
 OF_PICTURES = {"cr", "bcr", "diffaugment", "ada"}
 OF_TASKS = {*OF_PICTURES, "batch-norm", "attention", "augmentation", "ma-gp", "gan-int", "contrastive"}
 NAMED = [(row, {part.partition(":")[0] for part in row}) for row in ranks_rows.rows()]
-LAZY = {row[2].partition(":")[0] for row, _ in NAMED if row[:2] == ("points", "hinge") and row[2]}
-CORE = [row for row, _ in NAMED if row[0] == "points" and row[2] not in LAZY]  # these have steps with and without them
+CORE = [row for row, _ in NAMED if row[0] == "points"]
 PICTURES = [
     row
     for row, names in NAMED

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from test_trainer import Noise, Toy, comparable, config, same, stop_at, trainer, whole_and_resumed
+from states import difference
+from test_trainer import Noise, Toy, config, stop_at, trainer, whole_and_resumed
 from torch import Tensor, nn
 
 from advtasks.components import provided
@@ -57,7 +58,7 @@ def test_every_optimizer_trains_both_networks_and_resumes_bit_for_bit(name: str,
     second = trainer(tmp_path / "parts", settings)
     assert second.resume()
     second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    assert difference(second.state(), whole.state()) is None
 
 
 def test_optimizers_take_options_and_refuse_what_they_do_not_know() -> None:
@@ -288,7 +289,7 @@ def test_each_stage_scales_its_losses_anew(tmp_path: Path) -> None:
     assert second.step == 4
     second.train()
     assert whole.stage_step.scalers["discriminator"].get_scale() == FIRST_SCALE
-    assert same(comparable(second.state()), comparable(whole.state()))
+    assert difference(second.state(), whole.state()) is None
 
 
 def test_the_log_says_where_the_time_goes(tmp_path: Path) -> None:
@@ -363,7 +364,7 @@ def test_leaving_validations_out_moves_no_weight(tmp_path: Path) -> None:
     for share in (0.0, 1e-9):
         runs[share] = trainer(tmp_path / str(share), config(validate_share=share, validate_every=1))
         runs[share].train()
-    assert same(runs[0.0].state()["generator"], runs[1e-9].state()["generator"])
+    assert difference(runs[0.0].state()["generator"], runs[1e-9].state()["generator"]) is None
     steps = {
         share: [r["step"] for r in read_records(tmp_path / str(share) / "metrics.jsonl") if r["kind"] == "validation"]
         for share in runs

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from states import difference
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -150,23 +151,6 @@ def stop_at(run: Trainer, step: int, error: type[BaseException]) -> None:
     run._take_step = until  # type: ignore[method-assign]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Bit for bit, through dicts and lists."""
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def comparable(state: dict[str, Any]) -> dict[str, Any]:
-    """Without wall-clock time."""
-    results = [{k: v for k, v in result.items() if k != "seconds"} for result in state["results"]]
-    return {**{k: v for k, v in state.items() if not k.startswith("seconds")}, "results": results}
-
-
 def timeless(record: dict[str, Any]) -> dict[str, Any]:
     """A record without times and memory."""
     return {k: v for k, v in record.items() if not k.startswith(("seconds", "memory", "images_per_s"))}
@@ -184,7 +168,7 @@ def whole_and_resumed(made: Callable[[str], Trainer], stop: int) -> tuple[Traine
     assert second._pending is not None
     resumed = {**second._pending, "step": second.step}
     second.train()
-    assert same(comparable(second.state()), comparable(whole.state()))
+    assert difference(second.state(), whole.state()) is None
     return whole, second, resumed
 
 
@@ -207,7 +191,7 @@ def test_a_moving_average_that_follows_now_and_then_is_resumed(tmp_path: Path, h
 
     whole, _, resumed = whole_and_resumed(made, 11)
     assert (resumed["step"], resumed["ema"]["waiting"]) == (10, waiting)
-    assert same(whole.state()["ema"], whole.state()["generator"]) == (half_life == 0)
+    assert (difference(whole.state()["ema"], whole.state()["generator"]) is None) == (half_life == 0)
 
 
 def test_a_checkpoint_of_ranks_that_differ_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,8 +234,8 @@ def test_no_adversary_equals_weight_zero_bit_for_bit(tmp_path: Path) -> None:
         runs[name].train()
     assert not runs["none"].networks.adversaries
     for part in ("generator", "ema"):
-        assert same(runs["none"].state()[part], runs["zero"].state()[part])
-        assert not same(runs["none"].state()[part], runs["some"].state()[part])
+        assert difference(runs["none"].state()[part], runs["zero"].state()[part]) is None
+        assert difference(runs["none"].state()[part], runs["some"].state()[part]) is not None
     records = read_records(tmp_path / "zero" / "metrics.jsonl")
     assert any("discriminator" in record for record in records), "with weight 0 the critic learns"
 
@@ -469,7 +453,7 @@ def test_a_generator_without_a_term_for_a_while_stays_as_it_is(tmp_path: Path, w
 
     run._take_step = look  # type: ignore[method-assign]
     run.train()
-    moved = [not same(one, other) for one, other in itertools.pairwise(weights)]
+    moved = [difference(one, other) is not None for one, other in itertools.pairwise(weights)]
     silent = {"1@0,0@3": range(3, 8), "1@0,0@2,1@6": range(2, 3)}[weight]
     assert [step for step, moves in enumerate(moved, 1) if not moves] == list(silent)
 
@@ -507,8 +491,8 @@ def test_the_average_shortens_as_the_learning_rate_falls(tmp_path: Path) -> None
     ]
     for run in runs:
         run.train()
-    assert same(runs[0].state()["generator"], runs[1].state()["generator"])
-    assert not same(runs[0].state()["ema"], runs[1].state()["ema"])
+    assert difference(runs[0].state()["generator"], runs[1].state()["generator"]) is None
+    assert difference(runs[0].state()["ema"], runs[1].state()["ema"]) is not None
 
 
 def test_two_time_scales_are_two_optimizers_with_their_own_rates(tmp_path: Path) -> None:
@@ -583,7 +567,7 @@ def test_other_lengths_in_an_edited_run_yaml_are_said(tmp_path: Path) -> None:
     assert "stage 'adversarial' began with 7 steps and goes on so; run.yaml says 20" in said[-1]
     second.train()
     assert second.step == 12
-    assert same(second.state()["generator"], whole.state()["generator"])
+    assert difference(second.state()["generator"], whole.state()["generator"]) is None
 
 
 def test_a_good_checkpoint_that_is_written_anew_keeps_its_shares(
@@ -689,3 +673,14 @@ def test_a_run_that_goes_on_in_float16_is_not_taken_for_another(tmp_path: Path) 
     assert again.resume()
     again.train()
     assert again.step == 12
+
+
+def test_time_since_the_last_record_outlives_a_kill(tmp_path: Path) -> None:
+    run = trainer(tmp_path, config(log_every=100, checkpoint_every=2))
+    stop_at(run, 3, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    again = trainer(tmp_path, config(log_every=100, checkpoint_every=2))
+    assert again.resume()
+    assert again.step == 2
+    assert 0 < again.seconds < 60

@@ -57,6 +57,12 @@ def from_plain(kind: type[Config], values: dict[str, Any], source: str) -> Confi
             hint = item["msg"]
             if item["type"] == "unexpected_keyword_argument":
                 hint = "unknown field; " + did_you_mean(str(item["loc"][-1]), _fields_at(kind, item["loc"][:-1]))
+            elif item["type"] == "tuple_type":
+                hint = f"a list is needed, found {item['input']!r}"
+            elif item["type"].startswith("dataclass"):
+                hint = f"fields with values are needed, found {item['input']!r}"
+            elif item["type"] != "missing":
+                hint += f", found {item['input']!r}"
             lines.append(f"{source}: {place}: {hint}")
         raise UsageError("\n".join(lines)) from None
     except UsageError as error:

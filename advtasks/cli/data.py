@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         for item in items:
             print(f"  {item}")
     for one in tasks:
-        problems += _tell(one, options, said)
+        problems += _tell(one, options, said, found.broken)
     if options.sheet is not None:
         found.save_sheet(options.sheet)
         print(f"contact sheet: {options.sheet}")
@@ -101,7 +101,7 @@ def _names(kind: type[Any]) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _tell(task: TaskSpec, options: Data, said: dict[str, Any]) -> int:
+def _tell(task: TaskSpec, options: Data, said: dict[str, Any], broken: frozenset[Path]) -> int:
     """Print what a task makes of the folder; gives the number of problems."""
     from advtasks.plugins import resolve
 
@@ -118,7 +118,8 @@ def _tell(task: TaskSpec, options: Data, said: dict[str, Any]) -> int:
         return int(options.task is not None)
     print(f"{name}: {layout.name}: {layout.explanation}")
     for role, files in layout.roles.items():
-        print(f"  {role}: {len(files)}")
+        bad = len(broken.intersection(files))
+        print(f"  {role}: {len(files) - bad}" + (f", and {bad} unreadable" if bad else ""))
     for note in layout.notes:
         print(f"  {note}")
     for problem in layout.problems:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from advtasks.config import RunConfig
-from advtasks.config_files import to_plain, to_yaml
+from advtasks.config_files import to_yaml
 from advtasks.plugins import plugins, resolve
+from advtasks.training.run_folder import check_free, described
 
 
 def look(task: str, preset: str, config: RunConfig, *, dry_run: bool, begun: Path | None = None) -> int:
     """``--print-config`` and ``--dry-run``, which prints it, too; of a run that is there, or of one that is not yet."""
     if dry_run:
         return _dry_run(task, preset, config, begun)
-    print(to_yaml({"task": task, "preset": preset, **to_plain(config)}), end="")
+    print(to_yaml(described(task, preset, config)), end="")
     return 0
 
 
@@ -26,7 +27,6 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     from advtasks.training.checks import check_data, check_run, check_torch
     from advtasks.training.progress import Console
     from advtasks.training.rehearsal import rehearse
-    from advtasks.training.run_folder import check_free
 
     if begun is None and config.out is not None:
         check_free(config.out)
@@ -40,7 +40,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     device = choose_device(config.device)
     generator = task.generator()
     rehearse(task, generator, adversaries, splits.train)
-    print(to_yaml({"task": task_name, "preset": preset, **to_plain(config)}), end="")
+    print(to_yaml(described(task_name, preset, config)), end="")
     print("---")
     stages = ", ".join(f"{stage.name} {stage.steps}" for stage in config.stages)
     print(f"# {sum(stage.steps for stage in config.stages)} steps ({stages}), batches of {config.batch}")

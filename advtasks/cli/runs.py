@@ -9,8 +9,9 @@ from pathlib import Path
 
 import tyro
 
-LONGEST = 120
-"""Characters of a failure's reason that a line shows; --json has all."""
+from advtasks.finite import finite
+from advtasks.reporting.runs import RunSummary, find_runs
+from advtasks.reporting.times import duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,27 +27,28 @@ class Runs:
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     options = tyro.cli(Runs, prog="advtasks runs", args=argv)
-    from advtasks.finite import finite
-    from advtasks.reporting.runs import find_runs
-
     found = find_runs(options.folder)
     if options.json:
-        rows = [{**dataclasses.asdict(run), "folder": str(run.folder)} for run in found]
-        print(json.dumps(finite(rows), indent=2, allow_nan=False))
+        everything = [{**dataclasses.asdict(run), "folder": str(run.folder)} for run in found]
+        print(json.dumps(finite(everything), indent=2, allow_nan=False))
         return 0
     if not found:
         print(f"no runs in {options.folder}")
         return 0
-    widths = [
-        max(len(text) for text in column) for column in ([str(r.folder) for r in found], [r.target for r in found])
-    ]
-    for run in found:
-        metrics = "  ".join(
-            f"{name} {value:.4g}" + (f" (best {run.best[name]:.4g})" if run.best.get(name, value) != value else "")
-            for name, value in run.metrics.items()
-        )
-        place = f"{run.folder!s:<{widths[0]}}  {run.target:<{widths[1]}}"
-        minutes = f"{run.seconds / 60:.1f} min"
-        line = f"{place}  {run.state:<8}  step {run.step}/{run.steps}  {minutes}  {metrics}  {run.reason[:LONGEST]}"
-        print(line.rstrip())
+    rows = [_cells(run) for run in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for run, (*texts, took, metrics) in zip(found, rows, strict=True):
+        aligned = [text.ljust(width) for text, width in zip(texts, widths, strict=False)]
+        print("  ".join([*aligned, took.rjust(widths[-2]), metrics]).rstrip())
+        if run.reason:
+            print(f"    {run.reason}")
     return 0
+
+
+def _cells(run: RunSummary) -> list[str]:
+    metrics = "  ".join(
+        f"{run.labels.get(name, name)} {value:.4g}"
+        + (f" (best {run.best[name]:.4g})" if run.best.get(name, value) != value else "")
+        for name, value in run.metrics.items()
+    )
+    return [str(run.folder), run.target, run.state, f"step {run.step}/{run.steps}", duration(run.seconds), metrics]

@@ -6,9 +6,9 @@ import argparse
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from advtasks.cli.dry_run import look
 from advtasks.config import RunConfig
@@ -68,8 +68,13 @@ def main(argv: list[str]) -> int:
     return _train(task, preset, found_again, config.out, resume=False, tuned=tuned)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see advtasks train --help")
+
+
 def _own_flags() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--resume")
     parser.add_argument("--print-config", action="store_true")
@@ -93,8 +98,7 @@ def configure(target: str, flags: list[str], file: Path | None) -> tuple[str, st
         raise UsageError(f"{file}: no task; write `task: NAME`, or name the task on the command line")
     if file_task and name != file_task:
         raise UsageError(f"{file} is for the task {file_task!r}, not {name!r}")
-    spec = plugins().find("tasks", name).spec
-    presets = resolve(spec.presets)
+    presets = _presets(name, file if name == file_task else None)
     preset = preset or file_preset or next(iter(presets))
     if preset not in presets:
         raise UsageError(f"task {name!r} has no preset {preset!r}: {did_you_mean(preset, presets)}")
@@ -102,6 +106,19 @@ def configure(target: str, flags: list[str], file: Path | None) -> tuple[str, st
     if file is not None:
         default = from_plain(type(default), merged(to_plain(default), values), str(file))
     return name, preset, _with_flags(f"{name}:{preset}", default, flags)
+
+
+def _presets(task: str, source: Path | None) -> Mapping[str, RunConfig]:
+    """Those of a task that `source` names.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    try:
+        found: Mapping[str, RunConfig] = resolve(plugins().find("tasks", task).spec.presets)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}" if source else str(error)) from None
+    return found
 
 
 def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
@@ -170,7 +187,7 @@ def _configuration_of(folder: Path, devices: int | None = None) -> tuple[str, st
     from advtasks.training import run_folder
 
     task, preset, values = run_folder.read(folder)
-    presets = resolve(plugins().find("tasks", task).spec.presets)
+    presets = _presets(task, folder / "run.yaml")
     config = from_plain(type(next(iter(presets.values()))), values, str(folder / "run.yaml"))
     if devices is not None:
         config = dataclasses.replace(config, devices=devices)

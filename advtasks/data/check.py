@@ -43,6 +43,8 @@ class FolderCheck:
     small: tuple[str, ...]
     duplicates: tuple[str, ...]
     others: tuple[Path, ...]
+    broken: frozenset[Path] = frozenset()
+    """The files that are unreadable."""
 
     def summary(self) -> str:
         """Counts, sizes and kinds in one line."""
@@ -98,6 +100,7 @@ def check_folder(folder: Path, min_side: int, watch: Callable[[str, int, int], N
         tuple(f"{p.path}: {p.width}x{p.height}" for p in readable if min(p.width, p.height) < min_side),
         tuple(" = ".join(map(str, paths)) for paths in by_content.values() if len(paths) > 1),
         found.others,
+        frozenset(found.pictures) - {picture.path for picture in readable},
     )
 
 

@@ -73,6 +73,9 @@ def opened(path: Path, limit: int | None = None) -> Iterator[Image.Image]:
             yield image
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise DataError(f"{path}: above {most:.0f} megapixels, which would fill the memory: cut it up") from error
     except Exception as error:  # damaged files make decoders raise anything
         raise DataError(f"{path}: cannot be decoded ({_cause(error)})") from error
 

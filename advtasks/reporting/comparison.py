@@ -13,6 +13,7 @@ from advtasks.data.listing import few
 from advtasks.errors import UsageError
 from advtasks.reporting.results import read_results
 from advtasks.reporting.runs import summary
+from advtasks.reporting.times import duration
 
 
 def names_of(runs: list[Path]) -> list[str]:
@@ -79,7 +80,7 @@ def comparison_table(runs: list[Path]) -> str:
     """Both tables as text."""
     found = [summary(run) for run in runs]
     rows = [("", names_of(runs)), *measured(runs)]
-    rows += [("steps", [str(run.step) for run in found]), ("minutes", [f"{run.seconds / 60:.1f}" for run in found])]
+    rows += [("steps", [str(run.step) for run in found]), ("training", [duration(run.seconds) for run in found])]
     rows += kept(runs)
     rows += [("", [""] * len(runs)), *differences(runs)]
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(runs))]

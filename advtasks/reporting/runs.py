@@ -31,6 +31,8 @@ class RunSummary:
     """Of the last validation."""
     best: dict[str, float]
     """Of all validations of the last stage, by metric."""
+    labels: dict[str, str]
+    """What people call the metrics."""
     seconds: float
     """Of training, validation and checkpoints not counted."""
     reason: str = ""
@@ -52,7 +54,7 @@ def _readable(run: Path) -> RunSummary:
     try:
         return summary(run)
     except (AdvtasksError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError) as error:
-        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, 0.0, said(error))
+        return RunSummary(run, "?", "unreadable", 0, 0, {}, {}, {}, 0.0, said(error, 1000))
 
 
 def summary(run: Path) -> RunSummary:
@@ -78,6 +80,7 @@ def summary(run: Path) -> RunSummary:
         (ended[-1]["step"] if ended else 0) + sum(lengths[len(ended) :]),
         {name: last[name] for name in names if isinstance(last.get(name), (int, float))},
         _best(validated, results.get("metrics", [])),
+        {metric["name"]: metric["label"] for metric in results.get("metrics", [])},
         sum(stage.step * stage.steps for stage in stage_times(records)),
         reason,
     )

@@ -1,4 +1,4 @@
-"""Where the time of a run went, read from its records."""
+"""Where the time of a run went, read from its records, and how times are written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import Any
 
 PARTS = ("data", "prepare", "discriminator", "generator", "penalty", "other")
 """Waiting for the loader; copying to the device and preparing; the phases; logging and all else."""
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3:05`` or ``2:10:00``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 @dataclass

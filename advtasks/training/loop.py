@@ -238,6 +238,7 @@ class Trainer:
             **{name: getattr(self, name) for name in _KEPT},
             "data": self.splits.fingerprint,
             "seconds": self._trained(),
+            "seconds_aside": self.seconds_aside + self.watch.pausing(),
             "seconds_pace": self.pace.state(),
             "config": to_plain(self.config),
             "generator": networks.generator.state_dict(),

@@ -10,15 +10,6 @@ from pathlib import Path
 from typing import TextIO
 
 
-def duration(seconds: float) -> str:
-    """``42 s``, ``3:05`` or ``2:10:00``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
 def silent() -> TextIO:
     """A stream that keeps nothing, for all ranks but the first."""
     return Path(os.devnull).open("w")

@@ -8,9 +8,10 @@ from typing import Any
 from advtasks.causes import said
 from advtasks.config import StageConfig
 from advtasks.evaluation.runner import Evaluation
+from advtasks.reporting.times import duration
 from advtasks.task import Metric
 from advtasks.trackers import JsonLines, Tracker
-from advtasks.training.progress import Console, duration
+from advtasks.training.progress import Console
 
 
 class Recorder:

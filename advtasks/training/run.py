@@ -26,6 +26,7 @@ from advtasks.reporting.pictures import save_contact_sheet, save_picture
 from advtasks.reporting.report import write_report
 from advtasks.reporting.results import read_results, write_results
 from advtasks.reporting.table import result_table, worse_than_best
+from advtasks.reporting.times import duration
 from advtasks.run_lock import RunLock
 from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
@@ -39,7 +40,7 @@ from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.loop import SHOWN, Trainer
 from advtasks.training.profiler import TRACE
-from advtasks.training.progress import Console, duration, silent
+from advtasks.training.progress import Console, silent
 from advtasks.training.rehearsal import rehearse
 from advtasks.training.stopwatch import Stopwatch
 
@@ -281,5 +282,5 @@ class _Run:
             self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")
         verb = self.manifest["verb"]
-        usage = plugins().find("verbs", verb).spec.usage
+        usage = self.task.usage or plugins().find("verbs", verb).spec.usage
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")

@@ -76,19 +76,20 @@ def restarted(folder: Path | None) -> bool:
     return any(map(int, counts)) and folder is not None and (folder / "run.yaml").exists()
 
 
+def described(task: str, preset: str, config: RunConfig, **about: Any) -> dict[str, Any]:
+    """What a run.yaml holds. ``steps`` is no part of it: the stages say how long they are."""
+    fields = {name: value for name, value in to_plain(config).items() if name != "steps"}
+    return {"task": task, "preset": preset, **about, **fields}
+
+
 def create(folder: Path, task: str, preset: str, config: RunConfig, tuned: Sequence[Any] = ()) -> None:
     """Write ``run.yaml``: everything that is needed to repeat or resume the run, and what ``--tune`` measured.
 
     Raises:
         UsageError: another process has begun a run there meanwhile.
     """
-    values = {
-        "task": task,
-        "preset": preset,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-        **({"tuned": list(tuned)} if tuned else {}),
-        **to_plain(config),
-    }
+    versions = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    values = described(task, preset, config, versions=versions, **({"tuned": list(tuned)} if tuned else {}))
     path = folder / "run.yaml"
     try:
         create_text(path, to_yaml(values))  # of two that begin at the same moment one is first

@@ -21,21 +21,28 @@ class Stopwatch:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._paused = 0.0
+        self._since: float | None = None
+        """When the pause that is going on began."""
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[Pause]:
         """Do not count what happens inside; afterwards the pause knows its length."""
         pause = Pause()
-        start = time.monotonic()
+        self._since = start = time.monotonic()
         try:
             yield pause
         finally:
+            self._since = None
             pause.seconds = time.monotonic() - start
             self._paused += pause.seconds
 
     def so_far(self) -> float:
-        """Seconds of this lap until now."""
-        return time.monotonic() - self._began - self._paused
+        """Seconds of this lap until now; in a pause, until it began."""
+        return (time.monotonic() if self._since is None else self._since) - self._began - self._paused
+
+    def pausing(self) -> float:
+        """Seconds of the pause that is going on."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
 
     def lap(self) -> float:
         """Seconds since the last lap; begins a new one."""

@@ -57,6 +57,8 @@ class Translation(Task):
             self.metrics = _LABEL_METRICS  # type: ignore[misc]
             return
         self.baseline = "input"  # type: ignore[misc]
+        if config.make_input != "none":
+            self.usage = "PICTURE -o OUT --make-input"
         self.distance = PerceptualDistance(components.build("features", config.metric_network))
         backbone = self.distance.network.name
         self.metrics = (  # type: ignore[misc]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import tyro
 
@@ -12,6 +14,7 @@ from advtasks.errors import UsageError
 from advtasks.inference.command import run_command
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
+from advtasks_pix2pix.config import Maker
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +42,9 @@ class Translate(PictureOptions):
 
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
+    for flag, value in itertools.pairwise(argv):
+        if flag == "--make-input" and value in get_args(Maker) and not Path(value).exists():
+            raise UsageError(f"--make-input takes no {value!r}: the model knows how its inputs were made")
     options = tyro.cli(Translate, prog="advtasks translate", args=argv)
     options.check()
     if options.samples < 1:

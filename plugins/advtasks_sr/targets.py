@@ -45,7 +45,7 @@ class TargetCut:
         if taken != self.side:
             patch = _shrunk(patch, self.side)
         (patch,) = turned((patch,), self.channel_shuffle, rng)
-        return {"high": torch.from_numpy(np.array(patch))}
+        return {"high": torch.from_numpy(np.array(patch, order="C"))}
 
 
 def _shrunk(patch: Array, side: int) -> Array:

@@ -32,6 +32,7 @@ def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:
     assert code == 1
     for part in ("unreadable (1)", "cut.jpg", "small.png: 10x10", "copy.png = ", "notes.txt"):
         assert part in out, out
+    assert "training, high resolution: 8, and 1 unreadable" in out
     code, _, err = advtasks("data", "check", tmp_path / "none")
     assert code == 1
     assert "no such folder" in err

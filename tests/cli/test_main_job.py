@@ -219,6 +219,7 @@ def test_usage_errors_of_train(advtasks, photos: Path, run: Path, tmp_path: Path
         (("train", "sr:srgan", "--data", photos, "--patch", "4", *small), 2, "cannot judge image pictures of 3x16x16"),
         (("train", "--resume", tmp_path / "none"), 2, "not a run folder"),
         (("train", "--resume", run, "--batch", "3"), 2, "N, --dry-run and --print-config, not '--batch'"),
+        (("train", "--resume"), 2, "--resume: expected one argument; see advtasks train --help"),
         (("train", "--resume", run, "--tune"), 2, "N, --dry-run and --print-config, not '--tune'"),
         (("train", "--data", photos), 2, "name the task first"),
         (("trane",), 2, "did you mean 'train'"),
@@ -234,6 +235,7 @@ def test_dry_run_and_print_config(
     monkeypatch.chdir(tmp_path)
     code, out, _ = advtasks("train", "sr", "--data", photos, "--print-config", *tiny)
     assert code == 0
+    assert "\nsteps:" not in out, "the stages say it"
     (tmp_path / "again.yaml").write_text(out)
     assert advtasks("train", "--config", "again.yaml", "--print-config")[1] == out
     code, out, _ = advtasks("train", "--config", "again.yaml", "--dry-run")

@@ -104,6 +104,7 @@ def test_other_verbs_models_are_refused(run: Path, advtasks, tmp_path: Path) -> 
         (("--samples", "0"), "--samples must be at least 1"),
         (("--samples", "2"), "gives one output for an input"),
         (("--make-input",), "trained with inputs of their own"),
+        (("--make-input", "edges"), "--make-input takes no 'edges': the model knows how its inputs were made"),
     ):
         code, _, err = advtasks("translate", picture, "-o", tmp_path / "out", "--model", run, *arguments)
         assert code == 2, arguments
@@ -142,6 +143,7 @@ def test_any_folder_of_pictures_is_a_task(advtasks, tmp_path: Path, photos: Path
     code, _, err = advtasks("train", "pix2pix", "--data", photos, "--make-input", "grey", "--noise", "3", "--out",
                             tmp_path / "run", *TINY)  # fmt: skip
     assert code == 0, err
+    assert f"advtasks translate PICTURE -o OUT --make-input --model {tmp_path / 'run'}" in err
     picture = photos / "picture-0.png"
     translate = ("translate", picture, "--model", tmp_path / "run", "-o")
     code, _, err = advtasks(*translate, tmp_path / "out", "--make-input", "--samples", "2", "--seed", "5")

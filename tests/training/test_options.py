@@ -540,6 +540,10 @@ def test_the_pace_counts_no_validation_as_training(tmp_path: Path) -> None:
     run.train()
     assert run.seconds_validating >= 1.0
     assert run.pace.trained <= run.seconds + 0.25
+    again = trainer(tmp_path, config(validate_every=100), Slow)
+    again.resume()
+    assert abs(again.seconds - run.seconds) < 0.25, "nor does the last checkpoint, written within its pause"
+    assert again.seconds_validating <= again.seconds_aside
 
 
 def test_lion_by_hand() -> None:

@@ -49,7 +49,11 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
     [
         ("bacth: 5", "bacth: unknown field; did you mean 'batch'"),
         ("adversary: {los: hinge}", "adversary.los: unknown field; did you mean 'loss'"),
-        ("batch: many", "batch: Input should be a valid integer"),
+        ("batch: many", "batch: Input should be a valid integer, .*found 'many'"),
+        ("stages: 3", "stages: a list is needed, found 3"),
+        ("stages: [3]", "stages.0: fields with values are needed, found 3"),
+        ("stages: [{name: a}]", "stages.0.steps: Field required"),
+        ("task: sdr", "unknown task 'sdr': did you mean 'sr'"),
         (
             "stages: [{name: a, steps: 1, weights: {l1: 1}, lr: 2}]",
             r"stages.0.lr: unknown field; .*learning_rate",
@@ -69,7 +73,7 @@ def test_mistakes_in_a_file_name_file_and_field(tmp_path: Path, text: str, messa
     file = tmp_path / "bad.yaml"
     file.write_text(text)
     with pytest.raises(UsageError, match=message) as error:
-        configure("sr", [], file)
+        configure("" if "task" in text else "sr", [], file)
     assert "bad.yaml" in str(error.value)
 
 

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from advtasks.training.progress import Console, duration
+from advtasks.reporting.times import duration
+from advtasks.training.progress import Console
 
 
 class Terminal(io.StringIO):

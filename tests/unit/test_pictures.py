@@ -165,6 +165,13 @@ def test_sixteen_bit_pictures_are_turned_and_keep_profile_and_exif(identity: Ima
     assert np.array_equal(again.pixels, picture.pixels)
 
 
+def test_a_decompression_bomb_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_478_485)  # Pillow's own; commands have one of theirs
+    Image.new("1", (30_000, 20_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(DataError, match=r"bomb.png: above 179 megapixels, which would fill the memory: cut it up"):
+        read_picture(tmp_path / "bomb.png")
+
+
 def test_unreadable_exif_does_not_lose_the_picture(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(RGB).save(buffer, "JPEG", exif=b"Exif\0\0II*\0\0")

@@ -87,10 +87,12 @@ def test_the_state_is_what_the_lock_says(tmp_path: Path, advtasks: Run) -> None:
     (broken / "results.json").write_text("{")
     code, out, _ = advtasks("runs", tmp_path / "runs")
     assert code == 0
-    first, second = out.splitlines()
-    assert "failed    step 5/30  0.0 min  up 1 (best 2)  down 2  the disk: it is full" in first
-    assert "unreadable" in second
-    assert "results.json is damaged" in second
+    first, why, second, broken_why = out.splitlines()
+    assert "failed      step 5/30  2 s  UP 1 (best 2)  DOWN 2" in first, "as the report calls the metrics"
+    assert why == "    the disk: it is full"
+    assert "unreadable  step 0/0   0 s" in second, "one column below the other"
+    assert "results.json is damaged" in broken_why
+    assert broken_why.endswith("move a bundle.safetensors of a finished run away before"), "all of it"
     (run / "bundle.safetensors").touch()
     code, out, _ = advtasks("runs", tmp_path / "runs", "--json")
     assert [row["state"] for row in json.loads(out)] == ["finished", "unreadable"]

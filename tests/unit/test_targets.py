@@ -12,7 +12,7 @@ import pytest
 import torch
 from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
-from advtasks_sr.patches import Pair
+from advtasks_sr.patches import SYMMETRIES, Pair
 from advtasks_sr.presets import QUICK
 from advtasks_sr.reading import decoded
 from advtasks_sr.sharpen import sharpened
@@ -37,6 +37,16 @@ def test_a_patch_is_a_piece_of_the_picture_in_one_of_eight_ways() -> None:
     patch = TargetCut(24, (1.0, 1.0), 0.0)(picture, np.random.default_rng(0))["high"].numpy()
     windows = np.lib.stride_tricks.sliding_window_view(picture, (24, 24), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
     assert any((windows == one).all((2, 3, 4)).any() for one in variants(patch))
+
+
+def test_the_eight_ways_are_those_of_albumentations() -> None:
+    from albumentations.augmentations.geometric.functional import d4
+    from albumentations.core.type_definitions import d4_group_elements
+
+    picture = natural(5, 7, 3)
+    assert len(SYMMETRIES) == len(d4_group_elements)
+    for symmetry, name in zip(SYMMETRIES, d4_group_elements, strict=True):
+        assert np.array_equal(symmetry(picture), d4(picture, name)), name
 
 
 def test_a_shrunken_patch_is_pillows_and_shrinks_less_where_it_would_not_fit() -> None:

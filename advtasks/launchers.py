@@ -71,6 +71,12 @@ def launched(environment: Mapping[str, str]) -> bool:
     return place(environment) is not None or "TORCHELASTIC_RUN_ID" in environment
 
 
+def restarted(environment: Mapping[str, str]) -> bool:
+    """Whether an elastic launcher started this process again, or SLURM its job (``--requeue``)."""
+    counts = (environment.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
+    return any(count not in ("", "0") for count in counts)
+
+
 def own_gpu(local_rank: int, seen: int, environment: Mapping[str, str]) -> int:
     """The number of this process's GPU among those that it sees. SLURM may show each task its own alone
     (``--gpus-per-task 1``).

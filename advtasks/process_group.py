@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from advtasks.attempts import attempt
 from advtasks.causes import said
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, TrainingError, UsageError
@@ -111,11 +112,10 @@ def in_contact() -> Iterator[None]:
 
 
 def _meet(backend: str, here: Place, timeout: timedelta) -> None:
-    """The default process group. An elastic launcher keeps its store when it starts the processes again: what the
-    dead ones left there must not be read."""
+    """The default process group."""
     store, _, _ = next(dist.rendezvous("env://", here.rank, here.ranks, timeout=timeout))
     global _store
-    _store = own = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    _store = own = dist.PrefixStore(attempt(store, here, timeout), store)
     dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.ranks, timeout=timeout)
 
 

@@ -210,18 +210,19 @@ def _train(
 
     from advtasks.allocator import keep_freed_memory
     from advtasks.distributed import rank, world_size
-    from advtasks.launchers import launched, place
-    from advtasks.process_group import from_first, joined
+    from advtasks.launchers import launched, place, restarted
+    from advtasks.process_group import from_first, gathered, joined
     from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
     from advtasks.training.run import train
-    from advtasks.training.run_folder import reserve, restarted
+    from advtasks.training.run_folder import reserve
 
     keep_freed_memory()
     end_with_launcher()
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):
-            resume = resume or from_first(lambda: restarted(out))
+            again = any(gathered(restarted(os.environ)))  # by some agent's count
+            resume = resume or from_first(lambda: again and out is not None and (out / "run.yaml").exists())
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
             if (config.devices > 1 or config.restarts) and not launched(os.environ):
                 return _launch(task, preset, config, folder, resume=resume, tuned=tuned)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -67,13 +66,6 @@ def check_free(folder: Path) -> None:
 
 def _taken(folder: Path) -> UsageError:
     return UsageError(f"{folder} holds a run: go on with `advtasks train --resume {folder}`, or choose another --out")
-
-
-def restarted(folder: Path | None) -> bool:
-    """Whether an elastic launcher started this process again, or SLURM its job (``--requeue``), and the run is in
-    `folder`: it goes on there."""
-    counts = (os.environ.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
-    return any(map(int, counts)) and folder is not None and (folder / "run.yaml").exists()
 
 
 def described(task: str, preset: str, config: RunConfig, **about: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from trainings import take_back
 
 from advtasks.bundle import read_manifest
 
@@ -276,7 +277,7 @@ def test_what_training_refuses(
     assert (code, message in err) == (2, True), err
 
 
-def test_an_archive_trains_as_its_files_also_where_nothing_is_kept(
+def test_an_archive_trains_and_resumes_as_its_files_also_where_nothing_is_kept(
     advtasks: Run, captioned: Path, tmp_path: Path, cache_folder: Path
 ) -> None:
     (tmp_path / "shards").mkdir()
@@ -286,11 +287,18 @@ def test_an_archive_trains_as_its_files_also_where_nothing_is_kept(
     found = []
     for data, flags in ((tmp_path / "shards", ("--cache-gib", "0")), (captioned, ())):
         run = tmp_path / f"run-{data.name}"
-        code, _, err = advtasks("train", "text2image", "--data", data, "--out", run, "--steps", 2, *TINY, *flags)
+        flags += ("--steps", 4, "--checkpoint-every", 2)
+        code, _, err = advtasks("train", "text2image", "--data", data, "--out", run, *TINY, *flags)
         assert code == 0, err
-        assert bool(list(cache_folder.rglob("*.npy"))) == (not flags)
+        assert bool(list(cache_folder.rglob("*.npy"))) == (data == captioned)
         found.append(load_file(run / "bundle.safetensors"))
-    assert all(torch.equal(values, found[1][name]) for name, values in found[0].items())
+        take_back(run)
+        code, _, err = advtasks("train", "--resume", run)
+        assert code == 0, err
+        assert "going on at step 2" in err
+        found.append(load_file(run / "bundle.safetensors"))
+    for other in found[1:]:
+        assert all(torch.equal(values, other[name]) for name, values in found[0].items())
 
 
 def test_folders_with_faults_are_trained_on_and_the_faults_said(advtasks: Run, captioned: Path, tmp_path: Path) -> None:

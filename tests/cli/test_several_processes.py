@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from states import difference, tensors
-from trainings import finished, ranks_of, resumed, started, state, wait_for_checkpoint
+from trainings import finished, ranks_of, resumed, started, state, take_back, wait_for_checkpoint, wait_for_record
 
 from advtasks.config_files import read_yaml
 from advtasks.errors import TrainingError
@@ -68,10 +68,7 @@ def alive(process: int) -> bool:
 def test_a_killed_launcher_takes_its_ranks_along_and_the_run_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(run, "--steps", "4000", "--checkpoint-every", "2000", "--log-every", "2")
-    deadline = time.monotonic() + 90
-    while not (run / "metrics.jsonl").exists() or '"step": 10' not in (run / "metrics.jsonl").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_record(run, '"step": 10')
     ranks = ranks_of(process)
     assert len(ranks) == 2
     process.kill()
@@ -110,10 +107,7 @@ def test_a_signal_stops_all_processes_with_a_checkpoint(
 ) -> None:
     """Loader processes, which are sent it, too, do not end before the step does."""
     process = start(tmp_path / "run", "--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50", *flags)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "metrics.jsonl").exists() or not (tmp_path / "run" / "metrics.jsonl").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for_record(tmp_path / "run")
     asked = (*ranks_of(process), process.pid) if number == signal.SIGINT else (process.pid,)  # as a terminal does
     for target in asked:
         os.kill(target, number)
@@ -136,7 +130,8 @@ def test_what_goes_wrong_on_all_ranks_is_said_once(tmp_path: Path) -> None:
 
 
 def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(tmp_path: Path) -> None:
-    flags = ("--steps", "16", "--adversary.regularizers", "r1:gamma=0.02,path-length:every=2")
+    flags = ("--steps", "16", "--adversary.regularizers", "r1:gamma=0.02,path-length:every=2", "--optimizer",
+             "adamw:weight_decay=0.1", "--clip-norm", "0.05", "--accumulate", "2")  # fmt: skip
     finished(start(tmp_path / "whole", *flags))
     finished(start(tmp_path / "shared", "--shard-generator", *flags))
     from safetensors.torch import load_file
@@ -154,6 +149,57 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
         found = load_file(again / "bundle.safetensors")
         for name, value in shared.items():
             torch.testing.assert_close(found[name], value, rtol=0, atol=0 if devices == "2" else 1e-5, msg=name)
+
+
+def test_a_shared_generator_outlives_a_kill_bit_for_bit(tmp_path: Path) -> None:
+    flags = ("--steps", "120", "--shard-generator", "--optimizer", "rmsprop")
+    process = start(tmp_path / "killed", *flags)
+    wait_for_checkpoint(tmp_path / "killed", process, 8)
+    for rank in ranks_of(process):
+        os.kill(rank, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
+    assert "going on at step" in resumed(tmp_path / "killed")
+    finished(start(tmp_path / "whole", *flags))
+    bundles = [(tmp_path / name / "bundle.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert bundles[0] == bundles[1]
+
+
+def test_a_signal_to_a_slurm_step_is_answered_by_all_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost"}
+    flags = ("--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50")
+    processes = []
+    for rank in "01":
+        for name, value in {**step, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}.items():
+            monkeypatch.setenv(name, value)
+        processes.append(start(tmp_path / "run", *flags, devices=1))
+    wait_for_record(tmp_path / "run")
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    told = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [143, 143], told
+    assert [text.count(f"advtasks train --resume {tmp_path / 'run'}") for text in told] == [1, 0]
+    assert len(list((tmp_path / "run").glob("checkpoints/step-*.json"))) == 1
+
+
+def test_a_run_goes_on_with_processes_whose_agents_count_restarts_differently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(start(tmp_path / "run", "--steps", "8", devices=1))
+    take_back(tmp_path / "run")
+    kept = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    agent = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(kept.port),
+             "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RUN_ID": "7"}  # fmt: skip
+    processes = []
+    for rank in "01":
+        for name, value in {**agent, "RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_RESTART_COUNT": rank}.items():
+            monkeypatch.setenv(name, value)
+        processes.append(start(tmp_path / "run", "--steps", "8", devices=1))
+    told = [finished(process) for process in processes]
+    assert "going on at step 4" in told[0]
+    assert (tmp_path / "run" / "bundle.safetensors").exists()
 
 
 def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from trainings import take_back
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,9 +46,7 @@ def test_shards_and_data_sets_train_as_files_and_resume(
         whole, found[name] = bundle.read_bytes(), load_file(bundle)
         if name == "files":
             continue
-        taken_back = max(run.glob("checkpoints/step-*.json"))
-        for path in (taken_back, taken_back.with_suffix(".pt"), bundle):
-            path.unlink()
+        take_back(run)
         code, _, err = advtasks("train", "--resume", run)
         assert code == 0, err
         assert "going on at step" in err

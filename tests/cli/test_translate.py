@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import torch
 from conftest import natural
 from PIL import Image
+from safetensors.torch import load_file
 from their_pix2pix import TheirUNet
+from trainings import take_back
 
 from advtasks.bundle import read_manifest
 from advtasks.trackers import read_records
@@ -137,6 +140,31 @@ def test_labels_to_photographs_and_back(advtasks, tmp_path: Path) -> None:
     assert code == 1
     assert "label/0.png: holds the class 9, and there are 3" in err
     assert not list(tmp_path.glob("y/checkpoints/*"))
+
+
+def test_shards_train_and_resume_as_files(advtasks, tmp_path: Path) -> None:
+    """Of both sides, decoded when they are needed."""
+    data = pairs(tmp_path / "data")
+    (tmp_path / "shards").mkdir()
+    for number in range(2):
+        with tarfile.open(tmp_path / "shards" / f"{number:03}.tar", "w") as archive:
+            for path in sorted(data.rglob("*.png"), key=lambda path: path.stem)[number * 6 : number * 6 + 6]:
+                archive.add(path, f"{path.stem}.{'input' if path.parent.name == 'trainA' else 'target'}.png")
+    found = []
+    for folder, flags in ((data, ()), (tmp_path / "shards", ("--cache-gib", "0"))):
+        run = tmp_path / f"run-{folder.name}"
+        code, _, err = advtasks(
+            "train", "pix2pix", "--data", folder, "--out", run, *TINY, *flags, "--validation", tmp_path / "data"
+        )
+        assert code == 0, err
+        found.append(load_file(run / "bundle.safetensors"))
+        take_back(run)
+        code, _, err = advtasks("train", "--resume", run)
+        assert code == 0, err
+        assert "going on at step 4" in err
+        found.append(load_file(run / "bundle.safetensors"))
+    for other in found[1:]:
+        assert all(torch.equal(values, other[name]) for name, values in found[0].items())
 
 
 def test_any_folder_of_pictures_is_a_task(advtasks, tmp_path: Path, photos: Path) -> None:

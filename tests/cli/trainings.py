@@ -40,12 +40,27 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -
         time.sleep(0.02)
 
 
+def wait_for_record(run: Path, text: str = "{") -> None:
+    """Of which `text` is a part."""
+    deadline, records = time.monotonic() + 90, run / "metrics.jsonl"
+    while not records.exists() or text not in records.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def ranks_of(process: subprocess.Popen[str]) -> list[int]:
     """The process numbers of the ranks that a launcher started; none of a training by itself."""
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
     )
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "--resume" in line]
+
+
+def take_back(run: Path) -> None:
+    """A finished run as it was when it had its last checkpoint but one."""
+    newest = max(run.glob("checkpoints/step-*.json"))
+    for path in (newest, newest.with_suffix(".pt"), run / "bundle.safetensors"):
+        path.unlink()
 
 
 def state(run: Path) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def configuration(task: str, loss: str, regularizer: str, augment: str) -> tuple
         regularizers.append("weight-clipping:limit=1")
     if loss in ("began", "ebgan"):
         critic = "mlp-autoencoder:width=8" if task == "points" else "autoencoder:width=4"
-    if task != "points" and "batch-norm" in (loss, regularizer.removeprefix("virtual-")):
+    if task != "points" and "batch-norm" in (loss, name.removeprefix("virtual-")):
         critic = "patch:features=4:layers=2:norm=batch"
     adversary = AdversaryConfig(
         discriminator=critic,

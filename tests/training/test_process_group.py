@@ -47,6 +47,8 @@ if case == "slurm":
                       SLURM_STEP_ID=str(os.getppid() % 4), SLURM_STEP_NODELIST="localhost")
 else:
     os.environ.update(RANK=number, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=port)
+if case == "agents":
+    os.environ.update(TORCHELASTIC_USE_AGENT_STORE="True", TORCHELASTIC_RESTART_COUNT=number)
 try:
     with joined("cpu", 4):
         if case in ("hang", "hang-in-validation") and rank() == 1:
@@ -71,7 +73,7 @@ try:
             check_ranks_agree(state, 7)
         if case == "first":
             from_first(lambda: (_ for _ in ()).throw(UsageError("a mistake")))
-        if case in ("talk", "slurm"):
+        if case in ("talk", "slurm", "agents"):
             assert from_first(lambda: [rank(), "said"]) == [0, "said"]
             assert gathered(rank()) == [0, 1]
             agreement = Agreement()
@@ -86,8 +88,8 @@ except (DataError, TrainingError, UsageError) as error:
 """
 
 
-def pair(case: str) -> tuple[list[int], list[str], float]:
-    port, start = free_port(), time.monotonic()
+def pair(case: str, port: str = "") -> tuple[list[int], list[str], float]:
+    port, start = port or free_port(), time.monotonic()
     command = [sys.executable, "-c", _WORKER, case]
     processes = [
         subprocess.Popen([*command, str(rank), port], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -107,6 +109,16 @@ def test_they_talk(case: str) -> None:
     codes, outputs, _ = pair(case)
     assert codes == [0, 0]
     assert outputs == ["ok\n", "ok\n"]
+
+
+def test_processes_of_several_agents_meet_whatever_their_counts_of_restarts() -> None:
+    """In a store that an agent keeps, where dead processes have left what they said."""
+    kept = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    kept.set("answer to answered", "a first rank that died")
+    for name in ("unanswered", "answered"):  # a rank that died, too
+        kept.set("question of 1", name)
+        codes, outputs, _ = pair("agents", str(kept.port))
+        assert (codes, outputs) == ([0, 0], ["ok\n", "ok\n"])
 
 
 @pytest.mark.parametrize("case", ["hang", "hang-in-validation"])

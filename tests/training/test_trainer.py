@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from advtasks.config import AdversaryConfig, RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
-from advtasks.errors import Interrupted, TrainingError, UsageError
+from advtasks.errors import Diverged, Interrupted, TrainingError, UsageError
 from advtasks.task import Batch, Evaluated, Judged, Metric, Splits, Task, Term, Terms, View
 from advtasks.trackers import JsonLines, read_records
 from advtasks.training.adversaries import make_adversaries
@@ -673,6 +673,16 @@ def test_a_run_that_goes_on_in_float16_is_not_taken_for_another(tmp_path: Path) 
     assert again.resume()
     again.train()
     assert again.step == 12
+
+
+def test_weights_that_another_rank_finds_not_finite_stop_all_before_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tmp_path, config(checkpoint_every=3))
+    monkeypatch.setattr("advtasks.training.loop.gathered", lambda own, **_: [own] if own else [own, "generator"])
+    with pytest.raises(Diverged, match="weights of generator"):
+        run.train()
+    assert not list(tmp_path.rglob("step-*.pt"))
 
 
 def test_time_since_the_last_record_outlives_a_kill(tmp_path: Path) -> None:

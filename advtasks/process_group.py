@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 
 _PATIENT = timedelta(hours=24)
 """How long the others wait for one that decodes pictures or writes files; one that dies is noticed at once."""
+_ASKING = 1.0
+"""Seconds that the first rank waits for the others when something went wrong."""
+_MEET = "See that all were started, and with the same MASTER_ADDR and MASTER_PORT; --rank-timeout waits longer"
+_EARS = "heard of an error"
 
 _patient: dist.ProcessGroup | None = None
 _prompt: dist.ProcessGroup | None = None
@@ -76,12 +80,15 @@ def joined(device: str, timeout: float) -> Iterator[None]:
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
         _prompt = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
     except (RuntimeError, ValueError) as error:
-        raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}") from error
+        raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}. {_MEET}") from error
     try:
         with in_contact():
             _check_gpus(gathered(_uuid() if gpu else None, patient=False))
             yield
-    except (FirstRankFailed, LostContact):  # it has been said, or there may be nobody left to ask
+    except FirstRankFailed:
+        _heard()
+        raise
+    except LostContact:  # there may be nobody left to ask
         raise
     except AdvtasksError as error:  # mostly every rank finds the same mistake: the first to come says it
         if _said_first(str(error)):
@@ -120,18 +127,25 @@ def _meet(backend: str, here: Place, timeout: timedelta) -> None:
 
 
 def _said_first(text: str) -> bool:
-    """Whether no other rank has said this. The first rank, with which the store may go, gives the others a second to
-    ask."""
+    """Whether no other rank has said this. The first rank, with which the store may go, waits for the others to ask."""
     if _store is None:
         return True
-    key, deadline = f"said {text}", time.monotonic() + 1
+    deadline = time.monotonic() + _ASKING
     try:
-        first = _store.add(key, 1) == 1
-        while rank() == 0 and _store.add(key, 0) < world_size() and time.monotonic() < deadline:
+        first = _store.add(f"said {text}", 1) == 1
+        _heard()
+        while rank() == 0 and _store.add(_EARS, 0) < world_size() and time.monotonic() < deadline:
             time.sleep(0.02)
         return first
     except RuntimeError:  # the process that keeps the store is gone
         return True
+
+
+def _heard() -> None:
+    """Tell the first rank that it need not wait for this one: a launcher ends it soon after the first one that left."""
+    if _store is not None:
+        with contextlib.suppress(RuntimeError):
+            _store.add(_EARS, 1)
 
 
 def is_loss_of_contact(error: BaseException) -> bool:

@@ -160,9 +160,8 @@ class Task(nn.Module, abc.ABC):
     """That of :attr:`picture_names` which the output should equal, where there is one."""
     term_names: ClassVar[frozenset[str]] = frozenset()
     """The names that stages may give weights to."""
-    usage: str | None = None
-    """What a model's verb takes besides ``--model``, as the end of a training shows it; None: what the verb's
-    :attr:`advtasks.hookspecs.VerbSpec.usage` says."""
+    more_usage: str = ""
+    """Flags that a model's verb needs besides its :attr:`advtasks.hookspecs.VerbSpec.usage`."""
     latent: ClassVar[str | None] = None
     """The entry of a prepared batch that is the generator's noise, for tasks that have one: :meth:`prepare` draws it,
     so one draw serves all phases, and regularizers such as path length may move it."""

@@ -16,12 +16,21 @@ from advtasks.inference.engine import ImageModel
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # of the processes that tests start
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network when it is imported
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """On a machine with a GPU, too, tests compute on the processor, but for ``pytest -m gpu``."""
     if "gpu" not in config.option.markexpr.replace("not gpu", ""):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow proofs run where they are asked for."""
+    if "slow" not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: python -m pytest -m slow"))
 
 
 @pytest.fixture(autouse=True)

@@ -321,6 +321,18 @@ MUTATIONS = [
              "check_ranks_agree(state, self.step)", "pass", "tests/training/test_trainer.py -k ranks_that_differ"),
     Mutation("tuning looks at losses alone", "training/tune.py",
              "if networks.precision != \"fp16\":", "if False:", "tests/training/test_tune.py -k wrong_gradients"),
+    Mutation("processes that are started again meet under their agent's own count", "process_group.py",
+             "attempt(store, here, timeout)", "os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')",
+             "tests/training/test_process_group.py -k agents"),
+    Mutation("loader processes end before the step that needs them", "data/loader.py",
+             "signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE))",
+             "signal.signal(signal.SIGTERM, signal.SIG_DFL)", "tests/unit/test_stored.py -k outlives_signals"),
+    Mutation("validation counts as training in checkpoints", "training/stopwatch.py",
+             "(time.monotonic() if self._since is None else self._since)", "time.monotonic()",
+             OPTIONS + " -k pace_counts"),
+    Mutation("each rank looks at its own weights alone before a checkpoint", "training/loop.py",
+             "gathered(first_bad_parameter(self.networks.named()), patient=False)",
+             "[first_bad_parameter(self.networks.named())]", "tests/training/test_trainer.py -k another_rank_finds"),
 ]  # fmt: skip
 
 

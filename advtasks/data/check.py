@@ -43,7 +43,7 @@ class FolderCheck:
     small: tuple[str, ...]
     duplicates: tuple[str, ...]
     others: tuple[Path, ...]
-    broken: frozenset[Path] = frozenset()
+    broken: frozenset[Path]
     """The files that are unreadable."""
 
     def summary(self) -> str:

@@ -27,7 +27,11 @@ def differences(runs: list[Path]) -> list[tuple[str, list[str]]]:
     flat = [{k: _text(v) for k, v in dotted(read_yaml(run / "run.yaml")).items()} for run in runs]
     names = list(dict.fromkeys(name for values in flat for name in values))
     rows = [(name, [values.get(name, "-") for values in flat]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1 and not name.startswith("tuned")]
+    return [
+        (name, values)
+        for name, values in rows
+        if len(set(values)) > 1 and not name.startswith("tuned") and name != "steps"
+    ]
 
 
 def _text(value: Any) -> str:

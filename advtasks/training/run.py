@@ -282,5 +282,5 @@ class _Run:
             self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")
         verb = self.manifest["verb"]
-        usage = self.task.usage or plugins().find("verbs", verb).spec.usage
+        usage = f"{plugins().find('verbs', verb).spec.usage} {self.task.more_usage}".strip()
         self.console.say(f"try it   advtasks {verb} {usage} --model {self.folder}")

@@ -58,7 +58,7 @@ class Translation(Task):
             return
         self.baseline = "input"  # type: ignore[misc]
         if config.make_input != "none":
-            self.usage = "PICTURE -o OUT --make-input"
+            self.more_usage = "--make-input"
         self.distance = PerceptualDistance(components.build("features", config.metric_network))
         backbone = self.distance.network.name
         self.metrics = (  # type: ignore[misc]

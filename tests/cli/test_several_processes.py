@@ -68,7 +68,7 @@ def alive(process: int) -> bool:
 def test_a_killed_launcher_takes_its_ranks_along_and_the_run_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(run, "--steps", "4000", "--checkpoint-every", "2000", "--log-every", "2")
-    wait_for_record(run, '"step": 10')
+    wait_for_record(run, process, text='"step": 10')
     ranks = ranks_of(process)
     assert len(ranks) == 2
     process.kill()
@@ -107,7 +107,7 @@ def test_a_signal_stops_all_processes_with_a_checkpoint(
 ) -> None:
     """Loader processes, which are sent it, too, do not end before the step does."""
     process = start(tmp_path / "run", "--steps", "5000", "--checkpoint-every", "4000", "--log-every", "50", *flags)
-    wait_for_record(tmp_path / "run")
+    wait_for_record(tmp_path / "run", process)
     asked = (*ranks_of(process), process.pid) if number == signal.SIGINT else (process.pid,)  # as a terminal does
     for target in asked:
         os.kill(target, number)
@@ -175,7 +175,7 @@ def test_a_signal_to_a_slurm_step_is_answered_by_all_and_told_once(
         for name, value in {**step, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}.items():
             monkeypatch.setenv(name, value)
         processes.append(start(tmp_path / "run", *flags, devices=1))
-    wait_for_record(tmp_path / "run")
+    wait_for_record(tmp_path / "run", *processes)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     told = [process.communicate(timeout=60)[1] for process in processes]

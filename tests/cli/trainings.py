@@ -40,10 +40,12 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -
         time.sleep(0.02)
 
 
-def wait_for_record(run: Path, text: str = "{") -> None:
+def wait_for_record(run: Path, *processes: subprocess.Popen[str], text: str = "{") -> None:
     """Of which `text` is a part."""
     deadline, records = time.monotonic() + 90, run / "metrics.jsonl"
     while not records.exists() or text not in records.read_text():
+        for process in processes:
+            assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -65,6 +65,10 @@ def steepen(adversary: Any, factor: float) -> None:
             weight.mul_(factor)
 
 
+def _is_steep(row: Row) -> bool:
+    return row[2].partition(":")[0] == "wgan-lp"
+
+
 def train(row: Row, folder: Path, part: bool = True, **changes: Any) -> dict[str, Any]:
     """The state after a few steps, that of the networks before them, and what was logged. Without `part`, what the row
     is about is left out. Raises UsageError where the task cannot serve the part."""
@@ -72,7 +76,7 @@ def train(row: Row, folder: Path, part: bool = True, **changes: Any) -> dict[str
     config = dataclasses.replace(config, **changes)
     adversaries = make_adversaries(task, config)
     for adversary in adversaries.values():
-        steepen(adversary, STEEP[row[0]] if row[2] == "wgan-lp" else 1)
+        steepen(adversary, STEEP[row[0]] if _is_steep(row) else 1)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         checkpoints = Checkpoints(Path(place), 1)
         logged = Logged()
@@ -93,7 +97,7 @@ def train(row: Row, folder: Path, part: bool = True, **changes: Any) -> dict[str
 
 def without(row: Row, folder: Path) -> dict[str, Any]:
     """See `train`; rows that differ in their part alone are trained once."""
-    key = repr(without_part(*row)[0]) + str(row[2] == "wgan-lp")
+    key = repr(without_part(*row)[0]) + str(_is_steep(row))
     if key not in KNOWN:
         KNOWN[key] = train(row, folder, part=False)
     return KNOWN[key]

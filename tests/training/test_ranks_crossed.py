@@ -15,6 +15,8 @@ from test_ranks_train import HERE, distance, free_port
 
 LEAST = {"points": 600, "sr": 500, "pix2pix": 450, "text2image": 600}
 """Rows that are trained, at least; the others the task refuses."""
+LEAST_MOVED = 5e-6
+"""Five times what is told apart."""
 
 
 @pytest.mark.slow
@@ -42,5 +44,9 @@ def _wrong(whole: Any, first: Any, second: Any) -> str:
         return "other parts"
     if not all(torch.equal(value, other[key]) for key, value in both.items()):
         return "the ranks differ"
+    for part in ("generator", "adversaries"):
+        moved = max(distance(one[key], one[f"before.{key}"]) for key in one if key.startswith(f"{part}."))
+        if moved < LEAST_MOVED:
+            return f"the {part} moved by {moved:.1e}, and the comparison would notice nothing"
     key, worst = max(((key, distance(value, both[key])) for key, value in one.items()), key=lambda found: found[1])
     return "" if worst <= 1e-6 else f"{key} differs by {worst:.1e}"

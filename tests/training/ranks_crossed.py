@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ranks_rows import FAST, OPTIONS, SLOW, Row, is_refused, named
+from ranks_rows import FAST, OPTIONS, SLOW, STEEP, Row, is_refused, named
 from ranks_train import keep_frozen_networks, train
 
 from advtasks import components
@@ -20,6 +20,7 @@ from advtasks.process_group import joined
 SLOW.add("unrolled")
 OPTIONS["unrolled"] = "unrolled:steps=1"  # steep losses amplify roundings with each step that they train a critic ahead
 FAST["sr"] = (5e-3, 1e-3)  # the steep ones of all losses would amplify roundings of larger steps
+STEEP.update(dict.fromkeys(STEEP, 1.0))  # and those of steeper critics: wgan-lp is at work in test_ranks_train.py
 
 
 def crossed(task: str) -> Iterator[Row]:

@@ -29,7 +29,7 @@ _PATIENT = timedelta(hours=24)
 _ASKING = 1.0
 """Seconds that the first rank waits for the others when something went wrong."""
 _MEET = "See that all were started, and with the same MASTER_ADDR and MASTER_PORT; --rank-timeout waits longer"
-_EARS = "heard of an error"
+_HEARD = "heard of an error"
 
 _patient: dist.ProcessGroup | None = None
 _prompt: dist.ProcessGroup | None = None
@@ -134,7 +134,7 @@ def _said_first(text: str) -> bool:
     try:
         first = _store.add(f"said {text}", 1) == 1
         _heard()
-        while rank() == 0 and _store.add(_EARS, 0) < world_size() and time.monotonic() < deadline:
+        while rank() == 0 and _store.add(_HEARD, 0) < world_size() and time.monotonic() < deadline:
             time.sleep(0.02)
         return first
     except RuntimeError:  # the process that keeps the store is gone
@@ -145,7 +145,7 @@ def _heard() -> None:
     """Tell the first rank that it need not wait for this one: a launcher ends it soon after the first one that left."""
     if _store is not None:
         with contextlib.suppress(RuntimeError):
-            _store.add(_EARS, 1)
+            _store.add(_HEARD, 1)
 
 
 def is_loss_of_contact(error: BaseException) -> bool:

@@ -25,13 +25,10 @@ def names_of(runs: list[Path]) -> list[str]:
 def differences(runs: list[Path]) -> list[tuple[str, list[str]]]:
     """The fields of run.yaml in which the runs differ, with the value of each."""
     flat = [{k: _text(v) for k, v in dotted(read_yaml(run / "run.yaml")).items()} for run in runs]
-    names = list(dict.fromkeys(name for values in flat for name in values))
+    names = dict.fromkeys(name for values in flat for name in values if not name.startswith("tuned"))
+    names.pop("steps", None)  # older runs wrote it, and the stages say it
     rows = [(name, [values.get(name, "-") for values in flat]) for name in names]
-    return [
-        (name, values)
-        for name, values in rows
-        if len(set(values)) > 1 and not name.startswith("tuned") and name != "steps"
-    ]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from trainings import take_back
+from trainings import alike, take_back
 
 from advtasks.bundle import read_manifest
 
@@ -297,8 +297,7 @@ def test_an_archive_trains_and_resumes_as_its_files_also_where_nothing_is_kept(
         assert code == 0, err
         assert "going on at step 2" in err
         found.append(load_file(run / "bundle.safetensors"))
-    for other in found[1:]:
-        assert all(torch.equal(values, other[name]) for name, values in found[0].items())
+    assert alike(found)
 
 
 def test_folders_with_faults_are_trained_on_and_the_faults_said(advtasks: Run, captioned: Path, tmp_path: Path) -> None:

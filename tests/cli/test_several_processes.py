@@ -34,6 +34,17 @@ def start(run: Path, *flags: str, devices: int = 2) -> subprocess.Popen[str]:
     return started("points", "--out", run, *SHORT, *flags, *several)
 
 
+def killed_and_resumed(run: Path, *flags: str) -> None:
+    """Both of its processes at once."""
+    process = start(run, *flags)
+    wait_for_checkpoint(run, process, 8)
+    for rank in ranks_of(process):
+        os.kill(rank, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not (run / "bundle.safetensors").exists()
+    assert "going on at step" in resumed(run)
+
+
 def test_a_killed_rank_stops_the_others_and_the_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     flags = ("--steps", "160", *STATEFUL)
     process = start(tmp_path / "killed", *flags)
@@ -153,13 +164,7 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
 
 def test_a_shared_generator_outlives_a_kill_bit_for_bit(tmp_path: Path) -> None:
     flags = ("--steps", "120", "--shard-generator", "--optimizer", "rmsprop")
-    process = start(tmp_path / "killed", *flags)
-    wait_for_checkpoint(tmp_path / "killed", process, 8)
-    for rank in ranks_of(process):
-        os.kill(rank, signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
-    assert "going on at step" in resumed(tmp_path / "killed")
+    killed_and_resumed(tmp_path / "killed", *flags)
     finished(start(tmp_path / "whole", *flags))
     bundles = [(tmp_path / name / "bundle.safetensors").read_bytes() for name in ("killed", "whole")]
     assert bundles[0] == bundles[1]
@@ -264,13 +269,7 @@ def test_the_balance_of_began_outlives_a_kill_of_both_processes(tmp_path: Path) 
     """With both phases on one pass of the critic."""
     flags = ("--steps", "120", "--adversary.loss", "began:rate=0.1", "--adversary.discriminator", "mlp-autoencoder",
              "--adversary.regularizers", "", "--adversary.updates", "simultaneous")  # fmt: skip
-    process = start(tmp_path / "killed", *flags)
-    wait_for_checkpoint(tmp_path / "killed", process, 8)
-    for rank in ranks_of(process):
-        os.kill(rank, signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert not (tmp_path / "killed" / "bundle.safetensors").exists()
-    assert "going on at step" in resumed(tmp_path / "killed")
+    killed_and_resumed(tmp_path / "killed", *flags)
     finished(start(tmp_path / "whole", *flags))
     killed, whole = state(tmp_path / "killed"), state(tmp_path / "whole")
     (balance,) = (value for name, value in whole["adversaries"]["points"].items() if name.endswith("loss.k"))

@@ -14,7 +14,7 @@ from conftest import natural
 from PIL import Image
 from safetensors.torch import load_file
 from their_pix2pix import TheirUNet
-from trainings import take_back
+from trainings import alike, take_back
 
 from advtasks.bundle import read_manifest
 from advtasks.trackers import read_records
@@ -163,8 +163,7 @@ def test_shards_train_and_resume_as_files(advtasks, tmp_path: Path) -> None:
         assert code == 0, err
         assert "going on at step 4" in err
         found.append(load_file(run / "bundle.safetensors"))
-    for other in found[1:]:
-        assert all(torch.equal(values, other[name]) for name, values in found[0].items())
+    assert alike(found)
 
 
 def test_any_folder_of_pictures_is_a_task(advtasks, tmp_path: Path, photos: Path) -> None:

@@ -65,6 +65,11 @@ def take_back(run: Path) -> None:
         path.unlink()
 
 
+def alike(bundles: list[dict[str, torch.Tensor]]) -> bool:
+    """Whether all hold the weights of the first."""
+    return all(torch.equal(value, other[name]) for other in bundles[1:] for name, value in bundles[0].items())
+
+
 def state(run: Path) -> dict[str, Any]:
     """Of the last checkpoint."""
     return torch.load(max(run.glob("checkpoints/*.pt")), weights_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ import torch
 from test_ranks_train import free_port
 from torch import nn
 
+from advtasks.attempts import attempt
 from advtasks.errors import UsageError
+from advtasks.launchers import Place
 from advtasks.layers import SynchronizedBatchNorm, synchronize_batch_norm
 from advtasks.process_group import Agreement, _check_gpus, from_first, gathered
 
@@ -121,6 +125,20 @@ def test_processes_of_several_agents_meet_whatever_their_counts_of_restarts() ->
         kept.set("question of 1", name)
         codes, outputs, _ = pair("agents", str(kept.port))
         assert (codes, outputs) == ([0, 0], ["ok\n", "ok\n"])
+
+
+def test_a_rank_that_starts_again_while_another_is_missing_is_answered() -> None:
+    store, soon = torch.distributed.HashStore(), timedelta(seconds=20)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(attempt, store, Place(0, 3, 0), soon)
+        names = [attempt(store, Place(number, 3, number), soon) for number in (1, 1, 2)]
+        assert {*names} == {first.result()}
+
+
+def test_who_did_not_come_is_named() -> None:
+    for number, message in ((0, "rank 1, 2 did not come within"), (1, "the first rank did not answer within")):
+        with pytest.raises(RuntimeError, match=message):
+            attempt(torch.distributed.HashStore(), Place(number, 3, number), timedelta(seconds=0.1))
 
 
 @pytest.mark.parametrize("case", ["hang", "hang-in-validation"])

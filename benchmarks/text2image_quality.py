@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 from advtasks_text2image.config import TextConfig
-from advtasks_text2image.data import load, pixels_of
+from advtasks_text2image.data import features_of, load, pixels_of
 from advtasks_text2image.measure import CANDIDATES, Measure
 from advtasks_text2image.sampler import Sampler
 from machine import machine
@@ -144,7 +144,7 @@ class Judge:
         )
         self.measure = Measure(components.build("features", config.metric_network))
         self.encoder = components.build("text_encoders", encoder)
-        self.seen, self.real = (self.measure.features(pixels_of(items)) for items in (self.train, self.held))
+        self.seen, self.real = (features_of(self.measure.network, items) for items in (self.train, self.held))
         self.known, self.texts = (
             self.encoder.encode([item.captions[0] for item in items]).sentences for items in (self.train, self.held)
         )

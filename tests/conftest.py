@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +34,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="slow: python -m pytest -m slow"))
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A picture cache for the test alone."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A picture cache for the test alone, made when something is kept."""
+    folder = tmp_path_factory.getbasetemp() / "caches" / str(next(_numbers))
     monkeypatch.setenv("ADVTASKS_CACHE", str(folder))
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
+from advtasks.cli.flags import Flags
 from advtasks.errors import DataError, UsageError
 from advtasks.hookspecs import TaskSpec
 
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         for item in items:
             print(f"  {item}")
     for one in tasks:
-        problems += _tell(one, options, said, found.broken)
+        problems += _tell(one, options, said, frozenset(found.unreadable))
     if options.sheet is not None:
         found.save_sheet(options.sheet)
         print(f"contact sheet: {options.sheet}")
@@ -71,7 +71,7 @@ def _task(argv: list[str]) -> tuple[TaskSpec | None, type[Any] | None]:
     """
     from advtasks.plugins import plugins, resolve
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Flags("advtasks data check")
     parser.add_argument("--task")
     known, rest = parser.parse_known_args(argv)
     spec = plugins().find("tasks", known.task).spec if known.task else None

@@ -51,7 +51,7 @@ def evaluate_models(options: Evaluate) -> int:
         results, cards = _measured(options, Console(None if first else silent()))
     if not first:
         return 0
-    print(result_table(results, "examples"))
+    print(result_table(results, "example"))
     for metric in results["metrics"]:
         print(f"{metric['label']}: {metric['protocol']}")
     for card in cards:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from advtasks.cli.dry_run import look
+from advtasks.cli.flags import Flags
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain
 from advtasks.config_places import from_anywhere
@@ -68,13 +68,8 @@ def main(argv: list[str]) -> int:
     return _train(task, preset, found_again, config.out, resume=False, tuned=tuned)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see advtasks train --help")
-
-
-def _own_flags() -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+def _own_flags() -> Flags:
+    parser = Flags("advtasks train")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--resume")
     parser.add_argument("--print-config", action="store_true")
@@ -261,7 +256,7 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
         print(_GO_ON.format(folder), file=sys.stderr)  # which begins anew where there is no checkpoint yet
-    if code == 2 and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml", ".lock"}:
-        for path in folder.iterdir():  # a mistake that only the processes could find: the run did not begin
+    elif code and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml", ".lock"}:
+        for path in folder.iterdir():  # something that only the processes could find: the run did not begin
             path.unlink()
     return code

@@ -7,6 +7,7 @@ files are written atomically, so a kill leaves nothing half-written; the folder 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import re
@@ -28,6 +29,8 @@ from advtasks.pictures.decode import read_picture
 VERSION = "1"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
 
+MAPPED = 16384
+"""Files that are mapped at a time at most: a system maps some 65,000 and no more (Linux: vm.max_map_count)."""
 Array = NDArray[np.uint8]
 _NAME = re.compile(r"[0-9a-f]{8,}\..+\.v\w+\.npy")
 _TYPES = (np.uint8, np.uint16, np.float32)
@@ -55,20 +58,38 @@ class PictureCache:
         self.limit = int(limit_gib * 2**30)
         self.watch: Watch = watch or (lambda what, done, count: None)
         self._used: set[Path] = set()
+        self._contents: dict[Path, str] = {}
+        self._mapped = functools.lru_cache(MAPPED)(self._opened)
 
     def __getstate__(self) -> dict[str, Any]:
         """For loader processes, which tell nobody."""
-        return {"folder": self.folder, "limit": self.limit}
+        return {"folder": self.folder, "limit": self.limit, "contents": self._contents}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As it was made, with what it used yet to be seen."""
         self.__init__(state["folder"])  # type: ignore[misc]
-        self.limit = state["limit"]
+        self.limit, self._contents = state["limit"], state["contents"]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept; if not, data sets are decoded when they are needed."""
+        return self.limit > 0
+
+    def content(self, path: Path) -> str:
+        """Fingerprint of a file, which is read for it once.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if (known := self._contents.get(path)) is not None:
+            return known
+        return self._contents.setdefault(path, fingerprint(path))
 
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
-        and read-only; in memory where nothing is kept."""
-        if not self.limit:
+        and read-only; in memory where nothing is kept. Whoever uses very many takes each when it is needed, since those
+        that are held stay mapped: after the first time that costs little (:data:`MAPPED`)."""
+        if not self.keeps:
             return make()
         if (known := self.known(content, recipe)) is not None:
             return known
@@ -81,20 +102,26 @@ class PictureCache:
                 f"the picture cache cannot be written in {self.folder} ({error}). Free some space, or choose "
                 "another folder with --cache DIR or ADVTASKS_CACHE."
             ) from error
-        return _map(path)
+        try:
+            return self._mapped(content, recipe)
+        except RuntimeError as error:
+            raise AdvtasksError(f"a file of the picture cache was written and cannot be mapped ({error})") from error
 
     def known(self, content: str, recipe: str) -> NDArray[Any] | None:
         """What :meth:`array` would give without making it; None where it is missing or damaged."""
-        if not self.limit:
+        if not self.keeps:
             return None
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            return self._mapped(content, recipe)
+        return None
+
+    def _opened(self, content: str, recipe: str) -> NDArray[Any]:
         path = self._path(content, recipe)
         self._used.add(path)
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            mapped = _map(path)
-            with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
-                os.utime(path)
-            return mapped
-        return None
+        mapped = _map(path)
+        with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
+            os.utime(path)
+        return mapped
 
     def _path(self, content: str, recipe: str) -> Path:
         return self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
@@ -105,7 +132,7 @@ class PictureCache:
         Raises:
             DataError: it cannot be read.
         """
-        content = fingerprint(path)
+        content = self.content(path)
         return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
@@ -123,7 +150,7 @@ class PictureCache:
         Raises:
             AdvtasksError: this run alone needs more than the limit.
         """
-        if not self.limit or not self.folder.is_dir():
+        if not self.keeps or not self.folder.is_dir():
             return
         entries = []
         for path in self.folder.glob("??/*"):

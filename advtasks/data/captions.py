@@ -39,7 +39,7 @@ def find_captions(folder: Path, from_names: bool = False) -> Captions:
     """
     found = find_pictures(folder)
     if not found.pictures:
-        raise DataError(f"{folder}: no pictures found; sub-folders were searched, too")
+        raise DataError(found.none_in(folder))
     if from_names:
         names = Reading("file names", [(path, [from_name(path)]) for path in found.pictures])
         captions = names.collected(found.pictures)

@@ -39,12 +39,11 @@ class FolderCheck:
     """All findings about a folder."""
 
     readable: tuple[Checked, ...]
-    unreadable: tuple[str, ...]
+    unreadable: dict[Path, str]
+    """Why, of each file."""
     small: tuple[str, ...]
     duplicates: tuple[str, ...]
     others: tuple[Path, ...]
-    broken: frozenset[Path]
-    """The files that are unreadable."""
 
     def summary(self) -> str:
         """Counts, sizes and kinds in one line."""
@@ -61,7 +60,7 @@ class FolderCheck:
     def listings(self) -> Iterator[tuple[str, Sequence[object]]]:
         """Titles and items of what a user should look at."""
         for title, items in (
-            ("unreadable", self.unreadable),
+            ("unreadable", tuple(self.unreadable.values())),
             ("small", self.small),
             ("the same content more than once", self.duplicates),
             ("not pictures", self.others),
@@ -90,17 +89,17 @@ def check_folder(folder: Path, min_side: int, watch: Callable[[str, int, int], N
         DataError: the folder does not exist.
     """
     found = find_pictures(folder)
-    readable, unreadable = in_parallel("decoding pictures", found.pictures, _check, watch)
+    readable, errors = in_parallel("decoding pictures", found.pictures, _check, watch)
+    decoded = {picture.path for picture in readable}
     by_content: dict[str, list[Path]] = {}
     for picture in readable:
         by_content.setdefault(picture.content, []).append(picture.path)
     return FolderCheck(
         tuple(readable),
-        tuple(map(str, unreadable)),
+        dict(zip((path for path in found.pictures if path not in decoded), map(str, errors), strict=True)),
         tuple(f"{p.path}: {p.width}x{p.height}" for p in readable if min(p.width, p.height) < min_side),
         tuple(" = ".join(map(str, paths)) for paths in by_content.values() if len(paths) > 1),
         found.others,
-        frozenset(found.pictures) - {picture.path for picture in readable},
     )
 
 

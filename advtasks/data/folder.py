@@ -14,6 +14,7 @@ from advtasks.data.stored import stored_files
 from advtasks.errors import DataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"})
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class Found:
 
     pictures: tuple[Path, ...]
     others: tuple[Path, ...]
+
+    def none_in(self, folder: Path) -> str:
+        """What is wrong with a folder without pictures, and what might be meant."""
+        others = f" ({len(self.others)} files of other kinds)" if self.others else ""
+        packed = next((path.name for path in self.others if path.name.lower().endswith(_COMPRESSED)), None)
+        way = f"; {packed} is compressed, where no picture can be found by itself: unpack it, or make it a plain .tar"
+        return f"{folder}: no pictures found{others}; sub-folders were searched, too{way if packed else ''}"
 
 
 def find_pictures(folder: Path, inside: bool = True) -> Found:
@@ -36,7 +44,7 @@ def find_pictures(folder: Path, inside: bool = True) -> Found:
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")
     if not folder.is_dir():
-        raise DataError(f"{folder} is a file, and a folder of pictures is needed")
+        raise DataError(f"{folder} is a file, and a folder of pictures is needed: give the one that it lies in")
     pictures: list[Path] = []
     others: list[Path] = []
     for path in _files(folder, inside):

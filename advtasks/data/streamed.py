@@ -40,10 +40,13 @@ class PassingOver(Dataset[Batch]):
 
     def __getitem__(self, position: Position) -> Batch:
         error: DataError | None = None
+        first = position.index
         for attempt in range(ATTEMPTS):
-            jump = int(np.random.default_rng((position.seed, attempt)).integers(len(self))) if attempt else 0
+            if attempt:
+                jump = int(np.random.default_rng((position.seed, attempt)).integers(len(self)))
+                position = dataclasses.replace(position, index=(first + jump) % len(self))
             try:
-                return self.items[dataclasses.replace(position, index=(position.index + jump) % len(self))]
+                return self.items[position]
             except DataError as found:
                 if not found.of_one_file:
                     raise

@@ -167,9 +167,9 @@ def folder_features(folder: Path, network: FeatureNetwork, cache: PictureCache) 
     Raises:
         DataError: the folder does not exist, or holds no picture that can be read.
     """
-    paths = find_pictures(folder).pictures
-    if not paths:
-        raise DataError(f"{folder}: no pictures found; sub-folders were searched, too")
+    found = find_pictures(folder)
+    if not (paths := found.pictures):
+        raise DataError(found.none_in(folder))
     patched = set(np.linspace(0, len(paths) - 1, min(PATCHED, len(paths))).round().astype(int).tolist())
     work = _Folder(network, cache)
     mine: list[_Picture | DataError] = []

@@ -19,7 +19,7 @@ from advtasks.finite import finite
 from advtasks.reporting.comparison import comparison_html, names_of
 from advtasks.reporting.pictures import read_as_tensor, save_contact_sheet
 from advtasks.reporting.results import read_results
-from advtasks.reporting.table import headings, rows, worse_than_best
+from advtasks.reporting.table import counted, headings, rows, worse_than_best
 from advtasks.reporting.times import times_table
 from advtasks.trackers import read_records
 
@@ -109,7 +109,7 @@ def _page(
         table=table,
         warnings=warnings,
         protocol=_protocols(results["metrics"]),
-        count=results["validation_pictures"],
+        examples=counted(results),
         comparisons=comparisons,
         data=_in_script(data),
         config=config,

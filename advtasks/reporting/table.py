@@ -30,8 +30,14 @@ def headings(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def result_table(results: dict[str, Any], examples: str = "held out") -> str:
-    """The table, aligned, with what its means are over below it."""
+def counted(results: dict[str, Any], example: str = "validation picture") -> str:
+    """What the means are over; `example` in the singular."""
+    number = results["validation_pictures"]
+    return f"{number} {example}{'s' * (number != 1)}"
+
+
+def result_table(results: dict[str, Any], example: str = "validation picture") -> str:
+    """The table, aligned, with what its means are over below it; see :func:`counted`."""
     heads = ["", *headings(results)]
     body = [[name, *cells] for name, cells in rows(results)]
     widths = [max(len(row[i]) for row in [heads, *body]) for i in range(len(heads))]
@@ -40,7 +46,7 @@ def result_table(results: dict[str, Any], examples: str = "held out") -> str:
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *aligned]))
     lines.insert(1, "─" * len(lines[0]))
-    lines.append(f"mean over {results['validation_pictures']} {examples}; * best")
+    lines.append(f"mean over {counted(results, example)}; * best")
     return "\n".join(lines)
 
 

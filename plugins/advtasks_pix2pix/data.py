@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from advtasks.data.cache import PictureCache
-from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.folder import hold_out
 from advtasks.data.listing import few, refuse
 from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
@@ -99,7 +99,7 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     notes = []
     if pairs.ignored:
         notes.append(f"ignored  {len(pairs.ignored)} other files: {few(pairs.ignored)}")
-    reader, streamed = _Reader(config, sides, cache), config.cache_gib == 0
+    reader, streamed = _Reader(config, sides, cache), not cache.keeps
     if streamed:  # decoded when they are needed
         train = list(zip(_identities(pairs.train, config.data), pairs.train, strict=True))
     else:
@@ -135,7 +135,7 @@ def _divided(
         given, validation = True, _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
     if validation:
         same = len({content for content, _ in train} & {pair.content for pair in validation})
-        if config.cache_gib == 0 and config.validation == config.data:  # contents are not known
+        if not cache.keeps and config.validation == config.data:  # contents are not known
             same = len(validation)
         if same:
             notes.append(f"warning: {same} of the pairs to validate on are trained on, too: scores flatter")
@@ -246,7 +246,7 @@ class _Reader:
                 raise
             return fitted(values, size, labels, only_enlarge) if size else values
 
-        content = fingerprint(side.path)
+        content = self.cache.content(side.path)
         kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}{'p' * pixels.paged}"
         if pixels.ignored is not None:
             kind += f"i{pixels.ignored}"

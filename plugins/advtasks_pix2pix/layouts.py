@@ -63,7 +63,7 @@ def find_pairs(folder: Path, layout: str = "auto", made: bool = False, direction
     found = find_pictures(folder)
     pairs = find_table(folder, found.pictures, found.others) if layout == "auto" and not made else None
     if pairs is None and not found.pictures:
-        raise NoPairs(f"{folder}: no pictures found; sub-folders were searched, too")
+        raise NoPairs(found.none_in(folder))
     if pairs is None and made and layout == "auto":
         pairs = _named_folders(folder, found.pictures, found.others, targets="A" if direction == "BtoA" else "B")
     pairs = pairs or _recognized(folder, found.pictures, found.others, layout, made)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 from torch.utils.data import Dataset
 
 from advtasks.data.cache import PictureCache
@@ -21,38 +19,17 @@ from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
-from advtasks_sr.reading import decoded, read_pair
+from advtasks_sr.reading import Known, Reader, known
 from advtasks_sr.targets import Targets, target_cut
 
-
-def load_pairs(
-    sources: Sources, items: Sequence[Source], low_side: LowSide, cache: PictureCache, targets: bool = False
-) -> tuple[list[Pair], list[str]]:
-    """Decode (or find in the cache) the pictures of `items`; unreadable ones are named in the notes.
-
-    Args:
-        low_side: makes it for pictures that have none of their own.
-        targets: leave it out for those; :func:`_completed` makes it later.
-
-    Raises:
-        DataError: pairs that do not fit, by name.
-    """
-    refuse(sources.problems, "pictures do not pair")
-
-    def load(source: Source) -> Pair:
-        pair = read_pair(source, low_side.scale, cache.rgb8)
-        return pair if targets else _completed(pair, low_side, cache)
-
-    pairs, errors = cache.load("decoding pictures", items, load)
-    return pairs, [f"skipped  {error}" for error in errors]
+Sized = TypeVar("Sized", Pair, Known)
 
 
-def _completed(pair: Pair, low_side: LowSide, cache: PictureCache) -> Pair:
-    """With a low-resolution side."""
-    if pair.low is not None:
-        return pair
-    low = cache.array(pair.content, low_side.name, lambda: low_side.of_picture(np.asarray(pair.high)))
-    return dataclasses.replace(pair, low=low)
+def _loaded(items: Sequence[Source], reader: Reader, notes: list[str], what: str = "decoding pictures") -> list[Pair]:
+    """The pictures of `items` at both resolutions; unreadable ones are named in the notes."""
+    pairs, errors = reader.cache.load(what, items, reader.pair)
+    notes += [f"skipped  {error}" for error in errors]
+    return pairs
 
 
 def _refuse_pairs(config: SuperResolutionConfig, sources: Sources) -> None:
@@ -77,54 +54,60 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     scale, low_side = config.scale, make_low_side(config)
     sources = find_sources(config.data, scale)
     _refuse_pairs(config, sources)
-    if config.cache_gib == 0:
-        return _streamed_splits(config, sources, low_side, cache)
-    pairs, notes = load_pairs(sources, sources.train, low_side, cache, targets=config.makes_low)
+    refuse(sources.problems, "pictures do not pair")
+    reader = Reader(low_side, cache)
+    if not cache.keeps:
+        return _streamed_splits(config, sources, reader)
+    load = reader.target if config.makes_low else reader.pair
+    found, errors = cache.load("decoding pictures", sources.train, lambda source: known(source, load))
+    notes = [f"skipped  {error}" for error in errors]
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")
     cut = target_cut(config, low_side)
     least = cut.side if config.makes_low else config.patch * scale
-    small = [pair for pair in pairs if min(pair.high.shape[:2]) < least]
+    small = [one for one in found if min(one.size) < least]
     if small:
         margin = " with the margin that its degradation needs" if config.makes_low else ""
         notes.append(
             f"skipped  {len(small)} pictures smaller than a patch of {least}x{least}{margin}: "
-            f"{few([Path(pair.name) for pair in small])}; a smaller --patch uses them"
+            f"{few([Path(one.name) for one in small])}; a smaller --patch uses them"
         )
-    train = [pair for pair in pairs if min(pair.high.shape[:2]) >= least]
+    train = [one for one in found if min(one.size) >= least]
+    kept: list[Known] = []
+    validation: list[Pair] = []
     if config.validation is not None:
         validation, more = load_folder(config.validation, low_side, cache)
         notes += more
     elif sources.validation:
-        validation, more = load_pairs(sources, sources.validation, low_side, cache)
-        notes += more
+        validation = _measurable(_loaded(sources.validation, reader, notes), scale)
     else:
-        held_out = hold_out([pair.content for pair in _measurable(train, scale)])
-        validation = [pair for pair in train if pair.content in held_out]
-        train = [pair for pair in train if pair.content not in held_out]
-    validation = _measurable(validation, scale)
+        held_out = hold_out([one.content for one in _measurable(train, scale)])
+        kept = [one for one in train if one.content in held_out]
+        train = [one for one in train if one.content not in held_out]
     if not train:
         raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
-    if not validation:
-        validation = _measurable(train, scale)
+    if not validation and not kept:
+        kept = _measurable(train, scale)
         notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
+    if kept:  # low resolutions of what trains may not have been made yet; each takes seconds where it is large
+        what = "making low resolutions" if config.makes_low else "decoding pictures"
+        validation = _loaded([one.source for one in kept], reader, notes, what)
     if not validation:
         text = "no picture is large enough to validate on (more than 32 pixels a side): use --validation DIR"
         raise DataError("\n  ".join([f"{config.data}: {text}", *notes]))
-    if any(pair.low is None for pair in validation):  # held out of what trains; each takes seconds where it is large
-        validation, errors = cache.load(
-            "making low resolutions", validation, lambda pair: _completed(pair, low_side, cache)
-        )
-        notes += [f"skipped  {error}" for error in errors]
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "
         f"({few([Path(pair.name) for pair in validation])})"
     )
-    contents = _fingerprint([pair.content + pair.low_content for pair in train], low_side)
+    contents = _fingerprint([one.content + one.low_content for one in train], low_side)
+    return Splits(_patches([one.source for one in train], config, reader), validation, tuple(notes), contents)
+
+
+def _patches(train: Sequence[Source], config: SuperResolutionConfig, reader: Reader) -> Dataset[Batch]:
+    """What is cut out of them; their files are opened when they are needed, since there may be any number."""
     if config.makes_low:
-        return Splits(Targets(train, cut), validation, tuple(notes), contents)
-    patches = Patches(train, config.patch, scale, config.channel_shuffle)
-    return Splits(patches, validation, tuple(notes), contents)
+        return PassingOver(Targets(train, target_cut(config, reader.low_side), reader.target))
+    return PassingOver(Patches(train, config.patch, config.scale, config.channel_shuffle, reader.pair))
 
 
 def _fingerprint(contents: Sequence[str], low_side: LowSide) -> str:
@@ -133,16 +116,15 @@ def _fingerprint(contents: Sequence[str], low_side: LowSide) -> str:
     return hashlib.sha256(" ".join([*contents, *recipe]).encode()).hexdigest()
 
 
-def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: LowSide, cache: PictureCache) -> Splits:
+def _streamed_splits(config: SuperResolutionConfig, sources: Sources, reader: Reader) -> Splits:
     """Patches that are decoded when they are needed; the validation pictures are kept in memory.
 
     Raises:
-        DataError: nothing to train on, or pairs that do not fit.
+        DataError: no picture can be validated on, or a file is gone.
     """
-    refuse(sources.problems, "pictures do not pair")
     assert config.data is not None, "the run checks that --data was given"
-    known = identities([source.high for source in sources.train], config.data)
-    numbers = dict(zip(known, sources.train, strict=True))
+    named = identities([source.high for source in sources.train], config.data)
+    numbers = dict(zip(named, sources.train, strict=True))
     train, validation = list(sources.train), list(sources.validation)
     if config.validation is not None:
         given = find_sources(config.validation, config.scale)
@@ -151,8 +133,8 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
         held_out = hold_out(list(numbers))
         validation = [source for number, source in numbers.items() if number in held_out]
         train = [source for number, source in numbers.items() if number not in held_out]
-    found, errors = cache.load("decoding pictures", validation, lambda source: decoded(source, low_side))
-    pairs, notes = _measurable(found, config.scale), [f"skipped  {error}" for error in errors]
+    notes: list[str] = []
+    pairs = _measurable(_loaded(validation, reader, notes), config.scale)
     if not pairs:
         raise DataError(
             "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])
@@ -162,13 +144,8 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, low_side: 
         f"validate on ({few([Path(pair.name) for pair in pairs])})"
     )
     lows = identities([source.low for source in train if source.low is not None], config.data)
-    contents = _fingerprint([*identities([source.high for source in train], config.data), *lows], low_side)
-    load = functools.partial(decoded, low_side=low_side, targets=config.makes_low)
-    if config.makes_low:
-        data: Dataset[Batch] = Targets(train, target_cut(config, low_side), load)
-    else:
-        data = Patches(train, config.patch, config.scale, config.channel_shuffle, load)
-    return Splits(PassingOver(data), pairs, tuple(notes), contents)
+    contents = [*identities([source.high for source in train], config.data), *lows]
+    return Splits(_patches(train, config, reader), pairs, tuple(notes), _fingerprint(contents, reader.low_side))
 
 
 def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[list[Pair], list[str]]:
@@ -178,13 +155,15 @@ def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[l
         DataError: none can be used, or pairs that do not fit.
     """
     sources = find_sources(folder, low_side.scale)
-    pairs, notes = load_pairs(sources, (*sources.train, *sources.validation), low_side, cache)
+    refuse(sources.problems, "pictures do not pair")
+    notes: list[str] = []
+    pairs = _loaded((*sources.train, *sources.validation), Reader(low_side, cache), notes)
     usable = _measurable(pairs, low_side.scale)
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))
     return usable, notes
 
 
-def _measurable(pairs: Sequence[Pair], scale: int) -> list[Pair]:
+def _measurable(pairs: Sequence[Sized], scale: int) -> list[Sized]:
     """Pictures large enough for the metrics' border crop and window."""
-    return [pair for pair in pairs if min(pair.high.shape[:2]) > max(2 * scale + 11, 32)]
+    return [pair for pair in pairs if min(pair.size) > max(2 * scale + 11, 32)]

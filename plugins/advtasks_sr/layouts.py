@@ -48,8 +48,7 @@ def find_sources(folder: Path, scale: int) -> Sources:
     """
     found = find_pictures(folder)
     if not found.pictures:
-        others = f" ({len(found.others)} files of other kinds)" if found.others else ""
-        raise DataError(f"{folder}: no pictures found{others}; sub-folders were searched, too")
+        raise DataError(found.none_in(folder))
     children = {child.name: child for child in sorted(folder.iterdir()) if child.is_dir()}
     for path in found.pictures:  # an archive, or a column of a data set
         first, *deeper = path.relative_to(folder).parts

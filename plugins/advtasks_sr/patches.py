@@ -40,6 +40,12 @@ class Pair:
     low_content: str = ""
     """Of a low-resolution file; empty where it was made from the high resolution."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the high resolution."""
+        height, width = self.high.shape[:2]
+        return height, width
+
 
 def cut_patch(
     high: Array, low: Array, patch: int, scale: int, channel_shuffle: float, rng: np.random.Generator

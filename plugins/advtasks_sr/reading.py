@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from advtasks.data.cache import Array
+from advtasks.data.cache import Array, PictureCache
 from advtasks.errors import DataError
 from advtasks.pictures.decode import read_picture
 from advtasks_sr.layouts import Source
@@ -17,6 +17,61 @@ from advtasks_sr.patches import Pair
 
 Read = Callable[[Path], tuple[str, Array]]
 """Fingerprint and (H, W, 3) pixels of a picture."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A source that has been read; its pixels are read again when they are needed."""
+
+    source: Source
+    name: str
+    content: str
+    low_content: str
+    size: tuple[int, int]
+    """(H, W) of the high resolution, cut so that both sides fit."""
+
+
+class Reader:
+    """Reads sources: decoded once where there is a cache, else each time.
+
+    Args:
+        low_side: makes it for pictures that have none of their own.
+    """
+
+    def __init__(self, low_side: LowSide, cache: PictureCache) -> None:
+        self.low_side, self.cache = low_side, cache
+        self._recipe = low_side.name
+
+    def target(self, source: Source) -> Pair:
+        """Without a low-resolution side where the source has none of its own.
+
+        Raises:
+            DataError: see :func:`read_pair`.
+        """
+        return read_pair(source, self.low_side.scale, self.cache.rgb8 if self.cache.keeps else _decoded)
+
+    def pair(self, source: Source) -> Pair:
+        """Both sides.
+
+        Raises:
+            DataError: see :func:`read_pair`.
+        """
+        pair = self.target(source)
+        if pair.low is not None:
+            return pair
+        high = np.asarray(pair.high)
+        low = self.cache.array(pair.content, self._recipe, lambda: self.low_side.of_picture(high))
+        return Pair(pair.name, pair.content, pair.high, low)
+
+
+def known(source: Source, read: Callable[[Source], Pair]) -> Known:
+    """What is to be remembered of a source that `read` reads.
+
+    Raises:
+        DataError: see :func:`read_pair`.
+    """
+    pair = read(source)
+    return Known(source, pair.name, pair.content, pair.low_content, pair.size)
 
 
 def read_pair(source: Source, scale: int, read: Read) -> Pair:
@@ -36,16 +91,5 @@ def read_pair(source: Source, scale: int, read: Read) -> Pair:
     return Pair(str(source.high), content, high[:height, :width], low, low_content)
 
 
-def decoded(source: Source, low_side: LowSide, targets: bool = False) -> Pair:
-    """Decoded when it is needed: data of any size, at the price of decoding.
-
-    Args:
-        targets: leave the low resolution out, where it is made.
-
-    Raises:
-        DataError: see :func:`read_pair`.
-    """
-    pair = read_pair(source, low_side.scale, lambda path: ("", read_picture(path).rgb8()))
-    if pair.low is None and not targets:
-        return dataclasses.replace(pair, low=low_side.of_picture(np.asarray(pair.high)))
-    return pair
+def _decoded(path: Path) -> tuple[str, Array]:
+    return "", read_picture(path).rgb8()

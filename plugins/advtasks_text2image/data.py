@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 from advtasks import components
 from advtasks.data.cache import PictureCache
 from advtasks.data.captions import Captioned, Captions, find_captions
-from advtasks.data.folder import fingerprint, hold_out
+from advtasks.data.folder import hold_out
 from advtasks.data.listing import few
 from advtasks.data.loader import Position
+from advtasks.data.streamed import PassingOver
 from advtasks.errors import DataError
 from advtasks.features import FeatureNetwork
 from advtasks.pictures.decode import read_picture
@@ -45,11 +46,10 @@ _BATCH = 32
 class Loaded:
     """A picture that is there, and what is said of it."""
 
-    name: str
     content: str
-    pixels: NDArray[np.uint8]
-    """(S, S, 3)."""
     captions: tuple[str, ...]
+    read: Callable[[], NDArray[np.uint8]]
+    """Gives its pixels, (S, S, 3). Not held here: there may be any number of pictures."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class CaptionedPictures(Dataset[Batch]):
     def __getitem__(self, position: Position) -> Batch:
         draws = np.random.default_rng(position.seed)
         embeddings = self.embeddings[position.index]
-        pixels = self.items[position.index].pixels
+        pixels = self.items[position.index].read()
         if self.flip and draws.random() < 0.5:
             pixels = pixels[:, ::-1]
         caption = int(draws.integers(len(embeddings)))
@@ -143,7 +143,9 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
     contents = [item.content + repr(item.captions) for item in train]
     recipe = f"{config.size} {encoder.fingerprint}" + f" {config.words} words" * attends
     digest = hashlib.sha256("\n".join([*contents, recipe]).encode()).hexdigest()
-    data = CaptionedPictures(train, embeddings, config.flip, words)
+    data = PassingOver(CaptionedPictures(train, embeddings, config.flip, words))
+    if not cache.keeps:  # these are looked at time and again
+        validation = [replace(item, read=functools.partial(np.asarray, item.read())) for item in validation]
     held = Held("held out", tuple(validation), tuple(train))
     return Splits(data, [held], tuple(notes), digest)
 
@@ -191,18 +193,22 @@ def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, no
     """The pictures of captions, at the run's size; broken files are noted and passed over."""
 
     def read(item: Captioned) -> Loaded:
-        content = fingerprint(item.path)
-        pixels = cache.array(content, f"fit{config.size}", lambda: fitted(read_picture(item.path).rgb8(), config.size))
-        return Loaded(item.path.name, content, pixels, item.captions)
+        pixels = functools.partial(_pixels, item.path, config.size, cache)
+        pixels()  # so that broken files are found
+        return Loaded(cache.content(item.path), item.captions, pixels)
 
     found, errors = cache.load("decoding pictures", items, read)
     notes += [f"skipped  {error}" for error in errors]
     return found
 
 
+def _pixels(path: Path, size: int, cache: PictureCache) -> NDArray[np.uint8]:
+    return cache.array(cache.content(path), f"fit{size}", lambda: fitted(read_picture(path).rgb8(), size))
+
+
 def pixels_of(items: Sequence[Loaded]) -> Tensor:
     """(N, 3, S, S) in [0, 1]."""
-    return torch.stack([torch.from_numpy(item.pixels.copy()).permute(2, 0, 1) for item in items]).float() / 255
+    return torch.stack([torch.from_numpy(item.read().copy()).permute(2, 0, 1) for item in items]).float() / 255
 
 
 @torch.inference_mode()
@@ -216,6 +222,12 @@ def pooled_features(network: FeatureNetwork, pictures: Tensor) -> Tensor:
     return torch.cat([network.embedding(part).features.float().cpu() for part in parts])
 
 
+def features_of(network: FeatureNetwork, items: Sequence[Loaded]) -> Tensor:
+    """(N, d); read a few at a time."""
+    parts = (items[first : first + _BATCH] for first in range(0, len(items), _BATCH))
+    return torch.cat([pooled_features(network, pixels_of(part)) for part in parts])
+
+
 def teach(encoder: CharacterEncoder, items: Sequence[Loaded], cache: PictureCache) -> None:
     """Let the encoder learn from pictures and captions; computed once for a set of them and kept."""
     content = hashlib.blake2b(digest_size=16)
@@ -224,7 +236,7 @@ def teach(encoder: CharacterEncoder, items: Sequence[Loaded], cache: PictureCach
 
     def learn() -> NDArray[np.float32]:
         network = components.build("features", TEACHER)
-        features = pooled_features(network, pixels_of(items)).clone()
+        features = features_of(network, items).clone()
         numbers = {content: number for number, content in enumerate({item.content: 0 for item in items})}
         identities = torch.tensor([numbers[item.content] for item in items])
         watch = functools.partial(cache.watch, "teaching the encoder")

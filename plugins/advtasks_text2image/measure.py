@@ -12,10 +12,12 @@ from advtasks.evaluation.text_scores import RidgeProbe, most_candidates, r_preci
 from advtasks.features import FeatureNetwork
 from advtasks.regularizers import surely_wrong
 from advtasks.task import Metric
-from advtasks_text2image.data import SIDE, Loaded, pixels_of, pooled_features
+from advtasks_text2image.data import SIDE, Loaded, features_of, pooled_features
 from advtasks_text2image.encoders import TextEncoder
 
 CANDIDATES = 100
+FITTED = 20000
+"""Training pictures at most that are looked at: of more, as many at even distances."""
 
 
 class Measure(nn.Module):
@@ -29,6 +31,7 @@ class Measure(nn.Module):
         super().__init__()
         self.network = network
         self._train: tuple[Loaded, ...] = ()
+        self._fitted: list[Loaded] = []
         self._features = torch.empty(0)
         self._probe: RidgeProbe | None = None
 
@@ -60,8 +63,10 @@ class Measure(nn.Module):
         """Compute what does not change while training: the features of real training pictures, and the probe."""
         if train is self._train:
             return
-        self._features = self.features(pixels_of(train))
-        embeddings = encoder.encode([item.captions[0] for item in train]).sentences
+        spread = torch.linspace(0, len(train) - 1, min(len(train), FITTED), dtype=torch.float64).round().long()
+        self._fitted = [train[number] for number in spread.tolist()]
+        self._features = features_of(self.network, self._fitted)
+        embeddings = encoder.encode([item.captions[0] for item in self._fitted]).sentences
         self._probe = RidgeProbe(self._features, embeddings)
         self._captions = embeddings
         self._train = train
@@ -82,7 +87,7 @@ class Measure(nn.Module):
         precision = r_precision(seen, texts, pool, count) if count > 1 else float("nan")
         return {"kernel": kernel_distance(compared, wanted).value, "r_precision": precision}
 
-    def nearest(self, pictures: Tensor) -> list[int]:
+    def nearest(self, pictures: Tensor) -> list[Loaded]:
         """The training picture nearest to each, by the direction of its features."""
         near = nearest(normalize(self.features(pictures), dim=1), normalize(self._features, dim=1))[1]
-        return [int(number) for number in near]
+        return [self._fitted[int(number)] for number in near]

@@ -157,7 +157,7 @@ class TextToImage(Task):
         self.measure.fit(example.train, self.encoder)
         found = self.measure(pictures, embeddings, real, is_real=generator is None)
         shown, labels = pictures[:_SHOWN], captions[:_SHOWN]
-        nearest = [example.train[number] for number in self.measure.nearest(shown)]
+        nearest = self.measure.nearest(shown)
         sheets = (
             sheet(shown, labels if generator is None else [f"seed {seed}: {text}" for seed, text in enumerate(labels)]),
             sheet(pixels_of(nearest), [item.captions[0] for item in nearest]),

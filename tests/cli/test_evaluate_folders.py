@@ -302,6 +302,7 @@ def test_mapped_files_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             return array
 
     monkeypatch.setattr("advtasks.evaluation.folder_features.BATCH", 2)
+    monkeypatch.setattr("advtasks.data.cache.MAPPED", 4)
     for _ in range(2):
         folder_features(place, network, Watching(tmp_path / "cache"))
     assert len(mapped) == 36

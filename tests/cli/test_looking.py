@@ -38,6 +38,9 @@ def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:
     assert "no such folder" in err
     (tmp_path / "empty").mkdir()
     assert advtasks("data", "check", tmp_path / "empty")[0] == 1
+    code, _, err = advtasks("data", "check", photos, "--task")
+    assert code == 2
+    assert "--task: expected one argument; see advtasks data check --help" in err
 
 
 def test_plugins_and_doctor(advtasks) -> None:

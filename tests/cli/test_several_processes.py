@@ -207,20 +207,23 @@ def test_a_run_goes_on_with_processes_whose_agents_count_restarts_differently(
     assert (tmp_path / "run" / "bundle.safetensors").exists()
 
 
-def test_what_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_shared_is_refused(advtasks, tmp_path: Path) -> None:
     for flags, message in (
-        (
-            ("--devices", "2", "--restarts", "2", "--adversary.discriminator", "patch"),
-            "cannot judge points pictures of",
-        ),
         (("--devices", "3", "--batch", "64"), "cannot be shared equally by 3 processes"),
         (("--shard-generator", "--optimizer", "lion"), "not known to work on shares"),
     ):
-        process = start(tmp_path / "run", *flags, devices=1)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 2, err
-        assert err.count(message) == 1, "also where it might be started again"
+        code, _, err = advtasks("train", "points", "--out", tmp_path / "run", *SHORT, *flags)
+        assert (code, err.count(message)) == (2, 1), err
         assert not (tmp_path / "run").exists()
+
+
+def test_what_all_ranks_refuse_is_said_once(tmp_path: Path) -> None:
+    """Also where they might be started again."""
+    process = start(tmp_path / "run", "--restarts", "2", "--adversary.discriminator", "patch")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert err.count("cannot judge points pictures of") == 1, err
+    assert not (tmp_path / "run").exists()
 
 
 def test_under_torchrun_nothing_is_forked_and_a_restarted_run_goes_on(tmp_path: Path) -> None:
@@ -249,6 +252,7 @@ def test_an_error_of_one_rank_ends_all_with_its_cause(tmp_path: Path) -> None:
     assert found.returncode == 1
     assert found.stderr.count("advtasks: ") == found.stderr.count("no pictures") == 1, found.stderr
     assert "Traceback" not in found.stderr
+    assert not (tmp_path / "run").exists(), "the same command can be given again"
 
 
 def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, tiny: tuple[str, ...]) -> None:

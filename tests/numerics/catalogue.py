@@ -24,8 +24,8 @@ OPTIONS = {
     "path-length": "path-length:every=1:decay=1",  # the average is a constant of the term
     "r1-first-order": "r1-first-order:epsilon=0.5",  # a finite difference in float32: its rounding falls with epsilon
     "lecam": "lecam:decay=1",
-    "spectral-norm": "spectral-norm:power-iterations=300",
-    "spectral-penalty": "spectral-penalty:iterations=300",
+    "spectral-norm": "spectral-norm:power-iterations=100",
+    "spectral-penalty": "spectral-penalty:iterations=100",
     "ada": "ada:p=0.5",
     "apa": "apa:p=0.5",
 }

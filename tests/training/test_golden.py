@@ -6,6 +6,7 @@ python tests/training/test_golden.py [NAME...]     writes the file anew, after a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -156,7 +157,7 @@ def captioned(task: TextToImage) -> Splits:
     draws = np.random.default_rng(0)
     captions = ["red apple", "green pear", "cat", "red apple", "dog", "old house", "sun", "moon", "star", "sea"]
     items = [
-        Loaded(str(i), str(i), draws.integers(0, 256, (16, 16, 3), dtype=np.uint8), (caption,))
+        Loaded(str(i), (caption,), functools.partial(np.asarray, draws.integers(0, 256, (16, 16, 3), dtype=np.uint8)))
         for i, caption in enumerate(captions)
     ]
     embeddings = [task.encoder.encode([caption]).sentences for caption in captions]

@@ -191,7 +191,7 @@ def test_pairs_are_recognised(tmp_path: Path, low_name: str, low_folder: str) ->
     splits = make_splits(config(tmp_path), PictureCache())
     assert len(splits.train) == 2
     stored = np.asarray(Image.open(next((tmp_path / low_folder).glob("a*"))))
-    examples = [*splits.validation, *splits.train.pairs]
+    examples = [*splits.validation, *map(splits.train.items.load, splits.train.items.pairs)]
     assert any(np.array_equal(example.low, stored) for example in examples if example.name.endswith("a.png"))
 
 
@@ -209,7 +209,10 @@ def test_pairs_in_two_archives_are_recognised(tmp_path: Path, names: tuple[str, 
     splits = make_splits(config(tmp_path / "set"), PictureCache())
     assert len(splits.train) == 2
     stored = {np.asarray(Image.open(path)).tobytes() for path in (tmp_path / "raw" / "lr").iterdir()}
-    assert {example.low.tobytes() for example in (*splits.validation, *splits.train.pairs)} == stored
+    assert {
+        example.low.tobytes()
+        for example in (*splits.validation, *map(splits.train.items.load, splits.train.items.pairs))
+    } == stored
 
 
 def test_pairs_in_two_columns_are_recognised(tmp_path: Path) -> None:
@@ -270,6 +273,11 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no pictures found \(1 files of other kinds\)"):
         find_sources(tmp_path, 4)
     assert recognize(tmp_path) is None
+    with pytest.raises(DataError, match=r"a.txt is a file, .*: give the one that it lies in"):
+        find_sources(tmp_path / "a.txt", 4)
+    (tmp_path / "photos.tar.gz").touch()
+    with pytest.raises(DataError, match=r"no pictures found \(2 .*; photos.tar.gz is compressed.*: unpack it, or make"):
+        find_sources(tmp_path, 4)
 
 
 def test_two_low_resolution_files_of_one_name_are_told(tmp_path: Path) -> None:

@@ -88,16 +88,19 @@ def test_a_data_set_on_disk_is_a_folder_of_pictures(photos: Path, tmp_path: Path
 @pytest.mark.parametrize("cache_gib", [50.0, 0.0])
 def test_training_on_shards_is_training_on_files(shards: Path, photos: Path, tmp_path: Path, cache_gib: float) -> None:
     """The same pictures are held out, and a position gives the same patch, cached or decoded each time."""
-    config = dataclasses.replace(QUICK, patch=8, cache_gib=cache_gib)
+    config = dataclasses.replace(QUICK, patch=8)
     one, other = (
-        make_splits(dataclasses.replace(config, data=data), PictureCache(tmp_path / "c")) for data in (photos, shards)
+        make_splits(dataclasses.replace(config, data=data), PictureCache(tmp_path / "c", cache_gib))
+        for data in (photos, shards)
     )
     if cache_gib:
         assert [Path(pair.name).name for pair in one.validation] == [Path(pair.name).name for pair in other.validation]
     assert len(one.train) == len(other.train) == 5  # type: ignore[arg-type]
     whole = [
         Path(pair.name).name
-        for pair in make_splits(dataclasses.replace(config, data=shards), PictureCache(tmp_path / "d")).validation
+        for pair in make_splits(
+            dataclasses.replace(config, data=shards), PictureCache(tmp_path / "d", cache_gib)
+        ).validation
     ]
     assert whole == [Path(pair.name).name for pair in other.validation], "the choice is repeatable"
 
@@ -105,8 +108,7 @@ def test_training_on_shards_is_training_on_files(shards: Path, photos: Path, tmp
 def test_streamed_patches_equal_cached_ones(photos: Path, tmp_path: Path) -> None:
     cached, streamed = (
         make_splits(
-            dataclasses.replace(QUICK, patch=8, data=photos, validation=photos, cache_gib=gib),
-            PictureCache(tmp_path / "c"),
+            dataclasses.replace(QUICK, patch=8, data=photos, validation=photos), PictureCache(tmp_path / "c", gib)
         )
         for gib in (50.0, 0.0)
     )
@@ -122,8 +124,8 @@ def test_streamed_data_resumes_and_passes_over_what_it_cannot_use(
 ) -> None:
     (photos / "picture-2.png").write_bytes(b"broken")
     Image.new("RGB", (20, 20)).save(photos / "small.png")
-    config = dataclasses.replace(QUICK, patch=8, data=photos, validation=photos / "more", cache_gib=0.0)
-    splits = make_splits(config, PictureCache())
+    config = dataclasses.replace(QUICK, patch=8, data=photos, validation=photos / "more")
+    splits = make_splits(config, PictureCache(limit_gib=0))
     stream = batches(splits.train, batch=2, seed=5)
     whole = [next(stream) for _ in range(8)]
     resumed = batches(splits.train, batch=2, seed=5, first_batch=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from pathlib import Path
 
@@ -14,13 +13,14 @@ from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import SYMMETRIES, Pair
 from advtasks_sr.presets import QUICK
-from advtasks_sr.reading import decoded
+from advtasks_sr.reading import Reader
 from advtasks_sr.sharpen import sharpened
 from advtasks_sr.targets import TargetCut, Targets
 from advtasks_sr.task import SuperResolution
 from conftest import natural
 from PIL import Image
 
+from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
 from advtasks.data.resize import downscale_rgb8
 from advtasks.data.streamed import PassingOver
@@ -69,7 +69,7 @@ def test_patches_are_functions_of_the_position_and_streaming_gives_the_same(
         sources.append(Source(tmp_path / f"{number}.png"))
         pairs.append(Pair(str(number), str(number), picture[:72, :64], None))
     cut = TargetCut(40, (0.6, 1.0), 0.5)
-    load = functools.partial(decoded, low_side=LowSide(4), targets=True)
+    load = Reader(LowSide(4), PictureCache(limit_gib=0)).target
     kept, streamed = Targets(pairs, cut), Targets(sources, cut, load)
     found = [kept[Position(sample % 3, sample, 7)]["high"] for sample in range(12)]
     assert all((streamed[Position(sample % 3, sample, 7)]["high"] == found[sample]).all() for sample in range(12))

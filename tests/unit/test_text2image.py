@@ -342,7 +342,7 @@ class Short(HashEncoder):
 
 def test_captions_that_were_cut_are_said_of_known_embeddings_too(tmp_path: Path) -> None:
     captions = ("a red apple", "a very very long caption")
-    items = [Loaded("x.png", "x", np.zeros((16, 16, 3), np.uint8), captions)]
+    items = [Loaded("x", captions, lambda: np.zeros((16, 16, 3), np.uint8))]
     for _ in range(2):
         notes: list[str] = []
         (found,) = embed(items, Short(16), PictureCache(tmp_path), notes)
@@ -448,8 +448,8 @@ def test_mismatches_never_call_a_right_caption_wrong() -> None:
 def test_items_depend_on_their_position_alone() -> None:
     draws = np.random.default_rng(0)
     pixels = [draws.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(2)]
-    items = [Loaded("a", "x", pixels[0], ("one", "two")), Loaded("b", "y", pixels[1], ("three",)),
-             Loaded("c", "x", pixels[0], ("four",))]  # fmt: skip
+    items = [Loaded("x", ("one", "two"), lambda: pixels[0]), Loaded("y", ("three",), lambda: pixels[1]),
+             Loaded("x", ("four",), lambda: pixels[0])]  # fmt: skip
     embeddings = [torch.eye(4)[:2], torch.eye(4)[2:3], torch.eye(4)[3:]]
     data = CaptionedPictures(items, embeddings, flip=True)
     found = [data[Position(0, sample)] for sample in range(40)]

@@ -1,0 +1,101 @@
+"""A system maps some 65,000 files at a time (Linux: vm.max_map_count), and a data set may hold more pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from advtasks.config import RunConfig
+from advtasks.data.cache import PictureCache
+from advtasks.data.loader import Position
+from advtasks.errors import DataError
+from advtasks.plugins import plugins, resolve
+from advtasks.task import Splits, Task
+
+COUNT, MOST = 24, 3
+
+
+@pytest.fixture
+def coloured(tmp_path: Path) -> Path:
+    """Pictures whose names say their colours."""
+    folder, rng = tmp_path / "coloured", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(COUNT):
+        Image.fromarray(rng.integers(0, 256, (48, 40, 3), dtype=np.uint8)).save(folder / f"{number:02} thing.png")
+    return folder
+
+
+def task(name: str, folder: Path, **options: object) -> Task:
+    provided = plugins().find("tasks", name).spec
+    config: RunConfig = next(iter(resolve(provided.presets).values()))
+    made: Task = resolve(provided.task)(dataclasses.replace(config, data=folder, **options))
+    return made
+
+
+def mapped(folder: Path) -> int:
+    """How many files below it are."""
+    return sum(f" {folder}/" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def drawn(splits: Splits) -> list[dict[str, torch.Tensor]]:
+    count = len(splits.train)  # type: ignore[arg-type]
+    return [splits.train[Position(index, index, 7)] for index in range(count)]
+
+
+TASKS = {
+    "sr": {"patch": 6},
+    "sr:degradation": {"patch": 4, "degradation": "bicubic", "random_scale": (0.9, 1.0)},
+    "pix2pix": {"make_input": "grey", "crop": 32, "load": 0},
+    "text2image": {"captions": "names", "encoder": "hash:width=16", "size": 16, "metric_pictures": 16},
+}
+
+
+@pytest.mark.parametrize(("name", "options"), TASKS.items(), ids=list(TASKS))
+def test_few_files_are_mapped_at_a_time(
+    name: str, options: dict[str, object], coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is drawn is the same, mapped anew, kept, in another process, or decoded each time."""
+    made = task(name.partition(":")[0], coloured, **options)
+    whole = made.splits(PictureCache(tmp_path / "one"))
+    kept = drawn(whole)
+    monkeypatch.setattr("advtasks.data.cache.MAPPED", MOST)
+    splits = made.splits(PictureCache(tmp_path / "two"))
+    found = drawn(splits)
+    assert len(list((tmp_path / "two").glob("*/*.npy"))) >= COUNT
+    assert mapped(tmp_path / "one") > COUNT // 2
+    assert 0 < mapped(tmp_path / "two") <= MOST + 2 * 8, "those of validation are held"
+    sent = drawn(pickle.loads(pickle.dumps(splits)))
+    for other in (found, sent):
+        assert all(torch.equal(a[key], b[key]) for a, b in zip(kept, other, strict=True) for key in a)
+
+
+@pytest.mark.parametrize("name", ["sr", "pix2pix", "text2image"])
+def test_a_cache_that_is_removed_while_training_is_made_again(name: str, coloured: Path, tmp_path: Path) -> None:
+    made = task(name, coloured, **TASKS[name])
+    cache = PictureCache(tmp_path / "cache")
+    splits = pickle.loads(pickle.dumps(made.splits(cache)))  # with nothing mapped yet
+    before = drawn(splits)
+    splits = pickle.loads(pickle.dumps(splits))
+    for path in (tmp_path / "cache").glob("*/*.npy"):
+        path.unlink()
+    after = drawn(splits)
+    assert all(torch.equal(a[key], b[key]) for a, b in zip(before, after, strict=True) for key in a)
+    assert list((tmp_path / "cache").glob("*/*.npy"))
+
+
+def test_text2image_that_keeps_nothing_holds_no_pictures(coloured: Path, tmp_path: Path) -> None:
+    """They are decoded each time; those of validation, which are looked at time and again, are held."""
+    made = task("text2image", coloured, **TASKS["text2image"])
+    splits = made.splits(PictureCache(tmp_path / "none", limit_gib=0))
+    (held,) = splits.validation
+    for path in coloured.iterdir():
+        path.unlink()
+    assert all(item.read().shape == (16, 16, 3) for item in held.validation)
+    with pytest.raises(DataError, match="thing"):
+        held.train[0].read()

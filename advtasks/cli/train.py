@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from advtasks.cli.begun import begun_by, configuration_of, finished
 from advtasks.cli.dry_run import look
 from advtasks.cli.flags import Flags
+from advtasks.cli.presets import presets_of
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain
 from advtasks.config_places import from_anywhere
@@ -22,6 +24,7 @@ usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
        advtasks train TASK --help            all options of a task
        advtasks train --resume RUN           go on with a run that was stopped [--devices N]
 
+  --auto-resume        go on with the run in --out if one is there, else begin it: one command for jobs that restart
   --config FILE.yaml   read options from a file (a run.yaml, or some fields of it); flags win
   --print-config       print the whole configuration as YAML, and stop
   --dry-run            check data and configuration, say what would be done, and stop
@@ -39,13 +42,14 @@ def main(argv: list[str]) -> int:
     known, rest = _own_flags().parse_known_args(argv)
     if known.resume is not None:
         devices = _devices(rest)
-        refused = [*(rest if devices is None else []), *["--config"] * bool(known.config), *["--tune"] * known.tune]
+        others = {"--config": known.config, "--tune": known.tune, "--auto-resume": known.auto_resume}
+        refused = [*(rest if devices is None else []), *(flag for flag, given in others.items() if given)]
         if refused:
             raise UsageError(
                 "--resume goes on exactly as the run began; it takes only --devices N, --dry-run and "
                 f"--print-config, not {refused[0]!r}"
             )
-        task, preset, config = _configuration_of(Path(known.resume), devices)
+        task, preset, config = configuration_of(Path(known.resume), devices)
         if known.print_config or known.dry_run:
             return look(task, preset, config, dry_run=known.dry_run, begun=Path(known.resume))
         return _resume(Path(known.resume), task, preset, config)
@@ -58,20 +62,23 @@ def main(argv: list[str]) -> int:
     if known.tune:
         _check_tuning(flags, known.config)
     task, preset, config = configure(target, flags, known.config)
-    if known.print_config or known.dry_run:
-        return look(task, preset, config, dry_run=known.dry_run)
-
     found_again = from_anywhere(dataclasses.replace(config, out=None))
+    begun = begun_by(task, preset, found_again, config.out, known.tune) if known.auto_resume else None
+    if known.print_config or known.dry_run:
+        return look(task, preset, config, dry_run=known.dry_run, begun=begun)
+    if begun is not None and finished(begun):
+        return 0
     tuned: list[Any] = []
     if known.tune:
         found_again, tuned = _tune(task, found_again)
-    return _train(task, preset, found_again, config.out, resume=False, tuned=tuned)
+    return _train(task, preset, found_again, config.out, resume=False, auto=known.auto_resume, tuned=tuned)
 
 
 def _own_flags() -> Flags:
     parser = Flags("advtasks train")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--resume")
+    parser.add_argument("--auto-resume", action="store_true")
     parser.add_argument("--print-config", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--tune", action="store_true")
@@ -93,7 +100,7 @@ def configure(target: str, flags: list[str], file: Path | None) -> tuple[str, st
         raise UsageError(f"{file}: no task; write `task: NAME`, or name the task on the command line")
     if file_task and name != file_task:
         raise UsageError(f"{file} is for the task {file_task!r}, not {name!r}")
-    presets = _presets(name, file if name == file_task else None)
+    presets = presets_of(name, file if name == file_task else None)
     preset = preset or file_preset or next(iter(presets))
     if preset not in presets:
         raise UsageError(f"task {name!r} has no preset {preset!r}: {did_you_mean(preset, presets)}")
@@ -101,19 +108,6 @@ def configure(target: str, flags: list[str], file: Path | None) -> tuple[str, st
     if file is not None:
         default = from_plain(type(default), merged(to_plain(default), values), str(file))
     return name, preset, _with_flags(f"{name}:{preset}", default, flags)
-
-
-def _presets(task: str, source: Path | None) -> Mapping[str, RunConfig]:
-    """Those of a task that `source` names.
-
-    Raises:
-        UsageError: there is no such task.
-    """
-    try:
-        found: Mapping[str, RunConfig] = resolve(plugins().find("tasks", task).spec.presets)
-    except UsageError as error:
-        raise UsageError(f"{source}: {error}" if source else str(error)) from None
-    return found
 
 
 def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
@@ -177,30 +171,28 @@ def _devices(flags: list[str]) -> int | None:
     return int(text[1]) if len(text) == 2 and text[0] == "--devices" and text[1].isdigit() else None
 
 
-def _configuration_of(folder: Path, devices: int | None = None) -> tuple[str, str, RunConfig]:
-    """Task, preset and configuration of a run; with another number of processes."""
-    from advtasks.training import run_folder
-
-    task, preset, values = run_folder.read(folder)
-    presets = _presets(task, folder / "run.yaml")
-    config = from_plain(type(next(iter(presets.values()))), values, str(folder / "run.yaml"))
-    if devices is not None:
-        config = dataclasses.replace(config, devices=devices)
-    return task, preset, config
-
-
 def _resume(folder: Path, task: str, preset: str, config: RunConfig) -> int:
-    if (folder / "bundle.safetensors").exists():
-        bundle = folder / "bundle.safetensors"
-        print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {bundle}")
-        return 0
-    return _train(task, preset, config, folder, resume=True)
+    return 0 if finished(folder) else _train(task, preset, config, folder, resume=True)
 
 
 def _train(
-    task: str, preset: str, config: RunConfig, out: Path | None, *, resume: bool, tuned: Sequence[Any] = ()
+    task: str,
+    preset: str,
+    config: RunConfig,
+    out: Path | None,
+    *,
+    resume: bool,
+    auto: bool = False,
+    tuned: Sequence[Any] = (),
 ) -> int:
-    """Train here, as one of several processes that a launcher started, or by starting them."""
+    """Train here, as one of several processes that a launcher started, or by starting them.
+
+    Args:
+        out: the run's folder, or None for a new one.
+        resume: go on with the run in it.
+        auto: do so if one is there.
+        tuned: what ``--tune`` measured.
+    """
     import os
 
     from advtasks.allocator import keep_freed_memory
@@ -216,7 +208,7 @@ def _train(
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):
-            again = any(gathered(restarted(os.environ)))  # by some agent's count
+            again = auto or any(gathered(restarted(os.environ)))  # by some agent's count
             resume = resume or from_first(lambda: again and out is not None and (out / "run.yaml").exists())
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
             if (config.devices > 1 or config.restarts) and not launched(os.environ):

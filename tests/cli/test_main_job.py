@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from states import difference
-from trainings import finished, ranks_of, resumed, started, state, wait_for_checkpoint
+from trainings import finished, ranks_of, resumed, started, state, take_back, wait_for_checkpoint
 
 from advtasks.bundle import load_bundle, read_manifest
 from advtasks.trackers import read_records
@@ -393,3 +393,36 @@ def test_a_kill_before_the_first_checkpoint_resumes_from_the_beginning(
     after = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "train"]
     assert [r["step"] for r in after] == [r["step"] for r in before]
     assert after[-1]["l1"] == before[-1]["l1"]
+
+
+def test_one_command_begins_a_run_goes_on_with_it_and_leaves_it_finished(advtasks, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ("train", "points", "--device", "cpu", "--steps", "8", "--checkpoint-every", "4", "--batch", "64",
+               "--samples", "200", "--out", run, "--auto-resume")  # fmt: skip
+    assert "would go on" not in advtasks(*command, "--dry-run")[1]
+    code, _, err = advtasks(*command)
+    assert code == 0, err
+    assert "going on" not in err
+    whole = (run / "bundle.safetensors").read_bytes()
+    code, out, err = advtasks(*command)
+    assert (code, err) == (0, "")
+    assert f"{run} is finished" in out
+    take_back(run)
+    assert f"would go on in {run}" in advtasks(*command, "--dry-run")[1]
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for flags, message in (
+        (("--batch", "32"), f"{run} was begun with batch: 64, and this command says 32: give what it was begun with"),
+        (("--adversary.loss", "hinge"), "was begun with adversary.loss: relativistic-paired, and this command says"),
+        (("--tune",), "leave --tune away"),
+        (("--out", "None"), "give --out RUN"),
+    ):
+        code, _, err = advtasks(*command, *flags)
+        assert (code, message in err) == (2, True), err
+    assert "was begun with preset: ring" in advtasks("train", "points:grid", *command[2:])[2]
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    code, _, err = advtasks(*command, "--restarts", "0")
+    assert code == 0, err
+    assert "going on at step 4" in err
+    assert (run / "bundle.safetensors").read_bytes() == whole
+    code, _, err = advtasks("train", "--resume", run, "--auto-resume")
+    assert (code, "it takes only --devices N, --dry-run and --print-config, not '--auto-resume'" in err) == (2, True)

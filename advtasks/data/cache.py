@@ -12,7 +12,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class PictureCache:
         self.limit = int(limit_gib * 2**30)
         self.watch: Watch = watch or (lambda what, done, count: None)
         self._used: set[Path] = set()
+        self._bytes = 0
         self._contents: dict[Path, str] = {}
         self._mapped = functools.lru_cache(MAPPED)(self._opened)
 
@@ -88,7 +89,11 @@ class PictureCache:
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
         and read-only; in memory where nothing is kept. Whoever uses very many takes each when it is needed, since those
-        that are held stay mapped: after the first time that costs little (:data:`MAPPED`)."""
+        that are held stay mapped: after the first time that costs little (:data:`MAPPED`).
+
+        Raises:
+            AdvtasksError: this run needs more than the limit, or the file cannot be written or mapped.
+        """
         if not self.keeps:
             return make()
         if (known := self.known(content, recipe)) is not None:
@@ -117,11 +122,22 @@ class PictureCache:
 
     def _opened(self, content: str, recipe: str) -> NDArray[Any]:
         path = self._path(content, recipe)
-        self._used.add(path)
         mapped = _map(path)
+        if path not in self._used:
+            self._used.add(path)
+            self._bytes += mapped.nbytes
+            self._check()
         with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
             os.utime(path)
         return mapped
+
+    def _check(self) -> None:
+        if self._bytes > self.limit:
+            raise AdvtasksError(
+                f"the first {len(self._used)} arrays of these pictures fill the {self.limit / 2**30:.1f} GiB that the "
+                f"cache in {self.folder} may hold: raise --cache-gib, use fewer pictures, or decode them each time "
+                "they are needed (--cache-gib 0 --workers N)"
+            )
 
     def _path(self, content: str, recipe: str) -> Path:
         return self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
@@ -146,9 +162,6 @@ class PictureCache:
 
         Arrays of this run are never removed; one that another run has mapped stays readable to it. What else lies in
         the folder is not the cache's, and stays.
-
-        Raises:
-            AdvtasksError: this run alone needs more than the limit.
         """
         if not self.keeps or not self.folder.is_dir():
             return
@@ -161,11 +174,6 @@ class PictureCache:
                 elif is_temporary(path) and status.st_mtime < time.time() - 3600:
                     path.unlink()
         size = sum(entry[1] for entry in entries)
-        if sum(entry[1] for entry in entries if entry[2] in self._used) > self.limit:
-            raise AdvtasksError(
-                f"these pictures need {_gib(e[1] for e in entries if e[2] in self._used):.1f} GiB decoded, more than "
-                f"the cache may hold ({self.limit / 2**30:.1f} GiB): raise --cache-gib, or use fewer pictures"
-            )
         for _, bytes_, path in sorted(entries):
             if size <= self.limit:
                 break
@@ -198,7 +206,3 @@ def _map(path: Path) -> NDArray[Any]:
     pixels = mapped[start:].view(kind).reshape(shape)
     pixels.flags.writeable = False
     return pixels
-
-
-def _gib(sizes: Iterable[int]) -> float:
-    return sum(sizes) / 2**30

@@ -138,9 +138,11 @@ def test_cache_is_bounded_and_keeps_what_the_run_uses(photos: Path, cache_folder
     assert not errors
     assert not old.exists()
     assert not left_over.exists()
-    tight = PictureCache(limit_gib=1e-6)
-    with pytest.raises(AdvtasksError, match="--cache-gib"):
+    done: list[int] = []
+    tight = PictureCache(limit_gib=0.05 / 1024, watch=lambda what, number, count: done.append(number))
+    with pytest.raises(AdvtasksError, match=r"the first \d arrays .* may hold: raise --cache-gib, .*--cache-gib 0"):
         tight.load("decoding", find_pictures(photos).pictures, tight.rgb8)
+    assert len(done) < 6, "not after all have been decoded"
 
 
 def test_bad_files_are_skipped_and_named_until_nothing_is_left(photos: Path) -> None:
@@ -314,7 +316,7 @@ def test_a_cache_of_another_user_can_be_read(photos: Path, cache_folder: Path, m
 
     monkeypatch.setattr(os, "utime", refused)
     monkeypatch.setattr(Path, "unlink", refused)
-    cache = PictureCache(limit_gib=0.1 / 2**20)
+    cache = PictureCache()
     monkeypatch.setattr("advtasks.data.cache.read_picture", lambda *_: pytest.fail("it is known"))
     assert np.array_equal(cache.rgb8(path)[1], kept)
     PictureCache(limit_gib=0.1 / 2**20).prune()

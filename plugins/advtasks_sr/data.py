@@ -63,16 +63,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     notes = [f"skipped  {error}" for error in errors]
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")
-    cut = target_cut(config, low_side)
-    least = cut.side if config.makes_low else config.patch * scale
-    small = [one for one in found if min(one.size) < least]
-    if small:
-        margin = " with the margin that its degradation needs" if config.makes_low else ""
-        notes.append(
-            f"skipped  {len(small)} pictures smaller than a patch of {least}x{least}{margin}: "
-            f"{few([Path(one.name) for one in small])}; a smaller --patch uses them"
-        )
-    train = [one for one in found if min(one.size) >= least]
+    train = _large(found, config, low_side, notes)
     kept: list[Known] = []
     validation: list[Pair] = []
     if config.validation is not None:
@@ -89,9 +80,10 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     if not validation and not kept:
         kept = _measurable(train, scale)
         notes.append("warning: too few pictures to hold any out; validation measures what is trained on")
-    if kept:  # low resolutions of what trains may not have been made yet; each takes seconds where it is large
-        what = "making low resolutions" if config.makes_low else "decoding pictures"
-        validation = _loaded([one.source for one in kept], reader, notes, what)
+    if kept and config.makes_low:  # what trains has none of its own; each takes seconds where it is large
+        validation = _loaded([one.source for one in kept], reader, notes, "making low resolutions")
+    elif kept:
+        validation = [reader.pair(one.source) for one in kept]
     if not validation:
         text = "no picture is large enough to validate on (more than 32 pixels a side): use --validation DIR"
         raise DataError("\n  ".join([f"{config.data}: {text}", *notes]))
@@ -101,6 +93,19 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     )
     contents = _fingerprint([one.content + one.low_content for one in train], low_side)
     return Splits(_patches([one.source for one in train], config, reader), validation, tuple(notes), contents)
+
+
+def _large(found: Sequence[Known], config: SuperResolutionConfig, low_side: LowSide, notes: list[str]) -> list[Known]:
+    """Pictures that a training patch can be cut from; the others are named in the notes."""
+    least = target_cut(config, low_side).side if config.makes_low else config.patch * config.scale
+    small = [one for one in found if min(one.size) < least]
+    if small:
+        margin = " with the margin that its degradation needs" if config.makes_low else ""
+        notes.append(
+            f"skipped  {len(small)} pictures smaller than a patch of {least}x{least}{margin}: "
+            f"{few([Path(one.name) for one in small])}; a smaller --patch uses them"
+        )
+    return [one for one in found if min(one.size) >= least]
 
 
 def _patches(train: Sequence[Source], config: SuperResolutionConfig, reader: Reader) -> Dataset[Batch]:

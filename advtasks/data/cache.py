@@ -92,7 +92,7 @@ class PictureCache:
         that are held stay mapped: after the first time that costs little (:data:`MAPPED`).
 
         Raises:
-            AdvtasksError: this run needs more than the limit, or the file cannot be written or mapped.
+            AdvtasksError: the file cannot be written or mapped.
         """
         if not self.keeps:
             return make()
@@ -126,7 +126,6 @@ class PictureCache:
         if path not in self._used:
             self._used.add(path)
             self._bytes += mapped.nbytes
-            self._check()
         with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
             os.utime(path)
         return mapped
@@ -152,8 +151,19 @@ class PictureCache:
         return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
-        """:func:`in_parallel`; the cache is pruned afterwards."""
-        results, errors = in_parallel(what, items, work, self.watch)
+        """:func:`in_parallel`; the cache is pruned afterwards.
+
+        Raises:
+            AdvtasksError: all that is used needs more than the limit.
+        """
+
+        def within(item: Any) -> Any:
+            result = work(item)
+            if self.keeps:
+                self._check()
+            return result
+
+        results, errors = in_parallel(what, items, within, self.watch)
         self.prune()
         return results, errors
 

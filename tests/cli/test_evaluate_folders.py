@@ -309,6 +309,14 @@ def test_mapped_files_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert most < 12
 
 
+def test_features_need_no_room_in_the_cache(tmp_path: Path) -> None:
+    """They are held in memory; only what training draws must fit."""
+    network = components.build("features", "efficientnet-lite0:levels=2")
+    place = saved(tmp_path / "some", range(3))
+    for _ in range(2):
+        assert len(folder_features(place, network, PictureCache(tmp_path / "cache", 1e-6)).features) == 3
+
+
 def test_a_format_is_what_was_decoded_and_patches_are_of_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = saved(tmp_path / "some", range(6))
     for seed in range(4):

@@ -217,6 +217,20 @@ def gathered(value: Result, patient: bool = True) -> list[Result]:
     return values
 
 
+def handed(value: Result, owner: int, patient: bool = True) -> Result:
+    """The Python object of rank `owner`, on all of them; what the others give is not looked at.
+
+    Args:
+        patient: see :func:`gathered`.
+    """
+    if world_size() == 1:
+        return value
+    values: list[Any] = [value if rank() == owner else None]
+    dist.broadcast_object_list(values, src=owner, group=_patient if patient else _prompt)
+    result: Result = values[0]
+    return result
+
+
 class Agreement:
     """Whether any rank raised a flag, known one call later: the exchange runs beside the step between."""
 

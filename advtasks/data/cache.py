@@ -26,6 +26,8 @@ from advtasks.data.parallel import Watch, in_parallel
 from advtasks.errors import AdvtasksError, DataError
 from advtasks.pictures.decode import read_picture
 
+_RECENT = 3600.0
+"""Seconds within which a use is not noted again."""
 VERSION = "1"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
 
@@ -127,7 +129,8 @@ class PictureCache:
             self._used.add(path)
             self._bytes += mapped.nbytes
         with contextlib.suppress(OSError):  # of another user, or on a disk that is only read
-            os.utime(path)
+            if path.stat().st_mtime < time.time() - _RECENT:
+                os.utime(path)
         return mapped
 
     def _check(self) -> None:

@@ -22,8 +22,9 @@ def read_coco(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) ->
     """
     passed: list[str] = []
     said: list[tuple[Path, str, str]] = []
+    beside = {(path.parent, path.stem) for path in pictures}  # a file for each picture, such as img2dataset's
     for path in others:
-        if path.suffix.lower() == ".json":
+        if path.suffix.lower() == ".json" and (path.parent, path.stem) not in beside:
             try:
                 content = json.loads(read_text(path))
             except DataError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advtasks.causes import said
-from advtasks.data.stored import stored_files
+from advtasks.data.stored import archived_files, rows_of
 from advtasks.errors import DataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"})
@@ -65,7 +65,7 @@ def ambiguous(one: Path, other: Path) -> str:
 def _files(folder: Path, inside: bool) -> Iterator[Path]:
     seen: set[str] = set()  # links may lead back up
     for parent, folders, names in os.walk(folder, followlinks=True):
-        if inside and (stored := stored_files(Path(parent))) is not None:
+        if inside and (stored := rows_of(Path(parent))) is not None:
             folders.clear()
             yield from stored
             continue
@@ -78,7 +78,7 @@ def _files(folder: Path, inside: bool) -> Iterator[Path]:
         for name in names:
             if not name.startswith("."):
                 path = Path(parent) / name
-                yield from stored_files(path) or (path,) if inside else (path,)
+                yield from archived_files(path) or (path,) if inside else (path,)
 
 
 def fingerprint(path: Path) -> str:

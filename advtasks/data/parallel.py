@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from advtasks.errors import DataError
 
+_AHEAD = 1024
+"""Items that are handed out before they are asked for: each takes memory."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Watch = Callable[[str, int, int], None]
@@ -26,13 +30,15 @@ def in_parallel(
     results: list[Result] = []
     errors: list[DataError] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        futures = [pool.submit(work, item) for item in items]
+        rest = iter(items)
+        begun: deque[Future[Result]] = deque(pool.submit(work, item) for item in itertools.islice(rest, _AHEAD))
         try:
-            for done, future in enumerate(futures, 1):
+            for done in range(1, len(items) + 1):
                 try:
-                    results.append(future.result())
+                    results.append(begun.popleft().result())
                 except DataError as error:
                     errors.append(error)
+                begun.extend(pool.submit(work, item) for item in itertools.islice(rest, 1))
                 watch(what, done, len(items))
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+_REACH = 4
+"""Low-resolution pixels that a picture is extended by: the kernel reaches 2, and without them the border is up to 4.5
+levels off."""
+_BAND = 2**21
+"""High-resolution pixels that are downscaled at a time, in some 150 MB."""
+
 
 def _mirror(size: int, margin: int, device: torch.device) -> Tensor:
     """Indices of a symmetric extension by `margin` on both sides, as often mirrored as needed."""
@@ -31,13 +37,15 @@ def bicubic_downscale(pictures: Tensor, scale: int) -> Tensor:
     height, width = pictures.shape[-2:]
     if height % scale or width % scale:
         raise ValueError(f"sides {height}x{width} must be multiples of the scale {scale}: crop first")
-    margin = 4 * scale  # the kernel reaches 2 * scale; without the extension the border is up to 4.5 levels off
-    extended = pictures.index_select(-2, _mirror(height, margin, pictures.device)).index_select(
-        -1, _mirror(width, margin, pictures.device)
-    )
-    size = (extended.shape[-2] // scale, extended.shape[-1] // scale)
-    small = interpolate(extended, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return small[..., 4:-4, 4:-4]
+    rows, columns = (_mirror(side, _REACH * scale, pictures.device) for side in (height, width))
+    return _of_extended(pictures.index_select(-2, rows).index_select(-1, columns), scale)
+
+
+def _of_extended(pictures: Tensor, scale: int) -> Tensor:
+    """The downscaled middle of pictures with a margin of :data:`_REACH` low-resolution pixels on each side."""
+    size = (pictures.shape[-2] // scale, pictures.shape[-1] // scale)
+    small = interpolate(pictures, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return small[..., _REACH:-_REACH, _REACH:-_REACH]
 
 
 def bicubic_upscale(pictures: Tensor, scale: int) -> Tensor:
@@ -61,8 +69,16 @@ def bicubic_upscale(pictures: Tensor, scale: int) -> Tensor:
 
 def downscale_rgb8(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     """The low-resolution side of a training pair: (H, W, 3) uint8 cropped to a multiple of `scale`, downscaled,
-    rounded to uint8 as MATLAB does."""
+    rounded to uint8 as MATLAB does. Bands of rows one after the other: in float64 a picture of a telephone fills the
+    memory."""
     height, width = (side - side % scale for side in picture.shape[:2])
-    tensor = torch.from_numpy(np.array(picture[:height, :width])).permute(2, 0, 1)[None]
-    small = bicubic_downscale(tensor.double(), scale).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+    margin = _REACH * scale
+    rows, columns = (_mirror(side, margin, torch.device("cpu")) for side in (height, width))
+    step = max(_BAND // width // scale, 1) * scale
+    bands = []
+    for top in range(0, height, step):
+        taken = rows[top : min(top + step, height) + 2 * margin].numpy()
+        band = torch.from_numpy(np.asarray(picture[taken, :width])).permute(2, 0, 1)[None].double()
+        small = _of_extended(band.index_select(-1, columns), scale)
+        bands.append(small[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy())
+    return np.concatenate(bands)

@@ -206,7 +206,7 @@ def _datasets() -> Any:
     return datasets
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
 def _loaded(folder: Path, mark: str) -> Any:
     """`mark`: another data set may be saved in the same folder."""
     datasets = _datasets()
@@ -228,15 +228,16 @@ def _picture_columns(folder: Path, mark: str) -> list[str]:
     return columns
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
 def _rows(folder: Path, column: str, mark: str) -> Any:
     return _loaded(folder, mark).select_columns([column]).cast_column(column, _datasets().Image(decode=False))
 
 
-def stored_files(path: Path) -> Sequence[StoredFile] | None:
-    """The files inside a tar archive or a data set; None for anything else."""
-    if path.suffix.lower() == ".tar" and path.is_file():
-        return TarShard(path).files()
-    if ArrowDataset.is_here(path):
-        return ArrowDataset.files(path)
-    return None
+def archived_files(path: Path) -> Sequence[StoredFile] | None:
+    """The files inside a tar archive; None for any other file."""
+    return TarShard(path).files() if path.suffix.lower() == ".tar" and path.is_file() else None
+
+
+def rows_of(folder: Path) -> Sequence[StoredFile] | None:
+    """The pictures of a data set; None for any other folder."""
+    return ArrowDataset.files(folder) if ArrowDataset.is_here(folder) else None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import rank, world_size
-from advtasks.process_group import gathered
+from advtasks.process_group import gathered, handed
 from advtasks.task import Evaluated, Metric, Task
 
 
@@ -55,19 +55,24 @@ def evaluate(
     was_training = generator is not None and generator.training
     if generator is not None:
         generator.eval()
-    mine = []
+    mine, shown = [], []
     for index in range(rank(), len(examples), world_size()):
         result = task.evaluate(generator, examples[index])
         metrics = result.metrics | {
             one.metric.name: _compared(one, result.pictures["output"], result.pictures[str(task.reference)])
             for one in comparisons
         }
-        kept = {name: picture.cpu() for name, picture in result.pictures.items()} if index < keep_pictures else {}
-        mine.append(Evaluated(metrics, kept))
+        mine.append(metrics)
+        if index < keep_pictures:
+            shown.append({name: picture.cpu() for name, picture in result.pictures.items()})
         if watch is not None:
             watch(min(index + world_size(), len(examples)), len(examples))
     parts = gathered(mine, patient=patient)
-    results = [parts[index % len(parts)][index // len(parts)] for index in range(len(examples))]
+    results = [Evaluated(parts[index % len(parts)][index // len(parts)]) for index in range(len(examples))]
+    for index in range(min(keep_pictures, len(examples))):  # gathered at once they would be padded to the largest
+        turn, owner = divmod(index, world_size())
+        pictures = handed(shown[turn] if rank() == owner else {}, owner, patient)
+        results[index] = Evaluated(results[index].metrics, pictures)
     if generator is not None:
         generator.train(was_training)
     names = results[0].metrics if results else {}

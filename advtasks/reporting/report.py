@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -25,6 +26,8 @@ from advtasks.trackers import read_records
 
 LONGEST = 640
 """Longest side of a shown region, in pixels of the original."""
+POINTS = 1000
+"""Of the curves of a stage, at most."""
 
 
 def write_report(run: Path) -> Path:
@@ -100,7 +103,7 @@ def _page(
     config: str,
 ) -> str:
     data = {
-        "runs": [{"name": name, "records": records} for name, records in runs],
+        "runs": [{"name": name, "records": thinned(records)} for name, records in runs],
         "metrics": results["metrics"],
         "baseline": finite(results["baseline"]),
     }
@@ -114,6 +117,22 @@ def _page(
         data=_in_script(data),
         config=config,
     )
+
+
+def thinned(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a stage's training records some :data:`POINTS` at even distances, with the last one; all others. A run of
+    weeks has more than a browser can draw; ``metrics.jsonl`` keeps them."""
+    counts = Counter(record["stage"] for record in records if record["kind"] == "train")
+    seen: Counter[str] = Counter()
+    kept = []
+    for record in records:
+        if record["kind"] == "train":
+            stage = record["stage"]
+            number, seen[stage] = seen[stage], seen[stage] + 1
+            if number % -(-counts[stage] // POINTS) and seen[stage] < counts[stage]:
+                continue
+        kept.append(record)
+    return kept
 
 
 def _in_script(values: Any) -> str:

@@ -197,7 +197,8 @@ def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
             strays.append(path)
     if not known or len(strays) == known or not _few(strays, pictures):
         return None
-    pairs = _side_by_side(folder, [path for path in pictures if path not in set(strays)], [*strays, *others])
+    left_out = set(strays)
+    pairs = _side_by_side(folder, [path for path in pictures if path not in left_out], [*strays, *others])
     explanation = pairs.explanation + _left_out(strays, "it is not twice as wide as high")
     return replace(pairs, explanation=explanation)
 

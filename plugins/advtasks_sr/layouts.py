@@ -63,7 +63,8 @@ def find_sources(folder: Path, scale: int) -> Sources:
         return Sources("hr + lr pairs", pairs, (), found.others, problems)
     if high is not None:  # low-resolution pictures of another scale must not become targets
         targets = _below(found, high)
-        rest = tuple(path for path in (*found.pictures, *found.others) if path not in set(targets))
+        used = set(targets)
+        rest = tuple(path for path in (*found.pictures, *found.others) if path not in used)
         return Sources("pictures", tuple(map(Source, targets)), (), rest, ())
     return Sources("pictures", tuple(map(Source, found.pictures)), (), found.others, ())
 

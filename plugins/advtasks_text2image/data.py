@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -208,7 +210,9 @@ def _pixels(path: Path, size: int, cache: PictureCache) -> NDArray[np.uint8]:
 
 def pixels_of(items: Sequence[Loaded]) -> Tensor:
     """(N, 3, S, S) in [0, 1]."""
-    return torch.stack([torch.from_numpy(item.read().copy()).permute(2, 0, 1) for item in items]).float() / 255
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # where nothing is kept they are decoded
+        found = list(pool.map(lambda item: item.read(), items))
+    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 @torch.inference_mode()

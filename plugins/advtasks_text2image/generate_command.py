@@ -92,7 +92,8 @@ def main(argv: list[str]) -> int:
         if not wanted:
             continue
         pictures = sampler(text, wanted, options.truncation, options.guidance)
-        rows.append(pictures)
+        if grid is not None:
+            rows.append(pictures)
         cut = sampler.cut(text)
         if cut:
             _say(f"warning: {cut} tokens of {text[:60]!r} are beyond what {sampler.encoder.name} takes")
@@ -186,11 +187,11 @@ def _check(options: Generate, texts: list[str], seeds: list[int]) -> None:
 
 def _names(texts: list[str]) -> list[str]:
     """File names that texts may have, each once."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for text in texts:
         base = re.sub(r"[^\w]+", "-", text.casefold()).strip("-_")[:60] or "text"
         name, number = base, 2
         while name in found:
             name, number = f"{base}-{number}", number + 1
-        found.append(name)
-    return found
+        found[name] = None
+    return list(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from states import difference, tensors
 from trainings import finished, ranks_of, resumed, started, state, take_back, wait_for_checkpoint, wait_for_record
 
@@ -260,13 +263,18 @@ def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, t
     whole = (photos / "picture-3.png").read_bytes()
     (photos / "picture-3.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "held-out").mkdir()
-    (tmp_path / "held-out" / "a.png").write_bytes(whole)
+    held = [whole, *((photos / f"picture-{number}.png").read_bytes() for number in range(2))]
+    for number, content in enumerate(held):
+        (tmp_path / "held-out" / f"{number}.png").write_bytes(content)
     err = finished(
         started("sr", "--data", photos, "--out", tmp_path / "run", "--validation", tmp_path / "held-out", "--devices", "2",
                 "--cache-gib", "0", "--steps", "4", *tiny)
     )  # fmt: skip
     assert re.search(r"skipped  .*picture-3\.png", err), err
     assert (tmp_path / "run" / "bundle.safetensors").exists()
+    shown = [np.asarray(Image.open(tmp_path / f"run/pictures/{number}/original.png")) for number in range(3)]
+    own = [np.asarray(Image.open(io.BytesIO(content))) for content in held]
+    assert all(map(np.array_equal, shown, own)), "those that the other rank measured, too"
 
 
 def test_the_balance_of_began_outlives_a_kill_of_both_processes(tmp_path: Path) -> None:

@@ -45,3 +45,15 @@ def test_sides_that_do_not_fit_are_refused_and_bytes_are_cropped() -> None:
 def test_pictures_smaller_than_the_kernel_are_mirrored_as_often_as_needed() -> None:
     constant = bicubic_downscale(torch.full((1, 3, 8, 8), 0.25, dtype=torch.float64), 8)
     torch.testing.assert_close(constant, torch.full((1, 3, 1, 1), 0.25, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("height", "width", "scale"), [(103, 61, 4), (47, 90, 3), (24, 24, 2)])
+def test_bands_of_rows_are_the_whole_picture(
+    height: int, width: int, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    cut = torch.from_numpy(picture[: height - height % scale, : width - width % scale].copy()).permute(2, 0, 1)[None]
+    whole = bicubic_downscale(cut.double(), scale).round().clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
+    for pixels in (1, 1000, 2**21):
+        monkeypatch.setattr("advtasks.data.resize._BAND", pixels)
+        assert np.array_equal(downscale_rgb8(picture, scale), whole)

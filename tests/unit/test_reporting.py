@@ -242,3 +242,13 @@ def test_a_star_in_a_differing_option_is_no_best(tmp_path: Path) -> None:
     _, options = comparison_html(runs)
     assert "/a/*" in options
     assert "class=best" not in options
+
+
+def test_curves_of_weeks_are_thinned_and_end_where_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("advtasks.reporting.report.POINTS", 10)
+    records = [{"kind": "train", "stage": "a", "step": step} for step in range(1, 96)]
+    records += [{"kind": "train", "stage": "b", "step": step} for step in range(96, 104)]
+    records += [{"kind": "validation", "stage": "b", "step": step} for step in range(50)]
+    kept = report.thinned(records)
+    assert [r["step"] for r in kept if r["stage"] == "a"] == [1, 11, 21, 31, 41, 51, 61, 71, 81, 91, 95]
+    assert [r for r in kept if r["stage"] == "b"] == records[95:]

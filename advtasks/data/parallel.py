@@ -20,7 +20,7 @@ Watch = Callable[[str, int, int], None]
 
 
 def in_parallel(
-    what: str, items: Sequence[Item], work: Callable[[Item], Result], watch: Watch
+    what: str, items: Sequence[Item], work: Callable[[Item], Result], watch: Watch = lambda what, done, count: None
 ) -> tuple[list[Result], list[DataError]]:
     """`work` on all items: the results in order, and the errors of those that failed. An interrupt waits for those that
     have begun, not for the queue.

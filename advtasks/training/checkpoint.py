@@ -110,6 +110,10 @@ class Checkpoints:
         if path in self._all()[1:]:
             self._remove(path)
 
+    def steps(self) -> list[int]:
+        """Of the checkpoints that are there."""
+        return [int(path.stem[5:]) for path in self._all()]
+
     def describe_latest(self) -> str:
         """Where the last good checkpoint is, as a sentence."""
         good = [path for path in self._all() if path.with_suffix(".json").exists()]

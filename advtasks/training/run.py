@@ -32,6 +32,7 @@ from advtasks.task import Task
 from advtasks.trackers import JsonLines, Tracker
 from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
+from advtasks.training.best_bundles import BestBundles
 from advtasks.training.checkpoint import Checkpoints
 from advtasks.training.checks import check_data, check_run, check_torch, check_validation
 from advtasks.training.clock import peak_memory
@@ -93,6 +94,7 @@ class _Run:
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         check_validation(config, self.splits)
         self.trackers: list[Tracker] = []
+        self.best_bundles = BestBundles(folder)
         if config.shard_generator:  # while all is on the CPU: whole, the generator may not fit on the device
             self._rehearse(self.task.generator())
         self.trainer = Trainer(
@@ -189,33 +191,24 @@ class _Run:
         if best and self.config.keep_best:
             stage = self.trainer.stage_step.stage.name
             try:
-                self._save_bundle(self._best_bundle(stage, step), stage, result.means)
+                self._save_bundle(self.best_bundles.path(stage, step), stage, result.means)
             except OSError as error:
                 self.console.say(f"warning: the best of step {step} could not be kept ({error}); training goes on")
         if rank() > 0:
             return
+        if best and self.config.keep_best:
+            self.best_bundles.forget(stage, step, self.trainer.checkpoints.steps())
         shown = [example.pictures for example in result.examples[:SHOWN]]
         try:
             save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)
         except OSError as error:
             self.console.say(f"warning: no preview of step {step} ({error}); training goes on")
 
-    def _best_bundle(self, stage: str, step: int) -> Path:
-        return self.folder / "stages" / f"{stage}-best-{step:08d}.safetensors"
-
-    def _keep_only_the_best(self, stage: str) -> None:
-        """At the end of a stage: until then an earlier one may be the best again, after a roll-back."""
-        _, step = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
-        every = sorted((self.folder / "stages").glob(f"{stage}-best-*.safetensors"))
-        kept = self._best_bundle(stage, step)
-        for path in every[:-1] if kept not in every else every:  # a full disk may have refused the best
-            if path != kept:
-                path.unlink()
-
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
         if rank() == 0:
-            self._keep_only_the_best(stage.name)
+            _, best = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
+            self.best_bundles.keep_only(stage.name, best)
             self._keep_pictures(stage.name, result)
             self._write_results()
 
@@ -252,7 +245,7 @@ class _Run:
         if rank() == 0:
             self._write_results()
             write_report(self.folder)
-        kept_best = (self.folder / "stages").glob(f"{last.stage}-best-*.safetensors")
+        kept_best = iter(self.best_bundles.of(last.stage))
         best = from_first(lambda: next(kept_best, None))  # one that all see, whatever their disks say
         if best is None:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError, UsageError
 from advtasks.pictures.decode import opened
 from advtasks.pictures.deep import png_header
@@ -141,15 +142,21 @@ def survey_labels(sides: Sequence[Side], folder: Path, classes: int = 0, ignored
 
 
 def _numbers(sides: Sequence[Side]) -> set[int]:
-    found: set[int] = set()
-    for side in dict.fromkeys(sides):
-        try:
-            found |= set(np.unique(read_labels(side)).tolist())
-        except LabelError:
-            raise
-        except DataError:
-            continue  # broken files are named and passed over when they are decoded
-    return found
+    """Those of all label maps. Broken files are named and passed over when they are decoded.
+
+    Raises:
+        LabelError: the first that is no label map.
+    """
+    found, errors = in_parallel("reading label maps", list(dict.fromkeys(sides)), _numbers_of)
+    for error in errors:
+        if isinstance(error, LabelError):
+            raise error
+    return set().union(*found)
+
+
+def _numbers_of(side: Side) -> set[int]:
+    counts = np.bincount(read_labels(side).ravel(), minlength=256)
+    return set(counts.nonzero()[0].tolist())
 
 
 def _colors(sides: Sequence[Side]) -> tuple[tuple[int, int, int], ...]:

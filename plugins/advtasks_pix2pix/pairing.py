@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from advtasks.data.folder import ambiguous
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError
 
 _A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
@@ -107,13 +108,11 @@ class Found:
             self.problems += [
                 f"{own[key]}: no partner of that name on side {side}" for key in sorted(own - others.keys())
             ]
-        found = []
-        for key in sorted(a.keys() & b.keys()):
-            if problem := size_problem(a[key], b[key]):
-                self.problems.append(problem)
-            else:
-                found.append(Pair(key, Side(a[key]), Side(b[key])))
-        return tuple(found)
+        both = sorted(a.keys() & b.keys())
+        sized, _ = in_parallel("sizes", both, lambda key: size_problem(a[key], b[key]))
+        self.problems += [problem for problem in sized if problem]
+        fitting = [key for key, problem in zip(both, sized, strict=True) if problem is None]
+        return tuple(Pair(key, Side(a[key]), Side(b[key])) for key in fitting)
 
     def result(self, name: str, explanation: str) -> Pairs:
         """All splits."""

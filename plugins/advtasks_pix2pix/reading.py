@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError, UsageError
 from advtasks.pictures.decode import read_kind, read_picture
 from advtasks.pictures.values import SUFFIXES, read_values, values_layout
@@ -63,7 +64,8 @@ def survey(
         kind = "labels" if named and sides else "picture"
     if kind == "labels":
         return survey_labels(sides, folder, classes, ignored)
-    headers = {side.path: found for side in sides if (found := _header(side.path)) is not None}
+    paths = [side.path for side in sides]
+    headers = {p: header for p, header in zip(paths, in_parallel("headers", paths, _header)[0], strict=True) if header}
     if not headers:
         return Pixels()  # what is wrong is said when they are decoded
     headers = _alike(headers)

@@ -1,0 +1,42 @@
+"""``RUN/stages/STAGE-best-STEP.safetensors``: the networks of the best validations of ``--keep-best``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class BestBundles:
+    """Of one run.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "stages"
+
+    def path(self, stage: str, step: int) -> Path:
+        """Where that of `step` is or will be."""
+        return self.folder / f"{stage}-best-{step:08d}.safetensors"
+
+    def of(self, stage: str) -> list[Path]:
+        """All that are there, by their steps."""
+        return sorted(self.folder.glob(f"{stage}-best-*.safetensors"))
+
+    def forget(self, stage: str, step: int, checkpoints: Iterable[int]) -> None:
+        """Remove those that are overtaken: neither the best at `step`, nor where training may be rolled back to, which
+        is before or after the validation in the same step."""
+        every = {int(path.stem.rpartition("-")[2]): path for path in self.of(stage)}
+        ends = {step, *checkpoints}
+        wanted = {max((s for s in every if s <= end), default=None) for one in ends for end in (one, one - 1)}
+        for number, path in every.items():
+            if number not in wanted:
+                path.unlink(missing_ok=True)
+
+    def keep_only(self, stage: str, step: int) -> None:
+        """At the end of a stage: the best is that of `step`; a full disk may have refused it, then the newest."""
+        every, kept = self.of(stage), self.path(stage, step)
+        for path in every[:-1] if kept not in every else every:
+            if path != kept:
+                path.unlink()

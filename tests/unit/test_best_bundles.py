@@ -1,0 +1,29 @@
+"""The networks of the best validations: no more of them than training can come back to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from advtasks.training.best_bundles import BestBundles
+
+
+def there(bundles: BestBundles, stage: str = "one") -> list[int]:
+    return [int(path.stem[-8:]) for path in bundles.of(stage)]
+
+
+def test_those_that_are_overtaken_go_and_those_of_checkpoints_stay(tmp_path: Path) -> None:
+    bundles = BestBundles(tmp_path)
+    bundles.folder.mkdir()
+    for step in (100, 200, 300, 400, 500, 900):
+        bundles.path("one", step).touch()
+    bundles.path("other", 100).touch()
+    bundles.forget("one", 500, [300, 450])
+    assert there(bundles) == [200, 300, 400, 500], "a checkpoint of step 300 may be of before its validation"
+    assert there(bundles, "other") == [100]
+    bundles.forget("one", 500, [])
+    assert there(bundles) == [400, 500]
+    bundles.keep_only("one", 400)
+    assert there(bundles) == [400]
+    bundles.path("one", 600).touch()
+    bundles.keep_only("one", 700)
+    assert there(bundles) == [600], "a full disk refused the best: the newest"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from advtasks.cli.presets import presets_of
 from advtasks.config import RunConfig
 from advtasks.config_files import dotted, from_plain, to_plain
 from advtasks.errors import UsageError
+from advtasks.launchers import place
 
 
 def configuration_of(folder: Path, devices: int | None = None) -> tuple[str, str, RunConfig]:
@@ -23,16 +25,13 @@ def configuration_of(folder: Path, devices: int | None = None) -> tuple[str, str
     return task, preset, config
 
 
-def begun_by(task: str, preset: str, config: RunConfig, out: Path | None, tune: bool) -> Path | None:
+def begun_by(task: str, preset: str, config: RunConfig, out: Path | None) -> Path | None:
     """The run that ``--auto-resume`` goes on with; None if there is none yet.
 
     Raises:
-        UsageError: it was begun with another configuration, or cannot be found again.
+        UsageError: it was begun with another configuration.
     """
-    if out is None or tune:
-        way = "leave --tune away, and give what it chose" if tune else "give --out RUN"
-        raise UsageError(f"--auto-resume needs a command that says the same each time: {way}")
-    if not (out / "run.yaml").exists():
+    if out is None or not (out / "run.yaml").exists():
         return None
     *names, then = configuration_of(out)
     anew = dataclasses.replace(config, devices=then.devices, restarts=then.restarts)
@@ -49,9 +48,11 @@ def begun_by(task: str, preset: str, config: RunConfig, out: Path | None, tune: 
 
 
 def finished(folder: Path) -> bool:
-    """Whether a run is, which is said."""
+    """Whether a run is, which the first rank says."""
     bundle = folder / "bundle.safetensors"
     if not bundle.exists():
         return False
-    print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {bundle}")
+    here = place(os.environ)
+    if here is None or here.rank == 0:
+        print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {bundle}")
     return True

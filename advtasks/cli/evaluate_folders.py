@@ -19,7 +19,7 @@ from advtasks.data.cache import PictureCache
 from advtasks.data.captions import NoCaptions, find_captions
 from advtasks.devices import use_device
 from advtasks.distributed import rank
-from advtasks.errors import AdvtasksError, UsageError
+from advtasks.errors import UsageError
 from advtasks.evaluation.captioned import captions_of, with_text_scores
 from advtasks.evaluation.cards import ScoreCard, card_table, check_comparable
 from advtasks.evaluation.copies import Neighbors, neighbors
@@ -108,10 +108,7 @@ def _distributions(options: Evaluate, names: Sequence[str], console: Console) ->
         found = from_first(card)
         yield _captioned(found, folder, options, dual, cache) if dual else found
     if rank() == 0:
-        try:
-            cache.prune()
-        except AdvtasksError as error:  # the scores are known
-            console.say(f"warning: {error}")
+        cache.prune()
 
 
 def _captioned(

@@ -16,7 +16,7 @@ from advtasks.cli.presets import presets_of
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain
 from advtasks.config_places import from_anywhere
-from advtasks.errors import AdvtasksError, Interrupted, UsageError, did_you_mean
+from advtasks.errors import AdvtasksError, DataError, Interrupted, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
 _USAGE = """\
@@ -63,11 +63,12 @@ def main(argv: list[str]) -> int:
         _check_tuning(flags, known.config)
     task, preset, config = configure(target, flags, known.config)
     found_again = from_anywhere(dataclasses.replace(config, out=None))
-    begun = begun_by(task, preset, found_again, config.out, known.tune) if known.auto_resume else None
+    if known.auto_resume and (known.tune or config.out is None):
+        way = "leave --tune away, and give what it chose" if known.tune else "give --out RUN"
+        raise UsageError(f"--auto-resume needs a command that says the same each time: {way}")
     if known.print_config or known.dry_run:
+        begun = begun_by(task, preset, found_again, config.out) if known.auto_resume else None
         return look(task, preset, config, dry_run=known.dry_run, begun=begun)
-    if begun is not None and finished(begun):
-        return 0
     tuned: list[Any] = []
     if known.tune:
         found_again, tuned = _tune(task, found_again)
@@ -199,15 +200,19 @@ def _train(
     from advtasks.distributed import rank, world_size
     from advtasks.launchers import launched, place, restarted
     from advtasks.process_group import from_first, gathered, joined
-    from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
+    from advtasks.training.launcher_lost import DATA_MISTAKE, LAUNCHER, end_with_launcher
     from advtasks.training.run import train
     from advtasks.training.run_folder import reserve
 
     keep_freed_memory()
     end_with_launcher()
+    if LAUNCHER in os.environ:
+        DataError.exit_code = DATA_MISTAKE
     folder: Path | None = out
     try:
         with joined(config.device, config.rank_timeout):
+            if auto and from_first(lambda: bool((run := begun_by(task, preset, config, out)) and finished(run))):
+                return 0
             again = auto or any(gathered(restarted(os.environ)))  # by some agent's count
             resume = resume or from_first(lambda: again and out is not None and (out / "run.yaml").exists())
             folder = out if resume and out is not None else from_first(lambda: reserve(out, task, preset))
@@ -241,6 +246,7 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
     from advtasks.training import run_folder
     from advtasks.training.checks import check_run
     from advtasks.training.launch import launch
+    from advtasks.training.launcher_lost import DATA_MISTAKE
 
     check_run(resolve(plugins().find("tasks", task).spec.task)(config), config, config.devices)
     if not resume:
@@ -248,7 +254,8 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
     code = launch(["-m", "advtasks.cli.main", "train", "--resume", str(folder)], config.devices, config.restarts)
     if code in (130, 143):
         print(_GO_ON.format(folder), file=sys.stderr)  # which begins anew where there is no checkpoint yet
-    elif code and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml", ".lock"}:
-        for path in folder.iterdir():  # something that only the processes could find: the run did not begin
+    mistaken = code in (UsageError.exit_code, DATA_MISTAKE)  # which only the processes could find
+    if mistaken and not resume and {path.name for path in folder.iterdir()} <= {"run.yaml", ".lock"}:
+        for path in folder.iterdir():  # the run did not begin
             path.unlink()
-    return code
+    return DataError.exit_code if code == DATA_MISTAKE else code

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from advtasks.atomic import atomic_path, is_temporary
+from advtasks.causes import said
 from advtasks.data.folder import fingerprint
 from advtasks.data.parallel import Watch, in_parallel
 from advtasks.errors import AdvtasksError, DataError
@@ -61,7 +62,7 @@ class PictureCache:
         self.watch: Watch = watch or (lambda what, done, count: None)
         self._used: set[Path] = set()
         self._bytes = 0
-        self._contents: dict[Path, str] = {}
+        self._contents: dict[Path, tuple[str, tuple[int, float]]] = {}
         self._mapped = functools.lru_cache(MAPPED)(self._opened)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -84,9 +85,25 @@ class PictureCache:
         Raises:
             DataError: it cannot be read.
         """
-        if (known := self._contents.get(path)) is not None:
-            return known
-        return self._contents.setdefault(path, fingerprint(path))
+        if (known := self._contents.get(path)) is None:
+            mark = _mark(path)
+            known = self._contents.setdefault(path, (fingerprint(path), mark))
+        return known[0]
+
+    def of(self, path: Path, recipe: str, make: Callable[[], NDArray[Any]]) -> tuple[str, NDArray[Any]]:
+        """Fingerprint of a file, and the array that `recipe` makes of it: see :meth:`array`.
+
+        Raises:
+            DataError: it cannot be read, or is another one than when its fingerprint was taken.
+        """
+        content = self.content(path)
+
+        def unchanged() -> NDArray[Any]:
+            if _mark(path) != self._contents[path][1]:
+                raise DataError(f"{path}: has changed since training began")
+            return make()
+
+        return content, self.array(content, recipe, unchanged)
 
     def array(self, content: str, recipe: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """The array (uint8, uint16 or float32) made by `recipe` from the file with fingerprint `content`, memory-mapped
@@ -112,7 +129,10 @@ class PictureCache:
         try:
             return self._mapped(content, recipe)
         except RuntimeError as error:
-            raise AdvtasksError(f"a file of the picture cache was written and cannot be mapped ({error})") from error
+            raise AdvtasksError(
+                f"a file of the picture cache was written and cannot be mapped ({error}): give fewer pictures to "
+                "measure with, --cache-gib 0, or raise the system's vm.max_map_count"
+            ) from error
 
     def known(self, content: str, recipe: str) -> NDArray[Any] | None:
         """What :meth:`array` would give without making it; None where it is missing or damaged."""
@@ -137,8 +157,8 @@ class PictureCache:
         if self._bytes > self.limit:
             raise AdvtasksError(
                 f"the first {len(self._used)} arrays of these pictures fill the {self.limit / 2**30:.1f} GiB that the "
-                f"cache in {self.folder} may hold: raise --cache-gib, use fewer pictures, or decode them each time "
-                "they are needed (--cache-gib 0 --workers N)"
+                f"cache in {self.folder} may hold: raise --cache-gib, or use fewer pictures; training can decode them "
+                "each time they are needed, too (--cache-gib 0 --workers N)"
             )
 
     def _path(self, content: str, recipe: str) -> Path:
@@ -150,8 +170,7 @@ class PictureCache:
         Raises:
             DataError: it cannot be read.
         """
-        content = self.content(path)
-        return content, self.array(content, "rgb8", lambda: read_picture(path).rgb8())
+        return self.of(path, "rgb8", lambda: read_picture(path).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
         """:func:`in_parallel`; the cache is pruned afterwards.
@@ -194,6 +213,15 @@ class PictureCache:
                 with contextlib.suppress(OSError):  # another user's
                     path.unlink(missing_ok=True)
                     size -= bytes_
+
+
+def _mark(path: Path) -> tuple[int, float]:
+    """What tells a file from one that took its place, without reading it."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({said(error)})") from error
+    return status.st_size, status.st_mtime
 
 
 def _is_ours(path: Path) -> bool:

@@ -27,7 +27,7 @@ from advtasks.trackers import read_records
 LONGEST = 640
 """Longest side of a shown region, in pixels of the original."""
 POINTS = 1000
-"""Of the curves of a stage, at most."""
+"""Of the curves of a stage, at most, beside its last one."""
 
 
 def write_report(run: Path) -> Path:

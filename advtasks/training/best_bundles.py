@@ -24,12 +24,14 @@ class BestBundles:
         """All that are there, by their steps."""
         return sorted(self.folder.glob(f"{stage}-best-*.safetensors"))
 
-    def forget(self, stage: str, step: int, checkpoints: Iterable[int]) -> None:
-        """Remove those that are overtaken: neither the best at `step`, nor where training may be rolled back to, which
-        is before or after the validation in the same step."""
+    def forget(self, stage: str, step: int, best: bool, checkpoints: Iterable[int]) -> None:
+        """After each validation, the one of `step`: remove those that were taken back by a roll-back, and those that
+        are overtaken, neither the best now nor where training may be rolled back to (before or after the validation in
+        the same step)."""
         every = {int(path.stem.rpartition("-")[2]): path for path in self.of(stage)}
-        ends = {step, *checkpoints}
-        wanted = {max((s for s in every if s <= end), default=None) for one in ends for end in (one, one - 1)}
+        past = [number for number in every if number < step or (number == step and best)]
+        ends = (step, *checkpoints)
+        wanted = {max((s for s in past if s <= end), default=None) for one in ends for end in (one, one - 1)}
         for number, path in every.items():
             if number not in wanted:
                 path.unlink(missing_ok=True)

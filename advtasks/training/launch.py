@@ -14,7 +14,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from advtasks.devices import threads_of
 from advtasks.errors import UsageError
-from advtasks.training.launcher_lost import LAUNCHER
+from advtasks.training.launcher_lost import DATA_MISTAKE, LAUNCHER
 
 _SIGNALLED = 128
 """Exit codes above it: that a signal asked to stop."""
@@ -24,7 +24,8 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
 
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times; not
-    after a mistake of the command line or of run.yaml, and not when they were asked to stop.
+    after a mistake of the command line, of run.yaml or in the data (:data:`DATA_MISTAKE`), and not when they were
+    asked to stop.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(processes)))
     os.environ[LAUNCHER] = str(os.getpid())
@@ -34,7 +35,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
             if again:
                 print(f"advtasks: starting again ({again} of {restarts} times)", file=sys.stderr)
             code = _launched(arguments, processes)
-            if code in (0, UsageError.exit_code) or code > _SIGNALLED:
+            if code in (0, UsageError.exit_code, DATA_MISTAKE) or code > _SIGNALLED:
                 break
         return code
     except SignalException as error:

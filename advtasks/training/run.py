@@ -188,16 +188,16 @@ class _Run:
                 save_picture(self.folder / "pictures" / str(number) / f"{label}.png", picture)
 
     def _validated(self, step: int, result: Evaluation, best: bool) -> None:
+        stage = self.trainer.stage_step.stage.name
         if best and self.config.keep_best:
-            stage = self.trainer.stage_step.stage.name
             try:
                 self._save_bundle(self.best_bundles.path(stage, step), stage, result.means)
             except OSError as error:
                 self.console.say(f"warning: the best of step {step} could not be kept ({error}); training goes on")
         if rank() > 0:
             return
-        if best and self.config.keep_best:
-            self.best_bundles.forget(stage, step, self.trainer.checkpoints.steps())
+        if self.config.keep_best:
+            self.best_bundles.forget(stage, step, best, self.trainer.checkpoints.steps())
         shown = [example.pictures for example in result.examples[:SHOWN]]
         try:
             save_contact_sheet(self.folder / "previews" / f"step-{step:08d}.jpg", shown)

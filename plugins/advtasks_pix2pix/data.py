@@ -118,7 +118,7 @@ def make_splits(config: TranslationConfig, sides: Sides, cache: PictureCache) ->
     notes.append(f"input: {sides.input.described}; target: {sides.target.described}")
     contents = hashlib.sha256(" ".join([*(content for content, _ in train), reader.recipe]).encode()).hexdigest()
     crops = Crops([pair for _, pair in train], reader.for_training, config.crop, config.flip)
-    return Splits(PassingOver(crops) if streamed else crops, validation, tuple(notes), contents)
+    return Splits(PassingOver(crops), validation, tuple(notes), contents)
 
 
 def _divided(
@@ -246,12 +246,12 @@ class _Reader:
                 raise
             return fitted(values, size, labels, only_enlarge) if size else values
 
-        content = self.cache.content(side.path)
         kind = f"{pixels.kind}{pixels.classes or pixels.channels}d{pixels.depth}{'p' * pixels.paged}"
         if pixels.ignored is not None:
             kind += f"i{pixels.ignored}"
         recipe = f"{kind}{side.half or ''}s{size}{'up' if only_enlarge else ''}"
-        return self.cache.array(content, recipe, lambda: np.ascontiguousarray(read())), content
+        content, values = self.cache.of(side.path, recipe, lambda: np.ascontiguousarray(read()))
+        return values, content
 
 
 def _read(

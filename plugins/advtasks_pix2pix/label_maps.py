@@ -147,15 +147,25 @@ def _numbers(sides: Sequence[Side]) -> set[int]:
     Raises:
         LabelError: the first that is no label map.
     """
-    found, errors = in_parallel("reading label maps", list(dict.fromkeys(sides)), _numbers_of)
-    for error in errors:
-        if isinstance(error, LabelError):
-            raise error
+    try:
+        found, _ = in_parallel("reading label maps", list(dict.fromkeys(sides)), _numbers_of)
+    except _NoLabels as told:
+        raise told.error from None
     return set().union(*found)
 
 
+class _NoLabels(Exception):
+    """Ends the reading at once, which a broken file does not."""
+
+    def __init__(self, error: LabelError) -> None:
+        self.error = error
+
+
 def _numbers_of(side: Side) -> set[int]:
-    counts = np.bincount(read_labels(side).ravel(), minlength=256)
+    try:
+        counts = np.bincount(read_labels(side).ravel())
+    except LabelError as error:
+        raise _NoLabels(error) from None
     return set(counts.nonzero()[0].tolist())
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from advtasks.data.folder import find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.data.listing import few
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.config import Reading
 from advtasks_pix2pix.pairing import (
@@ -184,18 +185,10 @@ def _endings(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
 
 def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
     """Pictures (that can be read) are twice as wide as high."""
-    from advtasks.pictures.decode import picture_size
-
-    strays, known = [], 0
-    for path in pictures:
-        try:
-            width, height = picture_size(path)
-        except DataError:
-            continue
-        known += 1
-        if width != 2 * height:
-            strays.append(path)
-    if not known or len(strays) == known or not _few(strays, pictures):
+    sizes = dict(zip(pictures, in_parallel("sizes", pictures, _size)[0], strict=True))
+    known = [path for path, size in sizes.items() if size is not None]
+    strays = [path for path in known if (size := sizes[path]) and size[0] != 2 * size[1]]
+    if len(strays) == len(known) or not _few(strays, pictures):
         return None
     left_out = set(strays)
     pairs = _side_by_side(folder, [path for path in pictures if path not in left_out], [*strays, *others])
@@ -204,15 +197,10 @@ def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
 
 
 def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs:
-    from advtasks.pictures.decode import picture_size
-
     splits: dict[str, list[Pair]] = defaultdict(list)
     problems = []
-    for path in pictures:
-        try:
-            width, _ = picture_size(path)
-        except DataError:
-            width = 0  # named when it is decoded
+    for path, size in zip(pictures, in_parallel("sizes", pictures, _size)[0], strict=True):
+        width = size[0] if size else 0
         if width % 2:
             problems.append(f"{path}: {width} pixels wide, an odd number: it does not hold two pictures of equal size")
             continue
@@ -220,6 +208,16 @@ def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
         splits[split_of(path.relative_to(folder))].append(pair)
     explanation = "both sides in one picture: A is the left half and the input, B the right one (--direction BtoA)"
     return Pairs.of("side by side", explanation, splits, others, problems)
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    """None of what cannot be read: it is named when it is decoded."""
+    from advtasks.pictures.decode import picture_size
+
+    try:
+        return picture_size(path)
+    except DataError:
+        return None
 
 
 def _pairs_or_targets(folder: Path, layout: str) -> Pairs:

@@ -85,7 +85,8 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     elif kept:
         validation = [reader.pair(one.source) for one in kept]
     if not validation:
-        text = "no picture is large enough to validate on (more than 32 pixels a side): use --validation DIR"
+        why = "can be read any more" if kept else "is large enough (more than 32 pixels a side)"
+        text = f"no picture to validate on {why}: use --validation DIR"
         raise DataError("\n  ".join([f"{config.data}: {text}", *notes]))
     notes.append(
         f"{sources.name}: {len(train)} pictures to train on, {len(validation)} to validate on "

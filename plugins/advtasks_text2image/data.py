@@ -147,7 +147,8 @@ def make_splits(config: TextConfig, encoder: TextEncoder, cache: PictureCache, a
     digest = hashlib.sha256("\n".join([*contents, recipe]).encode()).hexdigest()
     data = PassingOver(CaptionedPictures(train, embeddings, config.flip, words))
     if not cache.keeps:  # these are looked at time and again
-        validation = [replace(item, read=functools.partial(np.asarray, item.read())) for item in validation]
+        measured = validation[: config.metric_pictures]
+        validation[: len(measured)] = [replace(one, read=functools.partial(np.asarray, one.read())) for one in measured]
     held = Held("held out", tuple(validation), tuple(train))
     return Splits(data, [held], tuple(notes), digest)
 
@@ -205,7 +206,7 @@ def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, no
 
 
 def _pixels(path: Path, size: int, cache: PictureCache) -> NDArray[np.uint8]:
-    return cache.array(cache.content(path), f"fit{size}", lambda: fitted(read_picture(path).rgb8(), size))
+    return cache.of(path, f"fit{size}", lambda: fitted(read_picture(path).rgb8(), size))[1]
 
 
 def pixels_of(items: Sequence[Loaded]) -> Tensor:

@@ -99,3 +99,19 @@ def test_text2image_that_keeps_nothing_holds_no_pictures(coloured: Path, tmp_pat
     assert all(item.read().shape == (16, 16, 3) for item in held.validation)
     with pytest.raises(DataError, match="thing"):
         held.train[0].read()
+
+
+def test_a_picture_that_took_the_place_of_another_is_not_kept_under_its_fingerprint(
+    coloured: Path, tmp_path: Path
+) -> None:
+    cache = PictureCache(tmp_path / "cache")
+    path = coloured / "00 thing.png"
+    content, _ = cache.rgb8(path)
+    again = pickle.loads(pickle.dumps(cache))  # with nothing mapped
+    (stored,) = (tmp_path / "cache").glob("*/*.npy")
+    stored.unlink()
+    Image.new("RGB", (9, 9)).save(path)
+    with pytest.raises(DataError, match="00 thing.png: has changed since training began"):
+        again.rgb8(path)
+    assert not list((tmp_path / "cache").glob("*/*.npy"))
+    assert PictureCache(tmp_path / "cache").rgb8(path)[0] != content

@@ -165,6 +165,7 @@ def test_a_shared_generator_trains_alike_and_moves_between_numbers_of_processes(
             torch.testing.assert_close(found[name], value, rtol=0, atol=0 if devices == "2" else 1e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_a_shared_generator_outlives_a_kill_bit_for_bit(tmp_path: Path) -> None:
     flags = ("--steps", "120", "--shard-generator", "--optimizer", "rmsprop")
     killed_and_resumed(tmp_path / "killed", *flags)
@@ -278,6 +279,7 @@ def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, t
     assert all(map(np.array_equal, shown, own)), "those that the other rank measured, too"
 
 
+@pytest.mark.slow
 def test_the_balance_of_began_outlives_a_kill_of_both_processes(tmp_path: Path) -> None:
     """With both phases on one pass of the critic."""
     flags = ("--steps", "120", "--adversary.loss", "began:rate=0.1", "--adversary.discriminator", "mlp-autoencoder",

@@ -18,6 +18,10 @@ class UsageError(AdvtasksError):
     exit_code = 2
 
 
+DATA_MISTAKE = 3
+"""Exit code of a rank for a :class:`DataError`: to the launcher of ``--devices`` alone, which exits with 1."""
+
+
 class DataError(AdvtasksError):
     """The data folder cannot be used as it is."""
 

@@ -16,7 +16,7 @@ from advtasks.cli.presets import presets_of
 from advtasks.config import RunConfig
 from advtasks.config_files import from_plain, merged, read_yaml, to_plain
 from advtasks.config_places import from_anywhere
-from advtasks.errors import AdvtasksError, DataError, Interrupted, UsageError, did_you_mean
+from advtasks.errors import DATA_MISTAKE, AdvtasksError, DataError, Interrupted, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
 _USAGE = """\
@@ -200,7 +200,7 @@ def _train(
     from advtasks.distributed import rank, world_size
     from advtasks.launchers import launched, place, restarted
     from advtasks.process_group import from_first, gathered, joined
-    from advtasks.training.launcher_lost import DATA_MISTAKE, LAUNCHER, end_with_launcher
+    from advtasks.training.launcher_lost import LAUNCHER, end_with_launcher
     from advtasks.training.run import train
     from advtasks.training.run_folder import reserve
 
@@ -246,7 +246,6 @@ def _launch(task: str, preset: str, config: RunConfig, folder: Path, *, resume: 
     from advtasks.training import run_folder
     from advtasks.training.checks import check_run
     from advtasks.training.launch import launch
-    from advtasks.training.launcher_lost import DATA_MISTAKE
 
     check_run(resolve(plugins().find("tasks", task).spec.task)(config), config, config.devices)
     if not resume:

@@ -36,6 +36,11 @@ MAPPED = 16384
 """Files that are mapped at a time at most: a system maps some 65,000 and no more (Linux: vm.max_map_count)."""
 Array = NDArray[np.uint8]
 _NAME = re.compile(r"[0-9a-f]{8,}\..+\.v\w+\.npy")
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([^']+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \}", re.DOTALL
+)
+"""As ``numpy.save`` writes it. NumPy reads it with Python's parser, which may fail in several threads at once (CPython
+3.11: "AST constructor recursion depth mismatch")."""
 _TYPES = (np.uint8, np.uint16, np.float32)
 
 
@@ -86,8 +91,8 @@ class PictureCache:
             DataError: it cannot be read.
         """
         if (known := self._contents.get(path)) is None:
-            mark = _mark(path)
-            known = self._contents.setdefault(path, (fingerprint(path), mark))
+            stamp = _stamp(path)
+            known = self._contents.setdefault(path, (fingerprint(path), stamp))
         return known[0]
 
     def of(self, path: Path, recipe: str, make: Callable[[], NDArray[Any]]) -> tuple[str, NDArray[Any]]:
@@ -99,7 +104,7 @@ class PictureCache:
         content = self.content(path)
 
         def unchanged() -> NDArray[Any]:
-            if _mark(path) != self._contents[path][1]:
+            if _stamp(path) != self._contents[path][1]:
                 raise DataError(f"{path}: has changed since training began")
             return make()
 
@@ -215,7 +220,7 @@ class PictureCache:
                     size -= bytes_
 
 
-def _mark(path: Path) -> tuple[int, float]:
+def _stamp(path: Path) -> tuple[int, float]:
     """What tells a file from one that took its place, without reading it."""
     try:
         status = path.stat()
@@ -237,9 +242,12 @@ def _map(path: Path) -> NDArray[Any]:
         ValueError, RuntimeError: the file is damaged.
     """
     with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, by_columns, kind = np.lib.format.read_array_header_1_0(file)
-        start = file.tell()
+        header = _HEADER.match(file.read(256))
+    if header is None:
+        raise ValueError(f"{path}: not a whole array")
+    length, name, columns, sides = header.groups()
+    shape = tuple(int(side) for side in sides.split(b",") if side.strip())
+    start, by_columns, kind = 10 + int.from_bytes(length, "little"), columns == b"True", np.dtype(name.decode())
     size = start + math.prod(shape) * kind.itemsize
     if by_columns or kind not in _TYPES or path.stat().st_size != size:
         raise ValueError(f"{path}: not a whole array")

@@ -13,8 +13,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from advtasks.devices import threads_of
-from advtasks.errors import UsageError
-from advtasks.training.launcher_lost import DATA_MISTAKE, LAUNCHER
+from advtasks.errors import DATA_MISTAKE, UsageError
+from advtasks.training.launcher_lost import LAUNCHER
 
 _SIGNALLED = 128
 """Exit codes above it: that a signal asked to stop."""
@@ -24,8 +24,8 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     """Run ``python ARGUMENTS`` as `processes` ranks; gives the exit code of the first that failed, or 0.
 
     When one dies the others are stopped within half a minute, and all are started again up to `restarts` times; not
-    after a mistake of the command line, of run.yaml or in the data (:data:`DATA_MISTAKE`), and not when they were
-    asked to stop.
+    after a mistake of the command line, of run.yaml or in the data (then 3, :data:`advtasks.errors.DATA_MISTAKE`), and
+    not when they were asked to stop.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(processes)))
     os.environ[LAUNCHER] = str(os.getpid())

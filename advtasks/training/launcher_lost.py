@@ -11,8 +11,6 @@ from advtasks.errors import TrainingError
 
 LAUNCHER = "ADVTASKS_LAUNCHER"
 """Environment variable with the process number of the launcher."""
-DATA_MISTAKE = 3
-"""Exit code of a rank whose data cannot be used: it is said to the launcher alone, which says 1."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

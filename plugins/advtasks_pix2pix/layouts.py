@@ -36,6 +36,7 @@ from advtasks_pix2pix.pairing import (
     bare,
     is_spare,
     side_of_folder,
+    size_of,
     split_of,
     telling_depths,
     words_of,
@@ -185,7 +186,7 @@ def _endings(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
 
 def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs | None:
     """Pictures (that can be read) are twice as wide as high."""
-    sizes = dict(zip(pictures, in_parallel("sizes", pictures, _size)[0], strict=True))
+    sizes = dict(zip(pictures, in_parallel("sizes", pictures, size_of)[0], strict=True))
     known = [path for path, size in sizes.items() if size is not None]
     strays = [path for path in known if (size := sizes[path]) and size[0] != 2 * size[1]]
     if len(strays) == len(known) or not _few(strays, pictures):
@@ -199,7 +200,7 @@ def _doubles(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> 
 def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Pairs:
     splits: dict[str, list[Pair]] = defaultdict(list)
     problems = []
-    for path, size in zip(pictures, in_parallel("sizes", pictures, _size)[0], strict=True):
+    for path, size in zip(pictures, in_parallel("sizes", pictures, size_of)[0], strict=True):
         width = size[0] if size else 0
         if width % 2:
             problems.append(f"{path}: {width} pixels wide, an odd number: it does not hold two pictures of equal size")
@@ -208,16 +209,6 @@ def _side_by_side(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
         splits[split_of(path.relative_to(folder))].append(pair)
     explanation = "both sides in one picture: A is the left half and the input, B the right one (--direction BtoA)"
     return Pairs.of("side by side", explanation, splits, others, problems)
-
-
-def _size(path: Path) -> tuple[int, int] | None:
-    """None of what cannot be read: it is named when it is decoded."""
-    from advtasks.pictures.decode import picture_size
-
-    try:
-        return picture_size(path)
-    except DataError:
-        return None
 
 
 def _pairs_or_targets(folder: Path, layout: str) -> Pairs:

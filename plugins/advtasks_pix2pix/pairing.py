@@ -186,14 +186,19 @@ def bare(stem: str) -> str:
     return stem[: match.start()] if match and match[1].lower() in _A | _B else stem
 
 
-def size_problem(a: Path, b: Path) -> str | None:
-    """Both sides must show the same, so be of one size."""
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height by the header; None of what cannot be read, which is named when it is decoded."""
     from advtasks.pictures.decode import picture_size
 
     try:
-        one, other = picture_size(a), picture_size(b)
+        return picture_size(path)
     except DataError:
-        return None  # named when it is decoded
-    if one == other:
+        return None
+
+
+def size_problem(a: Path, b: Path) -> str | None:
+    """Both sides must show the same, so be of one size."""
+    one, other = size_of(a), size_of(b)
+    if one is None or other is None or one == other:
         return None
     return f"{a} is {one[0]}x{one[1]} and its partner {b} {other[0]}x{other[1]}: not of one size"

@@ -19,7 +19,7 @@ from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.layouts import Source, Sources, find_sources
 from advtasks_sr.lows import LowSide, make_low_side
 from advtasks_sr.patches import Pair, Patches
-from advtasks_sr.reading import Known, Reader, known
+from advtasks_sr.reading import Known, Reader
 from advtasks_sr.targets import Targets, target_cut
 
 Sized = TypeVar("Sized", Pair, Known)
@@ -59,7 +59,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     if not cache.keeps:
         return _streamed_splits(config, sources, reader)
     load = reader.target if config.makes_low else reader.pair
-    found, errors = cache.load("decoding pictures", sources.train, lambda source: known(source, load))
+    found, errors = cache.load("decoding pictures", sources.train, lambda source: Known.of(source, load(source)))
     notes = [f"skipped  {error}" for error in errors]
     if sources.ignored:
         notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")

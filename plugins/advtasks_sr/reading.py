@@ -30,6 +30,11 @@ class Known:
     size: tuple[int, int]
     """(H, W) of the high resolution, cut so that both sides fit."""
 
+    @classmethod
+    def of(cls, source: Source, pair: Pair) -> Known:
+        """What is to be remembered of a source that was read as `pair`."""
+        return cls(source, pair.name, pair.content, pair.low_content, pair.size)
+
 
 class Reader:
     """Reads sources: decoded once where there is a cache, else each time.
@@ -62,16 +67,6 @@ class Reader:
         high = np.asarray(pair.high)
         low = self.cache.array(pair.content, self._recipe, lambda: self.low_side.of_picture(high))
         return Pair(pair.name, pair.content, pair.high, low)
-
-
-def known(source: Source, read: Callable[[Source], Pair]) -> Known:
-    """What is to be remembered of a source that `read` reads.
-
-    Raises:
-        DataError: see :func:`read_pair`.
-    """
-    pair = read(source)
-    return Known(source, pair.name, pair.content, pair.low_content, pair.size)
 
 
 def read_pair(source: Source, scale: int, read: Read) -> Pair:

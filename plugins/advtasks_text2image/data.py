@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from advtasks.data.captions import Captioned, Captions, find_captions
 from advtasks.data.folder import hold_out
 from advtasks.data.listing import few
 from advtasks.data.loader import Position
+from advtasks.data.parallel import in_parallel
 from advtasks.data.streamed import PassingOver
 from advtasks.errors import DataError
 from advtasks.features import FeatureNetwork
@@ -210,9 +209,14 @@ def _pixels(path: Path, size: int, cache: PictureCache) -> NDArray[np.uint8]:
 
 
 def pixels_of(items: Sequence[Loaded]) -> Tensor:
-    """(N, 3, S, S) in [0, 1]."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:  # where nothing is kept they are decoded
-        found = list(pool.map(lambda item: item.read(), items))
+    """(N, 3, S, S) in [0, 1].
+
+    Raises:
+        DataError: one cannot be read any more.
+    """
+    found, errors = in_parallel("reading pictures", items, lambda item: item.read())
+    if errors:
+        raise errors[0]
     return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 

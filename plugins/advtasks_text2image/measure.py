@@ -51,7 +51,8 @@ class Measure(nn.Module):
                 f"R-precision (probe on {of})",
                 True,
                 f"share of pictures whose caption is first among {CANDIDATES} (chance 1 %; fewer where captions are "
-                f"few) by a ridge regression from {of} to the text encoder's embeddings, fitted on the training pairs",
+                f"few) by a ridge regression from {of} to the text encoder's embeddings, fitted on the training pairs "
+                f"({FITTED:,} of them at most)",
             ),
         )
 

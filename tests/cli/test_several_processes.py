@@ -279,7 +279,6 @@ def test_a_damaged_picture_holds_up_neither_rank(tmp_path: Path, photos: Path, t
     assert all(map(np.array_equal, shown, own)), "those that the other rank measured, too"
 
 
-@pytest.mark.slow
 def test_the_balance_of_began_outlives_a_kill_of_both_processes(tmp_path: Path) -> None:
     """With both phases on one pass of the critic."""
     flags = ("--steps", "120", "--adversary.loss", "began:rate=0.1", "--adversary.discriminator", "mlp-autoencoder",

@@ -124,6 +124,19 @@ def test_cached_pictures_hold_no_file_descriptors(photos: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) - opened < 5
 
 
+@pytest.mark.parametrize(
+    "array", [np.zeros((), np.float32), np.arange(6, dtype=np.uint16), np.ones((3, 1, 70), np.uint8)]
+)
+def test_known_arrays_are_read_without_pythons_parser(array: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may fail in several threads at once, with a SystemError."""
+    PictureCache().array("0123456789", "test", lambda: array)
+    monkeypatch.setattr("ast.literal_eval", lambda *_: pytest.fail("parsed"))
+    found = PictureCache().known("0123456789", "test")
+    assert found is not None
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
+    assert np.array_equal(found, array)
+
+
 def test_cache_is_bounded_and_keeps_what_the_run_uses(photos: Path, cache_folder: Path) -> None:
     old = cache_folder / "ab" / "abcdef0123.rgb8.v0.npy"
     old.parent.mkdir(parents=True)

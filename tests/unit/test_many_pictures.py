@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from advtasks_text2image.data import pixels_of
 from PIL import Image
 
 from advtasks.config import RunConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import Position
+from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError
 from advtasks.plugins import plugins, resolve
 from advtasks.task import Splits, Task
@@ -115,3 +118,37 @@ def test_a_picture_that_took_the_place_of_another_is_not_kept_under_its_fingerpr
         again.rgb8(path)
     assert not list((tmp_path / "cache").glob("*/*.npy"))
     assert PictureCache(tmp_path / "cache").rgb8(path)[0] != content
+
+
+def test_features_are_of_some_pictures_of_very_many(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Any = task("text2image", coloured, **TASKS["text2image"])
+    (held,) = made.splits(PictureCache(tmp_path / "cache")).validation
+    monkeypatch.setattr("advtasks_text2image.measure.FITTED", 5)
+    made.measure.fit(held.train, made.encoder)
+    spread = [round(number * (len(held.train) - 1) / 4) for number in range(5)]
+    some = [held.train[number] for number in spread]
+    assert made.measure.nearest(pixels_of(some)) == some, "each is its own neighbour"
+
+
+def test_work_is_handed_out_a_little_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each item that waits takes memory, and there may be millions."""
+    monkeypatch.setattr("advtasks.data.parallel._AHEAD", 4)
+    begun: list[int] = []
+    most = 0
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 7:
+            raise DataError("seven")
+        return number * 2
+
+    def watch(what: str, done: int, count: int) -> None:
+        nonlocal most
+        most = max(most, len(begun) - done)
+
+    results, errors = in_parallel("doubling", range(50), work, watch)
+    assert results == [number * 2 for number in range(50) if number != 7]
+    assert [str(error) for error in errors] == ["seven"]
+    assert most <= 4

@@ -161,7 +161,7 @@ class PictureCache:
     def _check(self) -> None:
         if self._bytes > self.limit:
             raise AdvtasksError(
-                f"the first {len(self._used)} arrays of these pictures fill the {self.limit / 2**30:.1f} GiB that the "
+                f"the first {len(self._used)} arrays of these pictures fill the {self.limit / 2**30:.3g} GiB that the "
                 f"cache in {self.folder} may hold: raise --cache-gib, or use fewer pictures; training can decode them "
                 "each time they are needed, too (--cache-gib 0 --workers N)"
             )

@@ -143,7 +143,7 @@ class RunConfig(Options):
     """How often processes that --devices started are started again from the last checkpoint when one dies."""
     rank_timeout: float = 600.0
     """Seconds after which a process that waits in vain for the others gives up: in steps, in validations, and while the
-    first one writes files."""
+    first one writes files. Reading the data and measuring the baseline before training may take longer."""
     sync_batch_norm: bool = True
     """Batch norm takes its statistics over all processes, so that they compute what one would."""
     shard_generator: bool = False

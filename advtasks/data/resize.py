@@ -67,18 +67,36 @@ def bicubic_upscale(pictures: Tensor, scale: int) -> Tensor:
     return large[..., crop:-crop, crop:-crop]
 
 
+class Downscaled:
+    """The low-resolution side of a training pair, of which only the windows that are cut out are computed.
+
+    Args:
+        picture: (H, W, 3) uint8; cropped to a multiple of `scale`.
+    """
+
+    def __init__(self, picture: NDArray[np.uint8], scale: int) -> None:
+        self.picture, self.scale = picture, scale
+        height, width = (side // scale for side in picture.shape[:2])
+        self.shape = (height, width, 3)
+        self._rows, self._columns = (
+            _mirror(side * scale, _REACH * scale, torch.device("cpu")).numpy() for side in (height, width)
+        )
+
+    def __getitem__(self, window: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, rounded as MATLAB does; the same as that part of the whole."""
+        rows, columns = (
+            places[side.start * self.scale : (side.stop + 2 * _REACH) * self.scale]
+            for places, side in zip((self._rows, self._columns), window, strict=True)
+        )
+        taken = torch.from_numpy(self.picture[rows[:, None], columns]).permute(2, 0, 1)[None].double()
+        return _of_extended(taken, self.scale)[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
 def downscale_rgb8(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """The low-resolution side of a training pair: (H, W, 3) uint8 cropped to a multiple of `scale`, downscaled,
-    rounded to uint8 as MATLAB does. Bands of rows one after the other: in float64 a picture of a telephone fills the
-    memory."""
-    height, width = (side - side % scale for side in picture.shape[:2])
-    margin = _REACH * scale
-    rows, columns = (_mirror(side, margin, torch.device("cpu")) for side in (height, width))
-    step = max(_BAND // width // scale, 1) * scale
-    bands = []
-    for top in range(0, height, step):
-        taken = rows[top : min(top + step, height) + 2 * margin].numpy()
-        band = torch.from_numpy(np.asarray(picture[taken, :width])).permute(2, 0, 1)[None].double()
-        small = _of_extended(band.index_select(-1, columns), scale)
-        bands.append(small[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy())
-    return np.concatenate(bands)
+    """The whole low-resolution side of a training pair, (H, W, 3) uint8: see :class:`Downscaled`. Bands of rows one
+    after the other: in float64 a picture of a telephone fills the memory."""
+    low = Downscaled(picture, scale)
+    height, width, _ = low.shape
+    step = max(_BAND // scale**2 // width, 1)
+    tops = range(0, height, step)
+    return np.concatenate([low[top : min(top + step, height), 0:width] for top in tops])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -28,7 +29,7 @@ class Console:
         self.live = self.stream.isatty()
         self.every = every
         self._shown = False
-        self._last = 0.0
+        self._last = -math.inf
 
     def say(self, text: str) -> None:
         """A line that stays."""

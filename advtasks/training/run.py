@@ -166,7 +166,7 @@ class _Run:
             return None
         watch = lambda done, count: self.console.watch(f"measuring {self.task.baseline}", done, count)  # noqa: E731
         clock = Stopwatch()
-        result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN)
+        result = evaluate(self.task, None, self.splits.validation, watch, keep_pictures=SHOWN, patient=True)
         self._note_baseline(clock.lap())
         if rank() == 0:
             self._keep_pictures(str(self.task.baseline), result)

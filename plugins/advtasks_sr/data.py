@@ -113,7 +113,8 @@ def _patches(train: Sequence[Source], config: SuperResolutionConfig, reader: Rea
     """What is cut out of them; their files are opened when they are needed, since there may be any number."""
     if config.makes_low:
         return PassingOver(Targets(train, target_cut(config, reader.low_side), reader.target))
-    return PassingOver(Patches(train, config.patch, config.scale, config.channel_shuffle, reader.pair))
+    load = reader.pair if reader.cache.keeps else reader.target  # of whole pictures only where they are kept
+    return PassingOver(Patches(train, config.patch, config.scale, config.channel_shuffle, load))
 
 
 def _fingerprint(contents: Sequence[str], low_side: LowSide) -> str:

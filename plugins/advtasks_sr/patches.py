@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from advtasks.data.cache import Array
 from advtasks.data.loader import Position
+from advtasks.data.resize import Downscaled
 from advtasks.errors import DataError
 from advtasks.task import Batch
 
@@ -36,7 +37,7 @@ class Pair:
     content: str
     high: Array
     low: Array | None
-    """None where it is made on the device, out of each training patch."""
+    """None where it is made out of each training patch."""
     low_content: str = ""
     """Of a low-resolution file; empty where it was made from the high resolution."""
 
@@ -48,7 +49,7 @@ class Pair:
 
 
 def cut_patch(
-    high: Array, low: Array, patch: int, scale: int, channel_shuffle: float, rng: np.random.Generator
+    high: Array, low: Array | Downscaled, patch: int, scale: int, channel_shuffle: float, rng: np.random.Generator
 ) -> Batch:
     """A random crop, turned or mirrored in one of eight ways: ``low`` and ``high``, (H, W, 3) uint8.
 
@@ -56,11 +57,11 @@ def cut_patch(
     """
     top = int(rng.integers(low.shape[0] - patch + 1))
     left = int(rng.integers(low.shape[1] - patch + 1))
-    low = low[top : top + patch, left : left + patch]
+    small = low[top : top + patch, left : left + patch]
     top, left, side = top * scale, left * scale, patch * scale
     high = high[top : top + side, left : left + side]
-    low, high = turned((low, high), channel_shuffle, rng)
-    return {"low": torch.from_numpy(np.array(low, order="C")), "high": torch.from_numpy(np.array(high, order="C"))}
+    small, high = turned((small, high), channel_shuffle, rng)
+    return {"low": torch.from_numpy(np.array(small, order="C")), "high": torch.from_numpy(np.array(high, order="C"))}
 
 
 def turned(pictures: Sequence[Array], channel_shuffle: float, rng: np.random.Generator) -> list[Array]:
@@ -84,7 +85,7 @@ class Patches(Dataset[Batch]):
 
     Args:
         pairs: pictures, or what `load` makes them of.
-        load: gives the picture of an item.
+        load: gives the picture of an item; without a low-resolution side, MATLAB's bicubic one is made of each patch.
     """
 
     def __init__(
@@ -104,8 +105,8 @@ class Patches(Dataset[Batch]):
     def __getitem__(self, position: Position) -> Batch:
         pair = self.load(self.pairs[position.index])
         rng = np.random.default_rng(position.seed)
-        assert pair.low is not None, "a data set of pairs"
-        if min(pair.low.shape[:2]) < self.patch:
+        low = Downscaled(pair.high, self.scale) if pair.low is None else pair.low
+        if min(low.shape[:2]) < self.patch:
             side = self.patch * self.scale
             raise DataError(f"{pair.name}: smaller than a patch of {side}x{side} pixels")
-        return cut_patch(pair.high, pair.low, self.patch, self.scale, self.channel_shuffle, rng)
+        return cut_patch(pair.high, low, self.patch, self.scale, self.channel_shuffle, rng)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from advtasks.data.resize import bicubic_downscale, bicubic_upscale, downscale_rgb8
+from advtasks.data.resize import Downscaled, bicubic_downscale, bicubic_upscale, downscale_rgb8
 
 REFERENCE = np.load(Path(__file__).with_name("imresize_reference.npz"))
 
@@ -48,7 +48,7 @@ def test_pictures_smaller_than_the_kernel_are_mirrored_as_often_as_needed() -> N
 
 
 @pytest.mark.parametrize(("height", "width", "scale"), [(103, 61, 4), (47, 90, 3), (24, 24, 2)])
-def test_bands_of_rows_are_the_whole_picture(
+def test_bands_and_windows_are_those_of_the_whole_picture(
     height: int, width: int, scale: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -57,3 +57,8 @@ def test_bands_of_rows_are_the_whole_picture(
     for pixels in (1, 1000, 2**21):
         monkeypatch.setattr("advtasks.data.resize._BAND", pixels)
         assert np.array_equal(downscale_rgb8(picture, scale), whole)
+    low = Downscaled(picture, scale)
+    assert low.shape == whole.shape
+    for top, left, side in ((0, 0, 5), (3, 2, 4), (low.shape[0] - 6, low.shape[1] - 6, 6)):
+        window = (slice(top, top + side), slice(left, left + side))
+        assert np.array_equal(low[window], whole[window])

@@ -18,6 +18,7 @@ from advtasks_sr.data import make_splits
 from advtasks_sr.presets import QUICK
 from PIL import Image
 
+from advtasks.data import resize
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import find_pictures
 from advtasks.data.loader import Position, batches
@@ -105,16 +106,24 @@ def test_training_on_shards_is_training_on_files(shards: Path, photos: Path, tmp
     assert whole == [Path(pair.name).name for pair in other.validation], "the choice is repeatable"
 
 
-def test_streamed_patches_equal_cached_ones(photos: Path, tmp_path: Path) -> None:
+def test_streamed_patches_equal_cached_ones(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached, streamed = (
         make_splits(
             dataclasses.replace(QUICK, patch=8, data=photos, validation=photos), PictureCache(tmp_path / "c", gib)
         )
         for gib in (50.0, 0.0)
     )
+    small, taken = resize._of_extended, set[tuple[int, ...]]()
+
+    def noted(pictures: torch.Tensor, scale: int) -> torch.Tensor:
+        taken.add(tuple(pictures.shape))
+        return small(pictures, scale)
+
+    monkeypatch.setattr(resize, "_of_extended", noted)
     for sample in range(12):
         one, other = (splits.train[Position(sample % 6, sample, 3)] for splits in (cached, streamed))
         assert all(torch.equal(one[name], other[name]) for name in ("low", "high"))
+    assert taken == {(1, 3, 64, 64)}, "only patches, with their margins, are made smaller"
     assert streamed.fingerprint
     assert not list((tmp_path / "c").glob("*/*rgb8*"))[6:], "streaming wrote nothing"
 

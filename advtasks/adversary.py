@@ -51,7 +51,8 @@ class Adversary(nn.Module):
         loss: an :class:`AdversarialLoss`, or its name with options, for example ``"least-squares:a=-1"``.
         weight: of the generator's term: a number, a :class:`Schedule`, or its text ``"0@0,0.005@1000"``. While it
             is 0 the critic learns and the generator's term is not computed.
-        regularizers: objects, or names with options such as ``"r1:gamma=10:interval=16"``.
+        regularizers: objects, or names with options such as ``"r1:gamma=10:interval=16"``; or one text of them,
+            separated by commas.
         augments: what real and fake pass before the critic: objects, or names such as ``"diffaugment"``.
         conditioning: ``concat``: the critic is given the condition, to join it; ``projection``: a projection head on
             its features (classes and embeddings); ``none``: it does not see it.
@@ -80,8 +81,8 @@ class Adversary(nn.Module):
         loss: AdversarialLoss | str = "non-saturating",
         *,
         weight: float | str | Schedule = 1.0,
-        regularizers: Sequence[Regularizer | str] = (),
-        augments: Sequence[Augment | str] = (),
+        regularizers: Sequence[Regularizer | str] | str = (),
+        augments: Sequence[Augment | str] | str = (),
         conditioning: Conditioning = "concat",
         pack: int = 1,
         view: View | None = None,
@@ -105,8 +106,8 @@ class Adversary(nn.Module):
             raise UsageError(f"pack must be at least 1, got {pack}")
         if conditioning == "projection":
             discriminator = ProjectionDiscriminator(discriminator, classes=view.classes, embedding=view.embedding)
-        built = [components.build("regularizers", r) if isinstance(r, str) else r for r in regularizers]
-        made = [components.build("augments", a) if isinstance(a, str) else a for a in augments]
+        built = components.build_each("regularizers", regularizers)
+        made = components.build_each("augments", augments)
         for regularizer in sorted(built, key=lambda item: bool(item.phases)):  # first those that change the critic
             discriminator = regularizer.apply_to(discriminator, view)
         check_combination(discriminator, self.loss, built, made, conditioning, view, pack)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,10 +82,25 @@ def arguments(kind: str, text: str, **given: Any) -> dict[str, Any]:
         if option not in free:
             raise UsageError(f"{choice.name!r} has no option {option!r}: {did_you_mean(option, free)}")
         try:
-            values[option] = _converted(TypeAdapter(annotations.get(option, Any)), value)
+            values[option] = _converted(TypeAdapter(annotations.get(option, _type_of(values.get(option)))), value)
         except ValidationError as error:
             raise UsageError(f"{choice.name}:{option}={value}: {error.errors()[0]['msg']}") from None
     return values
+
+
+def build_each(kind: str, given: Sequence[Any] | str) -> list[Any]:
+    """Objects as they are, names built; of one text the names between commas.
+
+    Raises:
+        UsageError: see :func:`arguments`.
+    """
+    items = [name for name in given.split(",") if name] if isinstance(given, str) else given
+    return [build(kind, item) if isinstance(item, str) else item for item in items]
+
+
+def _type_of(default: Any) -> Any:
+    """Of an option without an annotation."""
+    return Any if default is None else type(default)
 
 
 def _check(found: Provided, name: str, parameters: Mapping[str, inspect.Parameter]) -> None:

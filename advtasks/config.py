@@ -67,7 +67,8 @@ class AdversaryConfig(Options):
 
     def __post_init__(self) -> None:
         for field_name in ("regularizers", "augments"):
-            items = getattr(self, field_name)
+            given = getattr(self, field_name)
+            items = (given,) if isinstance(given, str) else given
             names = tuple(part.strip() for item in items for part in item.split(",") if part.strip())
             object.__setattr__(self, field_name, names)
         for name in ("pack", "critics", "steps_per_generator_step"):

@@ -25,6 +25,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
     from advtasks.training.checks import check_data, check_run, check_torch
+    from advtasks.training.manifests import check_manifest
     from advtasks.training.progress import Console
     from advtasks.training.rehearsal import rehearse
 
@@ -39,14 +40,15 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)
     generator = task.generator()
-    rehearse(task, generator, adversaries, splits.train)
+    warnings = rehearse(task, generator, adversaries, splits.train, config.stages)
+    check_manifest(task_name, task, task.manifest())
     print(to_yaml(described(task_name, preset, config)), end="")
     print("---")
     stages = ", ".join(f"{stage.name} {stage.steps}" for stage in config.stages)
     print(f"# {sum(stage.steps for stage in config.stages)} steps ({stages}), batches of {config.batch}")
     if begun is not None:
         print(f"# {_how_far(begun)}")
-    for note in splits.notes:
+    for note in (*splits.notes, *(f"warning: {text}" for text in warnings)):
         print(f"# {note}")
     print(f"# device {device}, precision {choose_precision(config.precision, device)}")
     print(f"# generator: {_parameters(generator):,} parameters")

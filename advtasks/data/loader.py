@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from advtasks.errors import AdvtasksError
+from advtasks.errors import AdvtasksError, UsageError
 
 Batch = dict[str, Tensor]
 """What a data set yields, collated: tensors by name."""
@@ -62,8 +62,32 @@ class _Batches(Sampler[list[Position]]):
 
 def collated(samples: Sequence[Batch]) -> Batch:
     """A batch, put together by NumPy. torch would do it on several cores, and a second team of OpenMP threads in the
-    process slows every operation of the training step (by a sixth on two cores)."""
-    return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in samples])) for name in samples[0]}
+    process slows every operation of the training step (by a sixth on two cores).
+
+    Raises:
+        UsageError: samples are no tensors by name, or not of one shape.
+    """
+    try:
+        return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in samples])) for name in samples[0]}
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+        raise UsageError(f"samples of the data set make no batch: {_difference(samples)}") from error
+
+
+def _difference(samples: Sequence[Any]) -> str:
+    """Why samples cannot be put together."""
+    first = samples[0]
+    for sample in samples:
+        if not isinstance(sample, Mapping):
+            return f"one is a {type(sample).__name__}, and a sample is a dict of tensors by name"
+        if sample.keys() != first.keys():
+            return f"one has {', '.join(map(str, first))}, another {', '.join(map(str, sample))}"
+        for name, value in sample.items():
+            if not isinstance(value, Tensor):
+                return f"{name!r} is a {type(value).__name__}, and a sample is a dict of tensors by name"
+            if value.shape != first[name].shape:
+                shapes = " and ".join(str(tuple(shape)) for shape in (first[name].shape, value.shape))
+                return f"{name!r} is {shapes}, and all are of one shape: cut or resize them"
+    return "they differ"
 
 
 _GRACE = 60
@@ -86,7 +110,12 @@ class _Telling(Dataset[Any]):
 
 def _told(samples: Sequence[Batch | AdvtasksError]) -> Batch | AdvtasksError:
     wrong = next((sample for sample in samples if isinstance(sample, AdvtasksError)), None)
-    return collated(samples) if wrong is None else wrong  # type: ignore[arg-type]
+    if wrong is not None:
+        return wrong
+    try:
+        return collated(samples)  # type: ignore[arg-type]
+    except AdvtasksError as error:
+        return error
 
 
 def _left_to_the_trainer(worker: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.distributed import rank, world_size
+from advtasks.errors import AdvtasksError
 from advtasks.process_group import gathered, handed
 from advtasks.task import Evaluated, Metric, Task
 
@@ -58,7 +59,7 @@ def evaluate(
     mine, shown = [], []
     for index in range(rank(), len(examples), world_size()):
         result = task.evaluate(generator, examples[index])
-        metrics = result.metrics | {
+        metrics = _measured(task, result) | {
             one.metric.name: _compared(one, result.pictures["output"], result.pictures[str(task.reference)])
             for one in comparisons
         }
@@ -78,6 +79,17 @@ def evaluate(
     names = results[0].metrics if results else {}
     means = {name: sum(r.metrics[name] for r in results) / len(results) for name in names}
     return Evaluation(means, results)
+
+
+def _measured(task: Task, result: Evaluated) -> dict[str, float]:
+    """As plain numbers, whatever a task's libraries gave: others cannot be read back from a checkpoint or as JSON."""
+    found = {name: float(value) for name, value in result.metrics.items()}
+    if missing := [metric.name for metric in task.metrics if metric.name not in found]:
+        raise AdvtasksError(
+            f"{type(task).__name__}.evaluate measured {', '.join(found) or 'nothing'}, and Task.metrics declares "
+            f"{', '.join(missing)}, too: measure it (NaN where it cannot be), or declare it no more"
+        )
+    return found
 
 
 def _compared(one: Comparison, output: Tensor, reference: Tensor) -> float:

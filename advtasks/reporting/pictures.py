@@ -44,10 +44,10 @@ def _cell(picture: Tensor, shares: tuple[float, float]) -> Image.Image:
 
 
 def save_contact_sheet(path: Path, examples: Sequence[Mapping[str, Tensor]]) -> None:
-    """A row an example: the centre of each of its pictures, named. Written as JPEG, atomically."""
-    if not examples:
+    """A row an example: the centre of each of its pictures, named. Written as JPEG, atomically; not without any."""
+    names = [name for name in (examples[0] if examples else ()) if all(name in pictures for pictures in examples)]
+    if not names:
         return
-    names = [name for name in examples[0] if all(name in pictures for pictures in examples)]
     sheet = Image.new("RGB", (len(names) * (CELL + 4) - 4, len(examples) * (CELL + 4) + 16), "white")
     draw = ImageDraw.Draw(sheet)
     for column, name in enumerate(names):

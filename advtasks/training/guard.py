@@ -13,7 +13,7 @@ from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase
 from advtasks.task import Judged, Term, Terms
 from advtasks.training.best import Best
-from advtasks.training.monitor import Monitor, batch_diversity, gradient_norm, largest_singular_values
+from advtasks.training.monitor import WATCHED, Monitor, batch_diversity, gradient_norm, largest_singular_values
 from advtasks.training.recorder import Recorder
 from advtasks.training.scene import Scene
 
@@ -40,7 +40,7 @@ class Guard:
         """How much the fakes differ, for the log."""
         with torch.no_grad():
             real, fake = gather(judged.real), gather(judged.fake.detach())
-        return {"diversity": Term(batch_diversity(real, fake), 0.0)} if len(real) > 1 else {}
+        return {WATCHED: Term(batch_diversity(real, fake), 0.0)} if len(real) > 1 else {}
 
     def gradients(self, phase: Phase[Scene]) -> Terms:
         """The gradient norm of a phase that has gone backward, for the log."""

@@ -27,6 +27,7 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     after a mistake of the command line, of run.yaml or in the data (then 3, :data:`advtasks.errors.DATA_MISTAKE`), and
     not when they were asked to stop.
     """
+    before, logged = dict(os.environ), logging.root.manager.disable
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(processes)))
     os.environ[LAUNCHER] = str(os.getpid())
     logging.disable(logging.CRITICAL)  # what the launcher says in twenty lines is said in one below
@@ -41,7 +42,9 @@ def launch(arguments: Sequence[str], processes: int, restarts: int) -> int:
     except SignalException as error:
         return _SIGNALLED + int(error.sigval)
     finally:
-        del os.environ[LAUNCHER]
+        logging.disable(logged)
+        for name in {LAUNCHER, "OMP_NUM_THREADS"} - before.keys():
+            del os.environ[name]
 
 
 def _launched(arguments: Sequence[str], processes: int) -> int:

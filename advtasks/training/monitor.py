@@ -17,6 +17,8 @@ from advtasks.training.best import Best
 
 SURE = 0.97
 """A critic that is right about more than this share of both real and fake is sure of itself."""
+WATCHED = "diversity"
+"""The name under which the spread of fakes is recorded."""
 IN_A_ROW = 5
 """Records that must agree before a warning."""
 WORSE, VALIDATIONS = 0.05, 3
@@ -90,10 +92,10 @@ class Monitor:
         for name in values:
             if name.startswith("accuracy/real"):
                 said += self._critic(values, name.removeprefix("accuracy/real"))
-            if name.startswith("diversity"):
+            if name.startswith(WATCHED):
                 said += self._collapse(name, values[name])
         for name, value in values.items():
-            if name.startswith(("diversity", "gradient-norm/")):
+            if name.startswith((WATCHED, "gradient-norm/")):
                 self.history[name] = [*self.history.get(name, []), value][-200:]
         return said
 
@@ -157,7 +159,7 @@ class Monitor:
 
     def _collapse(self, name: str, diversity: float) -> list[str]:
         best = max(self.history.get(name, [diversity]))
-        view = name.removeprefix("diversity").replace("/", " of ")
+        view = name.removeprefix(WATCHED).replace("/", " of ")
         return self._after(
             name,
             diversity < 0.1 or diversity < 0.2 * best,

@@ -33,7 +33,7 @@ class Networks:
         self.layout = _layout(config.channels_last)
         other = config.critic_channels_last
         self.critic_layout = self.layout if other is None else _layout(other)
-        self.task: Task = self._placed(task)
+        self.task: Task = self._placed(task).eval()  # what it holds is frozen: no dropout, no new statistics
         seed_draws(config.seed, 0, "generator")
         generator = task.generator()
         self.sharded = config.shard_generator

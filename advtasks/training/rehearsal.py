@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import copy
 import functools
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from advtasks.causes import is_of_the_device, is_out_of_memory, said
+from advtasks.config import StageConfig
 from advtasks.data.loader import Batch, Position, collated
 from advtasks.errors import UsageError
 from advtasks.mixture import AnyAdversary
-from advtasks.task import Task, total
+from advtasks.task import Task, Terms, total
+from advtasks.training.monitor import WATCHED
 from advtasks.training.views import shown
 
 
-def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversary], data: Dataset[Batch]) -> None:
-    """Generate and judge once, every term and its gradient, without a trace in the networks.
+def rehearse(
+    task: Task,
+    generator: nn.Module,
+    adversaries: dict[str, AnyAdversary],
+    data: Dataset[Batch],
+    stages: Sequence[StageConfig] = (),
+) -> list[str]:
+    """Generate and judge once, every term and its gradient, and the task's own terms of all stages, without a trace in
+    the networks. Gives what a user is to be warned of.
 
     Raises:
-        UsageError: a critic cannot judge samples of this size, or a term lacks what it needs.
+        UsageError: a critic cannot judge samples of this size, a term lacks what it needs, or two have the same name.
     """
     device = next(generator.parameters()).device
     count = max([2, *(2 * adversary.pack for adversary in adversaries.values())])
-    samples = collated([data[Position(0, number)] for number in range(count)])
+    drawn = [data[Position(0, number)] for number in range(count)]
+    samples = collated(drawn)
     batch = task.prepare({name: tensor.to(device) for name, tensor in samples.items()})
     generator = copy.deepcopy(generator)
     generate = functools.partial(task.generate, generator)
-    judged = shown(task, batch, generate(batch), generate)
+    output = generate(batch)
+    judged = shown(task, batch, output, generate)
+    if adversaries and judged.keys() != adversaries.keys():
+        raise UsageError(
+            f"{type(task).__name__}.judged shows {', '.join(judged) or 'nothing'}, and its views are "
+            f"{', '.join(adversaries)}: they have the same names"
+        )
+    _rehearse_terms(task, batch, output.detach(), stages)
     for view, adversary in adversaries.items():
         trial = copy.deepcopy(adversary)
         trial.prepare_for_rehearsal()
@@ -38,10 +59,11 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
             terms = trial.generator_terms(judged[view], 0)
             if terms:
                 total(terms).backward(retain_graph=True)
+            _refuse_namesakes(task, terms, several=len(adversaries) > 1)
         except (RuntimeError, ValueError) as error:
             if is_out_of_memory(error) or is_of_the_device(error):
                 raise
-            reason = said(error)
+            reason = f"{said(error)}{_place(error)}"
             twice = [regularizer.name for regularizer in trial.regularizers if regularizer.second_order]
             if twice and any(word in reason for word in ("twice", "double backward", "derivative")):
                 raise UsageError(
@@ -53,3 +75,42 @@ def rehearse(task: Task, generator: nn.Module, adversaries: dict[str, AnyAdversa
                 f"the critic {type(adversary.discriminator).__name__} cannot judge {view} pictures of {shape} "
                 f"({reason}); use larger patches or another --adversary.discriminator"
             ) from error
+    again = data[Position(0, 0)]
+    if not all(torch.equal(drawn[0][name], again[name]) for name in again):
+        return [
+            "the data set gives another sample at the same position, so a resumed run will not be bit for bit the "
+            "same: draw with numpy.random.default_rng(position.seed)"
+        ]
+    return []
+
+
+@torch.no_grad()
+def _rehearse_terms(task: Task, batch: Batch, output: Tensor, stages: Sequence[StageConfig]) -> None:
+    """That the objective gives what each stage weighs, one number for each term."""
+    for stage in stages:
+        terms = task.objective(batch, output, stage.weights)
+        wanted = {name for name, weight in stage.weights.items() if weight}
+        if missing := sorted(wanted - terms.keys()):
+            raise UsageError(
+                f"stage {stage.name!r} weighs {', '.join(missing)}, and {type(task).__name__}.objective gave only "
+                f"{', '.join(terms) or 'nothing'}: the term would never be trained"
+            )
+        for name, term in terms.items():
+            if term.value.numel() != 1:
+                shape = tuple(term.value.shape)
+                raise UsageError(f"the loss term {name!r} is {shape}: {type(task).__name__}.objective takes its mean")
+
+
+def _refuse_namesakes(task: Task, terms: Terms, several: bool) -> None:
+    """Of two terms of one name one would be lost. With several views the adversary's have an ending."""
+    if same := sorted({*terms, WATCHED} & {*task.term_names}) if not several else []:
+        raise UsageError(
+            f"{', '.join(same)}: a loss term of {type(task).__name__} has the name of one of the adversary's, or of "
+            "what the monitor watches; call it otherwise in Task.term_names"
+        )
+
+
+def _place(error: BaseException) -> str:
+    """The last line that is not torch's: where an author has to look."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "torch" not in Path(frame.filename).parts]
+    return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

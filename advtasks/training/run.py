@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import nn
 
 from advtasks import components
 from advtasks.atomic import write_bytes
-from advtasks.bundle import Manifest, folded, save_bundle
+from advtasks.bundle import folded, save_bundle
+from advtasks.causes import said
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.discriminators import Discriminator
@@ -40,6 +40,7 @@ from advtasks.training.failures import told
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
 from advtasks.training.loop import SHOWN, Trainer
+from advtasks.training.manifests import check_manifest, manifest_of
 from advtasks.training.profiler import TRACE
 from advtasks.training.progress import Console, silent
 from advtasks.training.rehearsal import rehearse
@@ -60,6 +61,7 @@ def train(
     """
     console = Console() if rank() == 0 else Console(silent())
     with Interrupt() as interrupt, contextlib.ExitStack() as held:
+        from_first(lambda: folder.mkdir(parents=True, exist_ok=True))
         from_first(lambda: held.enter_context(RunLock(folder)) and None)
         held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
         held.enter_context(told(folder))
@@ -90,6 +92,7 @@ class _Run:
         self.cache = PictureCache(config.cache, config.cache_gib, console.watch)
         # names and options are checked before anything is decoded
         self.manifest = self.task.manifest()
+        check_manifest(task_name, self.task, self.manifest)
         self.adversaries = make_adversaries(self.task, config)
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         check_validation(config, self.splits)
@@ -114,7 +117,8 @@ class _Run:
 
     def _rehearse(self, generator: nn.Module) -> None:
         """Find what does not fit, before anything is written."""
-        rehearse(self.task, generator, self.adversaries, self.splits.train)
+        for text in rehearse(self.task, generator, self.adversaries, self.splits.train, self.config.stages):
+            self.console.say(f"warning: {text}")
 
     def train(self, resume: bool, interrupt: Interrupt) -> Path:
         self._open_trackers()
@@ -145,7 +149,10 @@ class _Run:
 
     def close(self) -> None:
         for tracker in self.trackers:
-            tracker.close()
+            try:
+                tracker.close()
+            except Exception as error:  # a tracker of some package must not spoil a run that is done
+                self.console.say(f"note: {type(tracker).__name__} could not be closed: {said(error)}")
 
     def _introduce(self) -> None:
         networks = self.trainer.networks
@@ -214,7 +221,7 @@ class _Run:
 
     def _write_results(self) -> None:
         values = {
-            "metrics": [dataclasses.asdict(metric) for metric in self.task.metrics],
+            "metrics": [dataclasses.asdict(metric) for metric in self.task.metrics] if self.splits.validation else [],
             "baseline": {"name": self.task.baseline, "metrics": self.baseline},
             "stages": [dataclasses.asdict(stage) for stage in self.trainer.results],
             "validation_pictures": len(self.splits.validation),
@@ -226,18 +233,7 @@ class _Run:
         network = self.trainer.networks.average()
         if rank() > 0:
             return
-        plugin = plugins().find("generators", self.manifest["generator"]).plugin
-        manifest = Manifest(
-            task=self.name,
-            plugin=plugin.distribution,
-            plugin_version=plugin.version,
-            advtasks_version=version("advtasks"),
-            metrics=metrics,
-            protocols={metric.name: metric.protocol for metric in self.task.metrics},
-            stage=stage,
-            steps=self.trainer.step,
-            **self.manifest,
-        )
+        manifest = manifest_of(self.name, self.task, self.manifest, stage, metrics, self.trainer.step)
         save_bundle(path, *folded(network, manifest))
 
     def _finish(self, bundle: Path) -> None:

@@ -85,7 +85,6 @@ class Step:
         self.phases.insert(0 if self.simultaneous else len(self.phases), self.generator_phase)
         networks.ema.restart()
         networks.generator.train()
-        self.task.train()
 
     @property
     def scalers(self) -> dict[str, GradScaler]:
@@ -107,7 +106,13 @@ class Step:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on within the stage."""
+        """Go on within the stage.
+
+        Raises:
+            TrainingError: nothing was loaded since the last training.
+        """
+        if not state:
+            raise TrainingError("training ended within this stage: resume() from its checkpoint first, then train()")
         for name, optimizer in self.optimizers.items():
             if name in state["optimizers"]:  # a shared generator's comes from the ranks' shares
                 options = set(optimizer.param_groups[0])
@@ -205,7 +210,7 @@ class Step:
             ending = f"/{view}" if len(self.adversaries) > 1 else ""
             if self.guard is not None and self.guard.watching(scene.step, self.generator_phase.interval):
                 found.update(self.guard.variety(judged[view]))
-            terms.update({f"{name}{ending}": term for name, term in found.items()})
+            terms |= {f"{name}{ending}": term for name, term in found.items()}
         return terms
 
     def _objective(self, batch: Batch, output: Tensor) -> Terms:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "failed to allocate", "bad_alloc")
+_NO_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "failed to allocate",
+    "bad_alloc",
+    "status_alloc_failed",  # cuBLAS and cuDNN
+    "unable to find an engine",  # cuDNN, where no algorithm's workspace fits
+)
 
 
 def said(error: BaseException, most: int = 200) -> str:

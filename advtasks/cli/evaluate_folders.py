@@ -46,20 +46,19 @@ def evaluate_folders(options: Evaluate) -> int:
         first = rank() == 0
         console = Console(None if first else silent())
         names = distinct_names(options.models)
-        cards = list(_paired(options, names, console) if options.paired else _distributions(options, names, console))
-    if not first:
-        return 0
-    try:
-        check_comparable(cards)
+        cards: list[ScoreCard] = []
+        try:
+            for card in _paired(options, names, console) if options.paired else _distributions(options, names, console):
+                cards.append(card)
+                if first and options.json is not None:
+                    card.save(beside(options.json, card.name, len(names) > 1))
+            check_comparable(cards)
+        except BaseException:  # what was found is still worth seeing, one by one
+            for card in cards if first else ():
+                _print([card])
+            raise
+    if first:
         _print(cards)
-    except UsageError:  # what was found is still worth seeing, one by one
-        for card in cards:
-            _print([card])
-        raise
-    finally:
-        if options.json is not None:
-            for card in cards:
-                card.save(beside(options.json, card.name, len(cards) > 1))
     return 0
 
 

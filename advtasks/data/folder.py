@@ -39,7 +39,7 @@ def find_pictures(folder: Path, inside: bool = True) -> Found:
         inside: tar archives and Hugging Face data sets are folders of what they hold (:mod:`advtasks.data.stored`).
 
     Raises:
-        DataError: the folder does not exist or is not a folder.
+        DataError: the folder does not exist or is not a folder, or one in it cannot be read.
     """
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")
@@ -62,9 +62,14 @@ def ambiguous(one: Path, other: Path) -> str:
     return f"{one} and {other} have the same name: which one is meant is not clear"
 
 
+def _unreadable(error: OSError) -> None:
+    """Its pictures would be missing without a word."""
+    raise DataError(f"{error.filename}: the folder cannot be read ({said(error)})") from error
+
+
 def _files(folder: Path, inside: bool) -> Iterator[Path]:
-    seen: set[str] = set()  # links may lead back up
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    seen: set[str] = set()  # links may lead back up, and come after the folders that they may lead to
+    for parent, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         if inside and (stored := rows_of(Path(parent))) is not None:
             folders.clear()
             yield from stored
@@ -74,7 +79,8 @@ def _files(folder: Path, inside: bool) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        shown = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(shown, key=lambda name: (Path(parent, name).is_symlink(), name))
         for name in names:
             if not name.startswith("."):
                 path = Path(parent) / name

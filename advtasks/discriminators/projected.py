@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu
-from torch.nn.utils import parametrizations
 
 from advtasks import components
 from advtasks.discriminators.conditioning import join_features, rgb_and_condition
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
 from advtasks.features import FeatureNetwork
+from advtasks.layers.spectral import spectral_norm
 
 SCALES = 4
 
@@ -101,7 +101,7 @@ class _Small(nn.Module):
         self.layers = nn.ModuleList()
         for number in range(halvings):
             layer = nn.Conv2d(inputs if number == 0 else outputs, outputs, 3, 2, 1)
-            self.layers.append(parametrizations.spectral_norm(layer))
+            self.layers.append(spectral_norm(layer))
         self.head = nn.Conv2d(outputs, 1, 3, 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

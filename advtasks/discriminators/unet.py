@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
-from torch.nn.utils import parametrizations
 
 from advtasks.discriminators.conditioning import join
 from advtasks.discriminators.discriminator import CriticOutput, Discriminator
+from advtasks.layers.spectral import spectral_norm
 
 
 class UNetDiscriminator(Discriminator):
@@ -27,7 +27,7 @@ class UNetDiscriminator(Discriminator):
 
         def normalized(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
             layer = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=False)
-            return parametrizations.spectral_norm(layer)
+            return spectral_norm(layer)
 
         self.in_channels = in_channels
         self.feature_width = width

@@ -60,8 +60,8 @@ def manifold(real: Tensor, fake: Tensor, nearest: int = 5, nearest_for_precision
     if min(len(real), len(fake)) <= most:
         raise ValueError(f"more than {most} samples of each are needed, got {len(real)} and {len(fake)}")
     real, fake = real.double(), fake.double()
-    radii = {k: _radii(real, k) for k in {nearest, nearest_for_precision}}
-    of_fake = _radii(fake, nearest_for_precision)
+    radii = _radii(real, nearest, nearest_for_precision)
+    of_fake = _radii(fake, nearest_for_precision)[nearest_for_precision]
     within = torch.zeros(len(fake), dtype=torch.bool)
     counts = torch.zeros(len(fake), dtype=torch.float64)
     recalled, covered = torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)
@@ -76,10 +76,12 @@ def manifold(real: Tensor, fake: Tensor, nearest: int = 5, nearest_for_precision
     return Manifold(real_looking=within, recalled=recalled, densities=counts / nearest, covered=covered)
 
 
-def _radii(samples: Tensor, k: int) -> Tensor:
-    """Distance of each to its k-th nearest of the others."""
-    found = [
-        torch.cdist(samples[start : start + _ROWS], samples).kthvalue(k + 1, dim=1).values
-        for start in range(0, len(samples), _ROWS)
-    ]
-    return torch.cat(found)
+def _radii(samples: Tensor, *every: int) -> dict[int, Tensor]:
+    """For each k: the distance of each sample to its k-th nearest of the others."""
+    found = torch.cat(
+        [
+            torch.cdist(samples[start : start + _ROWS], samples).topk(max(every) + 1, dim=1, largest=False).values
+            for start in range(0, len(samples), _ROWS)
+        ]
+    )
+    return {k: found[:, k] for k in every}

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtasks.data.folder import ambiguous, find_pictures, fingerprint, key_of
+from advtasks.causes import is_out_of_memory
+from advtasks.data.folder import EXTENSIONS, ambiguous, find_pictures, fingerprint, key_of
 from advtasks.distributed import rank, world_size
 from advtasks.errors import AdvtasksError, DataError, UsageError
 from advtasks.evaluation.cards import Score, ScoreCard, set_hash
@@ -28,8 +29,11 @@ from advtasks.losses import multi_scale_ssim
 from advtasks.pictures.decode import read_picture
 from advtasks.process_group import gathered
 
-_ADDED = re.compile(r"_(x\d+|translated|fake|fake_B|out|output)$")
-"""What programs add to the names of their outputs."""
+_ADDED = re.compile(
+    r"_(x\d+(\.\d+)?|\d+x\d*|translated(-\d+)?|fake|fake_B|out|output)"
+    rf"(_({'|'.join(sorted(suffix[1:] for suffix in EXTENSIONS))})(_\d+)?)?$"
+)
+"""What programs add to the names of their outputs, and ours to outputs of one name."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,10 @@ def paired_card(
             mine.append(_measured(*pairs[number], measures, device))
         except (AdvtasksError, ValueError, OSError) as error:
             mine.append(f"passed over: {error}")
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            mine.append(f"passed over: {pairs[number][0]}: not enough memory to measure it")
         watch(f"measuring {outputs.name}", min(number + world_size(), len(pairs)), len(pairs))
     parts = gathered(mine)
     every = [parts[number % len(parts)][number // len(parts)] for number in range(len(pairs))]

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from advtasks.atomic import write_text
 from advtasks.causes import said
 from advtasks.errors import AdvtasksError
+from advtasks.finite import finite
 from advtasks.inference.jobs import known_format, plans
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
@@ -68,7 +69,8 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     if not options.dry_run:
         console.summary(summary, time.monotonic() - start)
     if options.report is not None:
-        write_text(options.report, json.dumps(_report(options, model, summary, time.monotonic() - start), indent=2))
+        report = finite(_report(options, model, summary, time.monotonic() - start))
+        write_text(options.report, json.dumps(report, indent=2))
     return summary.exit_code
 
 

@@ -242,15 +242,16 @@ class ImageModel:
         if self._cost is None:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self._channels_out * self.manifest.scale**2
-        return max(min(int(self.memory() * (1 - _BANDS)) // (self._cost * layers), _AREAS[-1]), _LEAST)
+        free = available(self.device) if self.device.type == "cuda" else int(self.memory() * (1 - _BANDS))
+        return max(min(free // (self._cost * layers), _AREAS[-1]), _LEAST)
 
     @property
     def _channels_out(self) -> int:
         return self.manifest.out_channels or self.manifest.channels
 
     def memory(self) -> int:
-        """Bytes that may be taken now."""
-        return available(self.device, self.max_memory)
+        """Bytes that may be taken now, of the machine's memory: for output, and on a CPU for tiles, too."""
+        return available(torch.device("cpu"), self.max_memory)
 
     def geometry(self, pixels: int | None = None) -> Geometry:
         """Of the network. A radius that is not declared, or larger than useful, is measured when a picture needs it:
@@ -272,9 +273,9 @@ class ImageModel:
         """Time for an input pixel, measured on a part of a picture."""
         part = telling(source, self.manifest.multiple_of)
         self.runner.check(part)
-        self._network(part)
+        self._network(part).cpu()
         start = time.perf_counter()
-        self._network(part)
+        self._network(part).cpu()  # as a tile is; a GPU is not waited for otherwise
         return (time.perf_counter() - start) / (part.shape[0] * part.shape[-2] * part.shape[-1])
 
     def _tensor(self, pictures: Tensor, watch: Watch | None) -> Tensor:

@@ -44,7 +44,7 @@ class Job:
     def result(self, suffix: str) -> Path:
         """The file that is written, in a format. ``a.gif`` and ``a.png`` may both want to be ``a_x4.png``: the one that
         keeps its format has that name, the other one has its own suffix in its name. That depends on the names of the
-        batch only, so running again finds the same, whatever failed."""
+        batch only, not on their order, so running again finds the same, whatever failed."""
         own = self.source.suffix[1:].lower()
         plain = not self.namesakes or (f".{own}" == suffix and not self.number)
         more = "" if plain else f"_{own}" + (f"_{self.number}" if self.number else "")
@@ -110,12 +110,12 @@ def _plain(target: Path, numbers: re.Pattern[str]) -> Path:
 def _named(jobs: list[Job]) -> list[Job]:
     every = Counter(job.target for job in jobs)
     seen: Counter[tuple[Path, str]] = Counter()
-    named = []
-    for job in jobs:
+    numbers = {}
+    for job in sorted(jobs, key=lambda job: _whole(job.source)):  # `find` lists files in any order
         key = (job.target, job.source.suffix.lower())
-        named.append(replace(job, namesakes=every[job.target] - 1, number=seen[key]))
+        numbers[job] = seen[key]
         seen[key] += 1
-    return named
+    return [replace(job, namesakes=every[job.target] - 1, number=numbers[job]) for job in jobs]
 
 
 def _jobs(given: str, out: Path, label: str, listed: TextIO | None) -> Iterator[Job]:
@@ -139,10 +139,10 @@ def _jobs(given: str, out: Path, label: str, listed: TextIO | None) -> Iterator[
 
 
 def _below(folder: Path, out: Path, label: str) -> Iterator[Job]:
-    """The pictures of a folder, but for those of the folder of results where that lies within."""
+    """The pictures of a folder, but for those of the folder of results where that lies within it."""
     found = find_pictures(folder, inside=False)
     videos = [other for other in found.others if other.suffix.lower() in VIDEOS]
-    within = out.resolve() if out.resolve() != folder.resolve() else None
+    within = out.resolve() if folder.resolve() in out.resolve().parents else None
     for source in sorted((*found.pictures, *videos)):
         if within is None or within not in source.resolve().parents:
             yield Job(source, out / source.relative_to(folder).with_name(f"{source.stem}_{label}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import torch
@@ -30,12 +31,13 @@ def effective_radius(network: nn.Module, scale: int, channels: int = 3, multiple
     width = -(-_WIDTH // multiple) * multiple
     column = torch.rand(1, channels, 2 * far + multiple, width, generator=draws)
     column = column.to(next(network.parameters(), column).device)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # rounded to TF32, far pixels would seem to matter
-        whole = _middle(network, column, far, multiple, scale)
-        for candidate, margin in itertools.pairwise(_CANDIDATES):
-            reach = -(-candidate // multiple) * multiple
-            if all(_same(network, column, far, reach + shift * multiple, multiple, scale, whole) for shift in _SHIFTS):
-                return -(-margin // multiple) * multiple
+    if column.is_cuda:  # its kernels, and so their rounding, change with the size: far pixels would seem to matter
+        network, column = copy.deepcopy(network).double(), column.double()
+    whole = _middle(network, column, far, multiple, scale)
+    for candidate, margin in itertools.pairwise(_CANDIDATES):
+        reach = -(-candidate // multiple) * multiple
+        if all(_same(network, column, far, reach + shift * multiple, multiple, scale, whole) for shift in _SHIFTS):
+            return -(-margin // multiple) * multiple
     return None
 
 

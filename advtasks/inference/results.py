@@ -6,9 +6,10 @@ import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from advtasks.causes import is_of_the_device, is_out_of_memory, said
 from advtasks.errors import AdvtasksError, DataError
 
-_FULL = "the disk is full; free some space and run the same command again: what is done is skipped"
+_AGAIN = "run the same command again: what is done is skipped"
 
 
 @dataclass(kw_only=True)
@@ -30,8 +31,8 @@ class Result:
     @classmethod
     def failure(cls, source: Path, error: BaseException) -> Result:
         """That of a file that could not be done."""
-        if _is_full(error):
-            message = f"{source}: {_FULL}"
+        if hopeless := _hopeless(error):
+            message = f"{source}: {hopeless}{_AGAIN}"
         elif isinstance(error, DataError) and str(source) in str(error):
             message = str(error)
         elif isinstance(error, AdvtasksError):
@@ -42,8 +43,8 @@ class Result:
 
     @property
     def stops(self) -> bool:
-        """Whether there is no use in trying the rest: the disk is full."""
-        return self.message.endswith(_FULL)
+        """Whether there is no use in trying the rest: nothing can be written, or the device failed."""
+        return self.message.endswith(_AGAIN)
 
     def line(self) -> str:
         """For the user."""
@@ -79,6 +80,15 @@ class Summary:
         return 1 if self.stopped or self.having("failed") else 0
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk was full, whatever an encoder made of that."""
-    return error is not None and (getattr(error, "errno", None) == errno.ENOSPC or _is_full(error.__cause__))
+def _hopeless(error: BaseException | None) -> str:
+    """Why no other file can be done either, whatever an encoder made of that; empty where one can."""
+    if error is None:
+        return ""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOSPC:
+        return "the disk is full; free some space and "
+    if number in (errno.EDQUOT, errno.EROFS):
+        return f"{said(error)}; mend that and "
+    if is_of_the_device(error) and not is_out_of_memory(error):
+        return f"{said(error)}: the device failed; "
+    return _hopeless(error.__cause__)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from advtasks.devices import autocast, choose_precision, settle_on
+from advtasks.errors import AdvtasksError
 from advtasks.inference.compiled import CompiledWhereItPays
 
 LEAST_PSNR = 45.0
@@ -105,13 +106,24 @@ class Runner:
         self.precision, self.undecided = "fp32", False
 
     def __call__(self, tile: Tensor) -> Tensor:
-        """(N, C, h·scale, w·scale), float32, on the device."""
-        output = self._run(tile, self.precision)
+        """(N, C, h·scale, w·scale), float32, on the device.
+
+        Raises:
+            AdvtasksError: it is not finite in any precision.
+        """
+        output, used = self._run(tile, self.precision), self.precision
         for precision in ("bf16", "fp32"):
-            if self.precision in (precision, "fp32") or bool(torch.isfinite(output).all()):
+            if bool(torch.isfinite(output).all()):
+                return output
+            if used in (precision, "fp32"):
                 continue
             self.say(f"{self.precision} gave values that are not finite: this tile is computed in {precision}")
-            output = self._run(tile, precision)
+            output, used = self._run(tile, precision), precision
+        if not bool(torch.isfinite(output).all()):
+            raise AdvtasksError(
+                "the network gives values that are no numbers (NaN or infinite) in float32, too: its weights are "
+                "spoiled, or the picture holds such values"
+            )
         return output
 
     def _run(self, tile: Tensor, precision: str) -> Tensor:

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from advtasks.causes import is_out_of_memory
+from advtasks.causes import is_of_the_device, is_out_of_memory
 from advtasks.distributed import draw_rows
 from advtasks.errors import UsageError
+from advtasks.process_group import is_loss_of_contact
 from advtasks.wide import at_least_float32
 
 Critic = Callable[..., Tensor]
@@ -55,7 +56,7 @@ def input_gradients(
     try:
         return torch.autograd.grad(total, leaves, create_graph=True)
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_of_the_device(error) or is_loss_of_contact(error):
             raise
         raise UsageError(
             f"a gradient penalty differentiates the critic twice, and this one cannot be: {error}. Use r1-first-order, "

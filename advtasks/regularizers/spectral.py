@@ -7,10 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrize
 
 from advtasks.errors import UsageError
 from advtasks.layers.equalized import is_equalized
+from advtasks.layers.spectral import spectral_norm
 from advtasks.regularizers.regularizer import Regularizer, Scored
 from advtasks.task import View
 
@@ -39,7 +40,7 @@ def apply_spectral_norm(module: nn.Module, power_iterations: int = 1) -> None:
             if is_equalized(layer):
                 raise UsageError("spectral-norm and equalized-lr undo each other: both rescale the weights; choose one")
             if not parametrize.is_parametrized(layer, "weight"):
-                parametrizations.spectral_norm(layer, n_power_iterations=power_iterations)
+                spectral_norm(layer, power_iterations)
 
 
 def spectral_penalty(layers: list[nn.Module], vectors: list[Tensor], iterations: int = 1) -> Tensor:

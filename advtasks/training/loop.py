@@ -157,7 +157,7 @@ class Trainer:
         if wanted and self.step + WARM_UP + wanted > start + self.lengths[number]:
             self.console.say("no profile: too few steps are left in the first stage")
             wanted = 0
-        return profiler(wanted, folder)
+        return profiler(wanted, folder, self.networks.device.type == "cuda")
 
     def _validate_now_and_then(self, number: int, stage: StageConfig, start: int) -> None:
         """Validation at its interval, unless it would take too much of the time. It may end the stage early."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from advtasks.atomic import atomic_path, write_text
@@ -24,7 +23,7 @@ class _Nothing:
 
 
 @contextlib.contextmanager
-def profiler(steps: int, folder: Path) -> Iterator[Any]:
+def profiler(steps: int, folder: Path, on_gpu: bool = False) -> Iterator[Any]:
     """Traces `steps` steps after :data:`WARM_UP` into ``folder/trace.json``, and ``folder/operators.txt``, the table
     of the costliest operators. Call ``step()`` after each step. 0 traces nothing."""
     if steps == 0:
@@ -37,11 +36,11 @@ def profiler(steps: int, folder: Path) -> Iterator[Any]:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / TRACE) as temporary:
             traced.export_chrome_trace(str(temporary))
-        by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+        by = "self_device_time_total" if on_gpu else "self_cpu_time_total"
         write_text(folder / "operators.txt", traced.key_averages().table(sort_by=by, row_limit=40) + "\n")
 
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it would log its start and its end to the terminal
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu
     plan = schedule(wait=WARM_UP - 1, warmup=1, active=steps, repeat=1)
     with profile(activities=activities, schedule=plan, on_trace_ready=keep, profile_memory=True) as running:
         yield running

@@ -49,7 +49,6 @@ def rehearse(
             f"{type(task).__name__}.judged shows {', '.join(judged) or 'nothing'}, and its views are "
             f"{', '.join(adversaries)}: they have the same names"
         )
-    _rehearse_terms(task, batch, output.detach(), stages)
     for view, adversary in adversaries.items():
         trial = copy.deepcopy(adversary)
         trial.prepare_for_rehearsal()
@@ -75,6 +74,7 @@ def rehearse(
                 f"the critic {type(adversary.discriminator).__name__} cannot judge {view} pictures of {shape} "
                 f"({reason}); use larger patches or another --adversary.discriminator"
             ) from error
+    _rehearse_terms(task, batch, output.detach(), stages)
     again = data[Position(0, 0)]
     if not all(torch.equal(drawn[0][name], again[name]) for name in again):
         return [

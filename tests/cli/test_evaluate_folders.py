@@ -28,7 +28,7 @@ from advtasks.evaluation.distributions import distribution_card
 from advtasks.evaluation.doubts import doubts
 from advtasks.evaluation.folder_features import FolderFeatures, folder_features
 from advtasks.evaluation.look_alikes import LOOK
-from advtasks.evaluation.paired import PairMeasure, pair_measures, paired_card
+from advtasks.evaluation.paired import PairMeasure, pair_measures, paired_card, paired_files
 from advtasks.reporting.pictures import CELL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -52,6 +52,43 @@ def saved(place: Path, seeds: range, suffix: str = ".png", noise: float = 0.0, s
 
 def values(card: Path) -> dict[str, float]:
     return {score.name: score.value for score in ScoreCard.load(card).scores}
+
+
+@pytest.mark.parametrize(
+    "added", ["_x4", "_x3.2", "_3840x", "_x2160", "_3840x2160", "_translated-7", "_x4_png", "_x4_jpg_1"]
+)
+def test_outputs_of_our_commands_find_their_references(added: str, tmp_path: Path) -> None:
+    for folder, name in (("outputs", f"photo_1{added}.png"), ("references", "photo_1.jpg")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).touch()
+    pairs, notes = paired_files(tmp_path / "outputs", tmp_path / "references")
+    assert [reference.name for _, reference in pairs] == ["photo_1.jpg"]
+    assert not notes
+
+
+def test_what_was_measured_before_a_folder_fails_is_kept(advtasks: Run, tmp_path: Path) -> None:
+    references, good = saved(tmp_path / "references", range(3)), saved(tmp_path / "good", range(3), noise=4)
+    alone = saved(tmp_path / "alone", range(50, 52))
+    card = tmp_path / "card.json"
+    code, out, err = advtasks("evaluate", good, alone, "--data", references, "--paired", "--json", card, *SMALL)
+    assert code != 0
+    assert "alone" in err
+    assert "good" in out
+    assert values(tmp_path / "card-good.json")["psnr_rgb"] > 20
+
+
+def test_a_pair_that_fills_the_memory_is_passed_over(tmp_path: Path) -> None:
+    folders = [saved(tmp_path / name, range(2)) for name in ("outputs", "references")]
+    left = [RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 12")]
+
+    def measure(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        if left:
+            raise left.pop()
+        return torch.tensor(1.0)
+
+    card = paired_card(*folders, [PairMeasure("one", "one", True, measure, "")], torch.device("cpu"))
+    assert any("p000.png: not enough memory to measure it" in text for text in card.warnings)
+    assert card.scores[0].value == 1.0
 
 
 def test_pairs_are_found_by_name_and_measured(advtasks: Run, tmp_path: Path) -> None:

@@ -62,6 +62,34 @@ def test_tiles_on_a_gpu_equal_the_whole_picture(tmp_path: Path) -> None:
     torch.testing.assert_close(tiled, whole, rtol=1e-3, atol=1e-4)
 
 
+def test_a_deep_network_looks_as_far_on_a_gpu_as_on_the_cpu() -> None:
+    from advtasks_sr.generators import RRDBNet
+
+    from advtasks.inference.reach import effective_radius
+
+    settle_on(torch.device("cuda"))
+    network = RRDBNet(4, 16, 6, growth=8).eval()
+    wanted = effective_radius(network, 4)
+    assert wanted is not None
+    assert wanted < network.receptive_radius
+    assert effective_radius(network.cuda(), 4) == wanted
+
+
+def test_spectral_norm_is_in_full_precision_under_autocast() -> None:
+    from advtasks.layers.spectral import spectral_norm
+
+    torch.manual_seed(0)
+    layer = spectral_norm(torch.nn.Conv2d(16, 16, 3, bias=False)).cuda()
+    half = copy.deepcopy(layer)
+    whole = layer.weight
+    with torch.autocast("cuda", torch.float16):
+        found = half.weight
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, whole, rtol=1e-6, atol=1e-7)
+    states = zip(layer.state_dict().values(), half.state_dict().values(), strict=True)
+    assert all(torch.allclose(one, other, rtol=1e-6) for one, other in states)
+
+
 REGULARIZERS = ["r1", "r2", "wgan-gp", "zero-gp", "dragan", "r1-first-order", "lecam", "cr", "bcr", "orthogonal",
                 "spectral-norm", "spectral-penalty", "historical-averaging", "feature-matching", "top-k:least=0.5:decay=0.5:every=1"]  # fmt: skip
 

@@ -6,8 +6,9 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from advtasks import Adversary
 from advtasks.discriminators import PatchDiscriminator, ProjectionDiscriminator, ResNetDiscriminator
@@ -21,6 +22,7 @@ from advtasks.layers import (
     VirtualBatchNorm,
     equalize_learning_rate,
 )
+from advtasks.layers.spectral import spectral_norm
 from advtasks.regularizers import apply_spectral_norm
 
 
@@ -204,3 +206,26 @@ def test_the_reference_is_real_whatever_comes_first() -> None:
     real, fake = torch.rand(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)
     adversary.term(fake, real)
     assert torch.equal(adversary.discriminator.get_extra_state()[0], real)
+
+
+def test_spectral_norm_is_torchs_whatever_the_precision_of_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast on a GPU takes its products in 16 bit; here what its forward pass sees is looked at."""
+    torch.manual_seed(0)
+    theirs = torch.nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
+    torch.manual_seed(0)
+    ours = spectral_norm(nn.Conv2d(3, 4, 3))
+    seen: list[bool] = []
+    plain = _SpectralNorm.forward
+
+    def noted(self: _SpectralNorm, weight: Tensor) -> Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return plain(self, weight)
+
+    monkeypatch.setattr(_SpectralNorm, "forward", noted)
+    with torch.autocast("cpu", torch.bfloat16):
+        copied = copy.deepcopy(ours).weight
+        found = ours.weight
+    assert seen == [False, False]
+    assert torch.equal(found, theirs.weight)
+    assert torch.equal(found, copied)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -147,3 +149,28 @@ def test_feature_matching_is_zero_for_equal_pictures_and_trains_the_generator_on
     assert all(parameter.grad is None for parameter in critic.parameters())
     with pytest.raises(UsageError, match="features"):
         Adversary(Linear(1.0), regularizers=["feature-matching"])
+
+
+class Breaking(torch.autograd.Function):
+    """Fails on the way back, as a machine does."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, words: str) -> Tensor:
+        ctx.words = words
+        return x * 1
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        raise RuntimeError(ctx.words)
+
+
+@pytest.mark.parametrize(
+    "words", ["can't allocate memory: 12", "CUDA error: an illegal memory access", "gloo: Connection closed by peer"]
+)
+def test_a_penalty_blames_no_critic_for_what_the_machine_does(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usage error would keep --restarts from starting again."""
+    monkeypatch.setattr("advtasks.process_group.world_size", lambda: 2)
+    with pytest.raises(RuntimeError, match=words):
+        input_gradient(lambda x: Breaking.apply(x, words).flatten(1).sum(1), torch.rand(2, 3))
+    with pytest.raises(UsageError, match="this one cannot be: no formula"):
+        input_gradient(lambda x: Breaking.apply(x, "no formula").flatten(1).sum(1), torch.rand(2, 3))

@@ -20,7 +20,7 @@ from advtasks.inference.batch import Settings, run
 from advtasks.inference.engine import ImageModel
 from advtasks.inference.jobs import plan
 from advtasks.inference.options import PictureOptions
-from advtasks.inference.results import Summary
+from advtasks.inference.results import Result, Summary
 from advtasks.inference.sizes import OutputSize
 from advtasks.pictures.animation import read_animation, read_frames
 from advtasks.pictures.picture import Picture
@@ -79,6 +79,8 @@ def test_pictures_of_equal_name_in_several_folders_each_have_their_result(identi
     summary = done(identity, sources, tmp_path / "out")
     assert [result.target.name for result in summary.having("written")] == ["a_x1.png", "a_x1_png_1.png"]
     assert len(done(identity, sources, tmp_path / "out").having("skipped")) == 2
+    other_way_round = plan(sources[::-1], tmp_path / "out", "x1")
+    assert [job.result(".png").name for job in other_way_round] == ["a_x1_png_1.png", "a_x1.png"], "find sorts nothing"
 
 
 @pytest.mark.parametrize("shell", [True, False])
@@ -145,6 +147,16 @@ def test_results_within_the_input_folder_are_not_inputs(identity: ImageModel, tm
         assert [job.source.name for job in plan([tmp_path], out, "x1")] == ["a.png"], "the result is no input"
         for result in tmp_path.rglob("*_x1.png"):
             result.unlink()
+
+
+def test_a_folder_below_that_of_the_results_is_done_whole(identity: ImageModel, tmp_path: Path) -> None:
+    """``advtasks upscale scans -o .``"""
+    (tmp_path / "scans" / "old").mkdir(parents=True)
+    for name in ("a.png", "old/b.png"):
+        Image.fromarray(PIXELS).save(tmp_path / "scans" / name)
+    found = targets(done(identity, [tmp_path / "scans"], tmp_path))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == ["a_x1.png", "old/b_x1.png"]
+    assert [job.source.name for job in plan([tmp_path / "scans"], tmp_path, "x1")] == ["a.png", "b.png"]
 
 
 def test_whatever_an_encoder_raises_the_others_are_done(
@@ -233,6 +245,25 @@ def test_a_full_disk_stops_the_batch_and_says_how_to_go_on(
     assert summary.exit_code == 1
     assert "disk is full" in summary.stopped
     assert len(summary.results) < 6, "the others are not tried"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded; mend that and run the same command again"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system; mend that and run the same command"),
+        (
+            RuntimeError("CUDA error: an illegal memory access was encountered"),
+            "the device failed; run the same command",
+        ),
+    ],
+)
+def test_what_would_fail_each_file_stops_the_batch(error: Exception, text: str) -> None:
+    failed = Result.failure(Path("a.png"), error)
+    assert failed.stops
+    assert text in failed.message
+    assert not Result.failure(Path("a.png"), RuntimeError("CUDA error: out of memory")).stops
+    assert not Result.failure(Path("a.png"), OSError(errno.EACCES, "Permission denied")).stops
 
 
 def test_metadata_can_be_left_away_but_for_the_profile(identity: ImageModel, tmp_path: Path) -> None:

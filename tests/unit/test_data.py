@@ -357,3 +357,25 @@ def test_an_interrupt_of_data_check_leaves_the_queue(photos: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         check.check_folder(photos, 0, watch)
     assert len(begun) < 50
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"closed: the folder cannot be read \(Permission denied\)"):
+        find_pictures(tmp_path)
+
+
+def test_a_folder_that_a_link_leads_to_has_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "train" / "a.png")
+    (tmp_path / "latest").symlink_to(tmp_path / "train")
+    assert find_pictures(tmp_path).pictures == (tmp_path / "train" / "a.png",)

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
+from advtasks.errors import AdvtasksError
 from advtasks.inference import compiled, engine
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel, left_in_group
 from advtasks.inference.engine import ImageModel
@@ -440,3 +441,12 @@ def test_float32_on_a_gpu_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     Runner(torch.nn.Identity(), torch.device("cuda"))  # without weights it needs no GPU
     assert torch.backends.cudnn.allow_tf32 is False
+
+
+def test_what_is_no_number_in_any_precision_fails_and_is_not_black() -> None:
+    for value in (float("nan"), float("inf")):
+        runner = Runner(torch.nn.Conv2d(3, 3, 1), torch.device("cpu"))
+        with torch.no_grad():
+            runner.network.bias.fill_(value)
+        with pytest.raises(AdvtasksError, match="no numbers"):
+            runner(torch.rand(1, 3, 8, 8))

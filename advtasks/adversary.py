@@ -36,7 +36,7 @@ from advtasks.phase import Phase, frozen
 from advtasks.regularizers import Regularizer, Scored, critic_term
 from advtasks.schedule import Schedule
 from advtasks.shared_pass import SharedPass
-from advtasks.task import Judged, Term, Terms, View, read
+from advtasks.task import Judged, Term, Terms, View, judged_of, read
 
 Conditioning = Literal["concat", "projection", "none"]
 Updates = Literal["alternating", "simultaneous"]
@@ -51,8 +51,7 @@ class Adversary(nn.Module):
         loss: an :class:`AdversarialLoss`, or its name with options, for example ``"least-squares:a=-1"``.
         weight: of the generator's term: a number, a :class:`Schedule`, or its text ``"0@0,0.005@1000"``. While it
             is 0 the critic learns and the generator's term is not computed.
-        regularizers: objects, or names with options such as ``"r1:gamma=10:interval=16"``; or one text of them,
-            separated by commas.
+        regularizers: objects, or names with options such as ``"r1:gamma=10:interval=16"``, in a list or one text.
         augments: what real and fake pass before the critic: objects, or names such as ``"diffaugment"``.
         conditioning: ``concat``: the critic is given the condition, to join it; ``projection``: a projection head on
             its features (classes and embeddings); ``none``: it does not see it.
@@ -275,22 +274,24 @@ class Adversary(nn.Module):
         for regularizer in self._regularizers():
             regularizer.after_step(self.discriminator)
 
-    def term(self, fake: Tensor, real: Tensor, condition: Tensor | None = None) -> Tensor:
+    def term(self, fake: Tensor | Judged, real: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
         """The generator's weighted adversarial loss (with its regularizers), to add to any objective.
 
         Args:
-            fake: generated pictures (N, C, H, W), with their graph.
+            fake: generated pictures (N, C, H, W), with their graph; or all that regularizers may want to see.
             real: real pictures of the same shape.
             condition: what both depend on, or None.
         """
-        terms = self.generator_terms(Judged(real, fake, condition), self._updates)
-        return sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=fake.device))
+        judged = judged_of(fake, real, condition)
+        terms = self.generator_terms(judged, self._updates)
+        return sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=judged.fake.device))
 
-    def update(self, fake: Tensor, real: Tensor, condition: Tensor | None = None) -> dict[str, float]:
+    def update(
+        self, fake: Tensor | Judged, real: Tensor | None = None, condition: Tensor | None = None
+    ) -> dict[str, float]:
         """One training step of the critic on (N, C, H, W) in [0, 1] or points (N, C), lazy regularizers included; no
         gradient goes back through them. Gives its terms by name."""
-        judged = Judged(real, fake, condition)
-        terms: Terms = {}
+        judged, terms = judged_of(fake, real, condition), Terms()
         for phase in self._phases or self.phases():
             if phase.due(self._updates):
                 terms.update(phase.run((judged, self._updates)))

@@ -21,9 +21,10 @@ _CLEARED: set[Path] = set()
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace) -> Iterator[Path]:
+def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace, flush: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `target`, of the same suffix; on success it is flushed to disk and renamed onto
-    `target`, or put there by `place`.
+    `target`, or put there by `place`. Without `flush` a machine that loses its power may leave part of it: for files
+    that tell whether they are whole.
 
     On any error, a full disk included, the temporary file is removed and `target` stays as it was. What a kill left of
     another process of this machine is removed when a folder is first written to. What is no file, such as /dev/stdout,
@@ -41,8 +42,9 @@ def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace
     temporary = target.with_name(f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        if flush:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         place(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -81,10 +81,11 @@ class Plugins:
         self._provided: dict[str, dict[str, Provided]] = {kind: self._collect(manager, kind) for kind in KINDS}
 
     def _load(self, manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> None:
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
+        distribution, version = _distribution(point)
         described = Plugin(point.name, distribution, version)
         try:
             module = point.load()
+            _check_marked(module)
             manager.register(module, name=described.name)
             manager.check_pending()
         except (Exception, SystemExit) as error:  # whatever a foreign package does, the other commands must go on
@@ -152,6 +153,23 @@ class Plugins:
         ]
 
 
+def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version of the package that an entry point is of."""
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
+
+
+def _check_marked(module: Any) -> None:
+    """That no hook would be passed over without a word.
+
+    Raises:
+        AdvtasksError: a function has the name of a hook and is not marked as one.
+    """
+    for kind in KINDS:
+        hook = getattr(module, f"advtasks_{kind}", None)
+        if callable(hook) and not hasattr(hook, f"{GROUP}_impl"):
+            raise AdvtasksError(f"advtasks_{kind} is not marked with @advtasks.hookspecs.hookimpl")
+
+
 def _with_error(plugin: Plugin, error: BaseException) -> Plugin:
     cause = f"{type(error).__name__}: {error}".splitlines()[0]
     return Plugin(plugin.entry, plugin.distribution, plugin.version, error=cause)
@@ -163,15 +181,27 @@ def _singular(kind: str) -> str:
     )
 
 
+def chosen(points: Sequence[importlib.metadata.EntryPoint], wanted: str) -> list[importlib.metadata.EntryPoint]:
+    """The core, and those that a text names between commas: by their entry points, or as messages do,
+    ``distribution:entry``.
+
+    Raises:
+        UsageError: it names one that is not installed.
+    """
+    names = {"core", *filter(None, map(str.strip, wanted.split(",")))}
+    called = [{point.name, f"{_distribution(point)[0]}:{point.name}"} for point in points]
+    if unknown := sorted(names - set[str]().union(*called)):
+        known = sorted(point.name for point in points)
+        raise UsageError(f"{ENVIRONMENT} names {unknown[0]!r}: {did_you_mean(unknown[0], known)}")
+    return [point for point, own in zip(points, called, strict=True) if own & names]
+
+
 @functools.cache
 def plugins() -> Plugins:
-    """The plugins of this environment, loaded once. :data:`ENVIRONMENT` narrows them."""
+    """The plugins of this environment, loaded once. :data:`ENVIRONMENT` narrows them: see :func:`chosen`."""
     points = list(importlib.metadata.entry_points(group=GROUP))
     wanted = os.environ.get(ENVIRONMENT)
-    if wanted is not None:
-        names = {"core", *filter(None, map(str.strip, wanted.split(",")))}
-        points = [point for point in points if point.name in names]
-    return Plugins(points)
+    return Plugins(points if wanted is None else chosen(points, wanted))
 
 
 def resolve(reference: str) -> Any:

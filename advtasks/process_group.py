@@ -76,9 +76,10 @@ def joined(device: str, timeout: float) -> Iterator[None]:
     if gpu:
         torch.cuda.set_device(own_gpu(here.local_rank, torch.cuda.device_count(), os.environ))
     try:
-        _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, timedelta(seconds=timeout))
+        patience = timedelta(seconds=timeout)
+        _meet("cpu:gloo,cuda:nccl" if gpu else "gloo", here, patience, patience * (2 if gpu else 1))
         _patient = dist.new_group(backend="gloo", timeout=_PATIENT)
-        _prompt = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+        _prompt = dist.new_group(backend="gloo", timeout=patience)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"rank {here.rank} cannot meet the other processes: {error}. {_MEET}") from error
     try:
@@ -118,12 +119,13 @@ def in_contact() -> Iterator[None]:
         ) from error
 
 
-def _meet(backend: str, here: Place, timeout: timedelta) -> None:
-    """The default process group."""
+def _meet(backend: str, here: Place, timeout: timedelta, collectives: timedelta) -> None:
+    """The default process group. NCCL ends a process without a word when `collectives` have passed; by then gloo, which
+    raises an error, has noticed that a rank is missing."""
     store, _, _ = next(dist.rendezvous("env://", here.rank, here.ranks, timeout=timeout))
     global _store
     _store = own = dist.PrefixStore(attempt(store, here, timeout), store)
-    dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.ranks, timeout=timeout)
+    dist.init_process_group(backend, store=own, rank=here.rank, world_size=here.ranks, timeout=collectives)
 
 
 def _said_first(text: str) -> bool:
@@ -247,5 +249,5 @@ class Agreement:
             self._work.wait()
             answer = bool(self._flag.item())
         self._flag = torch.tensor([int(flag)])
-        self._work = dist.all_reduce(self._flag, op=dist.ReduceOp.MAX, group=_patient, async_op=True)
+        self._work = dist.all_reduce(self._flag, op=dist.ReduceOp.MAX, group=_prompt, async_op=True)
         return answer

@@ -53,6 +53,20 @@ class Judged:
         return dataclasses.replace(self, real=self.real.detach(), fake=self.fake.detach(), condition=condition)
 
 
+def judged_of(fake: Tensor | Judged, real: Tensor | None, condition: Tensor | None) -> Judged:
+    """What a critic sees, of somebody's own loop: all of it, or samples and what they depend on.
+
+    Raises:
+        UsageError: fake and real are not of one shape: losses that compare them would repeat the smaller one.
+    """
+    if isinstance(fake, Judged):
+        return fake
+    if real is None or fake.shape != real.shape:
+        wrong = "nothing" if real is None else str(tuple(real.shape))
+        raise UsageError(f"fake is {tuple(fake.shape)} and real is {wrong}: both have one shape, as many of each")
+    return Judged(real, fake, condition)
+
+
 @dataclass(frozen=True)
 class View:
     """A view that a task hands to an adversary of its own."""

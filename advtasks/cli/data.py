@@ -106,8 +106,12 @@ def _tell(task: TaskSpec, options: Data, said: dict[str, Any], broken: frozenset
     from advtasks.plugins import resolve
 
     name, reason, layout = task.name, "", None
+    if not task.recognize:
+        if options.task is not None:
+            print(f"{name}: this task does not say how it reads folders")
+        return 0
     try:
-        layout = resolve(task.recognize)(options.folder, **said) if task.recognize else None
+        layout = resolve(task.recognize)(options.folder, **said)
     except DataError as error:
         reason = f": {error}"
     except ImportError as error:  # a package that is broken stops no other task

@@ -74,9 +74,10 @@ def _help() -> str:
         "usage: advtasks COMMAND [OPTIONS]      advtasks COMMAND --help",
         "",
     ]
-    verbs = {name: summary for name, (summary, _) in VERBS.items()}
-    verbs.update({name: found.spec.summary for name, found in plugins().provided("verbs").items()})
-    lines += [f"  {name:<10}  {summary}" for name, summary in verbs.items()]
+    lines += [f"  {name:<10}  {summary}" for name, (summary, _) in VERBS.items()]
+    for name, found in plugins().provided("verbs").items():
+        hidden = f" (out of reach: advtasks has a {name} itself; of {found.plugin.name})" if name in VERBS else ""
+        lines.append(f"  {name:<10}  {found.spec.summary}{hidden}")
     lines += ["", "tasks (advtasks train TASK --data DIR):"]
     lines += [f"  {name:<10}  {found.spec.summary}" for name, found in plugins().provided("tasks").items()]
     lines += [f"\n{line}" for line in plugins().report_broken()]

@@ -127,7 +127,10 @@ def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
 def _tasks() -> str:
     lines = ["\ntasks and presets:"]
     for name, found in plugins().provided("tasks").items():
-        presets = ", ".join(f"{name}:{preset}" for preset in resolve(found.spec.presets))
+        try:
+            presets = ", ".join(f"{name}:{preset}" for preset in presets_of(name, None))
+        except UsageError as error:  # of this task alone
+            presets = str(error)
         lines.append(f"  {name:<10}  {found.spec.summary}\n  {'':<10}  {presets}")
     return "\n".join([*lines, *plugins().report_broken()])
 

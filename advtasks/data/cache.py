@@ -124,7 +124,7 @@ class PictureCache:
             return known
         path, made = self._path(content, recipe), make()
         try:
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
+            with atomic_path(path, flush=False) as temporary, temporary.open("wb") as file:
                 np.save(file, np.asarray(made, order="C"), allow_pickle=False)
         except OSError as error:
             raise AdvtasksError(

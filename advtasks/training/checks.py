@@ -35,6 +35,11 @@ def check_run(task: Task, config: RunConfig, ranks: int = 1) -> None:
         UsageError: an unknown name, a value out of range, or options that do not fit each other.
     """
     choose_device(config.device)
+    if config.steps is not None:
+        raise UsageError(
+            f"steps: {type(config).__name__} does not share them among its stages: its __post_init__ has to call "
+            "super().__post_init__()"
+        )
     check_stages(task, config)
     check_batches(config, ranks)
     metric = chosen_metric(config.keep_best, task.metrics)

@@ -192,6 +192,7 @@ class Trainer:
         return not_finite(term, self.step, self.networks.named(), self.checkpoints.describe_latest())
 
     def _log(self, stage: StageConfig, place: tuple[int, int], steps: int, seconds: float) -> None:
+        memory = max(gathered(peak_memory(self.networks.device), patient=False))  # before a GPU is waited for
         means = self.meters.means()
         self.meters.clear()
         for name, value in means.items():
@@ -202,10 +203,8 @@ class Trainer:
         self.seconds += seconds
         batch = stage.batch or self.config.batch
         rates = {f"learning_rate/{n}": o.param_groups[0]["lr"] for n, o in self.stage_step.optimizers.items()}
-        times = {f"seconds/{name}": value / steps for name, value in self.clock.take().items()}
-        times["seconds/step"] = seconds / steps
-        memory = {"memory_gib": max(gathered(peak_memory(self.networks.device), patient=False))}
-        values = {**means, **rates, **times, **memory}
+        times = {f"seconds/{name}": spent / steps for name, spent in (*self.clock.take().items(), ("step", seconds))}
+        values = {**means, **rates, **times, "memory_gib": memory}
         self.recorder.train(self.step, stage, place, values, steps / seconds, batch)
         self.guard.look(self.step, stage, means)
 
@@ -259,6 +258,7 @@ class Trainer:
             TrainingError: a weight is not finite, the ranks' weights differ, or the checkpoint was required and could
                 not be written.
         """
+        gathered(None, patient=False)  # a rank that hangs is missed here: a GPU would wait for it without an end
         for bad in filter(None, gathered(first_bad_parameter(self.networks.named()), patient=False)):
             raise self._not_finite(f"(weights of {bad})")
         if not self.config.sync_batch_norm:

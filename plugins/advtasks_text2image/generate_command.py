@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -188,10 +189,11 @@ def _check(options: Generate, texts: list[str], seeds: list[int]) -> None:
 def _names(texts: list[str]) -> list[str]:
     """File names that texts may have, each once."""
     found: dict[str, None] = {}
+    numbers: Counter[str] = Counter()
     for text in texts:
-        base = re.sub(r"[^\w]+", "-", text.casefold()).strip("-_")[:60] or "text"
-        name, number = base, 2
+        name = base = re.sub(r"[^\w]+", "-", text.casefold()).strip("-_")[:60] or "text"
         while name in found:
-            name, number = f"{base}-{number}", number + 1
+            numbers[base] += 1
+            name = f"{base}-{numbers[base] + 1}"
         found[name] = None
     return list(found)

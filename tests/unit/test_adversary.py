@@ -320,3 +320,25 @@ def test_path_length_is_computed_in_a_rehearsal() -> None:
     latent = torch.randn(4, 5)
     judged = Judged(torch.rand(4, 3, 16, 16), synthesize(latent), latent=latent, synthesize=synthesize)
     assert "path-length" in adversary.generator_terms(judged, 0)
+
+
+def test_fake_and_real_of_other_shapes_are_refused_in_two_lines() -> None:
+    adversary = Adversary(PatchDiscriminator(3, features=4, layers=1), "relativistic-paired")
+    fake, real = torch.rand(4, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    for call in (adversary.term, adversary.update):
+        with pytest.raises(UsageError, match=r"fake is \(4, 3, 16, 16\) and real is \(1, 3, 16, 16\)"):
+            call(fake, real)
+        with pytest.raises(UsageError, match="real is nothing"):
+            call(fake)
+
+
+def test_two_lines_take_all_that_a_regularizer_may_want() -> None:
+    torch.manual_seed(0)
+    generator = torch.nn.Linear(2, 2)
+    critic = torch.nn.Linear(2, 1)
+    adversary = Adversary(critic, regularizers=["zcr:interval=1"])
+    latent = torch.randn(8, 2)
+    judged = Judged(torch.rand(8, 2), generator(latent), latent=latent, synthesize=generator)
+    adversary.term(judged).backward()
+    assert generator.weight.grad is not None
+    assert any("zcr" in name for name in adversary.update(judged))

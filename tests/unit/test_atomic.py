@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from advtasks.atomic import atomic_path, create_text, is_temporary, write_text
+from advtasks.data.cache import PictureCache
 
 
 def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
@@ -89,3 +91,14 @@ def test_standard_output_is_a_stream_even_where_it_goes_to_a_file(tmp_path: Path
         subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
     assert (tmp_path / "said").read_text() == "before\ntext\nafter\n"
     assert Path("/dev/stdout").is_symlink()
+
+
+def test_files_that_tell_whether_they_are_whole_are_not_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    PictureCache(tmp_path / "cache").array("0" * 32, "zeros", lambda: np.zeros(4, np.uint8))
+    assert not flushed
+    write_text(tmp_path / "a.txt", "a")
+    assert len(flushed) == 1

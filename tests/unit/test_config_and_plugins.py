@@ -14,13 +14,15 @@ from advtasks_sr.presets import PRESETS, QUICK
 
 from advtasks import components
 from advtasks.cli.data import _options_of
-from advtasks.cli.train import configure
+from advtasks.cli.presets import presets_of
+from advtasks.cli.train import _tasks, configure
 from advtasks.config import AdversaryConfig, RunConfig
 from advtasks.config_files import from_plain, to_plain, to_yaml
 from advtasks.config_places import from_anywhere
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.hookspecs import TaskSpec
-from advtasks.plugins import Plugins
+from advtasks.plugins import Plugins, chosen
+from advtasks.training.checks import check_run
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -155,11 +157,13 @@ def test_one_broken_plugin_stops_no_other(write_plugin) -> None:
         "wrong",
         "from advtasks.hookspecs import hookimpl\n@hookimpl\ndef advtasks_tasks():\n    return [{'name': 'x'}]\n",
     )
-    found = Plugins([raising, good, hook, typo, future, wrong, leaving, twice])
+    bare = write_plugin("bare", "def advtasks_losses():\n    return []\n")
+    found = Plugins([raising, good, hook, typo, future, wrong, leaving, twice, bare])
     assert list(found.provided("tasks")) == ["paint"]
     report = "\n".join(found.report_broken())
     for part in ("dist-raising:raising 1.2", "no such library", "ZeroDivisionError", "advtasks_taks", "plugin API 99", "must return descriptions",
-                 "pip uninstall dist-raising", "needs foo", "advtasks_tasks gives draw twice"):  # fmt: skip
+                 "pip uninstall dist-raising", "needs foo", "advtasks_tasks gives draw twice",
+                 "advtasks_losses is not marked with @advtasks.hookspecs.hookimpl"):  # fmt: skip
         assert part in report
     with pytest.raises(UsageError, match="no such library"):
         found.find("tasks", "other")
@@ -195,6 +199,45 @@ def test_equal_names_from_two_packages_name_both(write_plugin) -> None:
     points = [write_plugin(name, TASK.format(name="paint", more="")) for name in ("one", "two")]
     with pytest.raises(AdvtasksError, match="'paint': dist-one:one and dist-two:two"):
         Plugins(points)
+
+
+def test_plugins_are_chosen_by_the_names_that_messages_give(write_plugin) -> None:
+    points = [write_plugin(name, "") for name in ("core", "one", "two")]
+    assert [point.name for point in chosen(points, "dist-two:two")] == ["core", "two"]
+    assert [point.name for point in chosen(points, "one, two")] == ["core", "one", "two"]
+    assert [point.name for point in chosen(points, "")] == ["core"]
+    with pytest.raises(UsageError, match="ADVTASKS_PLUGINS names 'onee': did you mean 'one'"):
+        chosen(points, "onee")
+
+
+def test_one_task_without_presets_stops_no_other(write_plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Plugins([write_plugin("good", TASK.format(name="paint", more=""))])
+    monkeypatch.setattr("advtasks.cli.presets.plugins", lambda: found)
+    monkeypatch.setattr("advtasks.cli.train.plugins", lambda: found)
+    with pytest.raises(UsageError, match="presets of paint cannot be imported .*dist-good:good 1.2 is broken"):
+        presets_of("paint", None)
+    assert "paint       s" in _tasks()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forgetful(RunConfig):
+    """Of a plugin whose own checks replace those of its base."""
+
+    reference: Path | None = None
+
+    def __post_init__(self) -> None:
+        pass
+
+
+def test_a_configuration_that_skips_its_base_is_told() -> None:
+    config = Forgetful(steps=7, stages=QUICK.stages, device="cpu")
+    with pytest.raises(UsageError, match="Forgetful does not share them among its stages"):
+        check_run(None, config)  # type: ignore[arg-type]
+
+
+def test_a_plugins_own_paths_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert from_anywhere(Forgetful(reference=Path("a.png"))).reference == tmp_path / "a.png"
 
 
 def test_built_in_tasks_come_through_the_entry_points() -> None:

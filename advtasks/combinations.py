@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from advtasks.augments import Augment
 from advtasks.discriminators import Discriminator
@@ -117,9 +117,4 @@ def _check_packing(regularizers: Sequence[Regularizer], conditioning: str, view:
 def _is_bounded(critic: nn.Module, regularizers: Sequence[Regularizer]) -> bool:
     if any(regularizer.bounds_critic for regularizer in regularizers) or getattr(critic, "lipschitz", False):
         return True
-    for module in critic.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            kinds = [type(item).__name__ for item in module.parametrizations["weight"]]  # type: ignore[index]
-            if "_SpectralNorm" in kinds:
-                return True
-    return False
+    return any(isinstance(module, _SpectralNorm) for module in critic.modules())

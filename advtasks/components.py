@@ -94,13 +94,13 @@ def build_each(kind: str, given: Sequence[Any] | str) -> list[Any]:
     Raises:
         UsageError: see :func:`arguments`.
     """
-    items = [name for name in given.split(",") if name] if isinstance(given, str) else given
+    items = [name for name in given.split(",") if name.strip()] if isinstance(given, str) else given
     return [build(kind, item) if isinstance(item, str) else item for item in items]
 
 
 def _type_of(default: Any) -> Any:
     """Of an option without an annotation."""
-    return Any if default is None else type(default)
+    return type(default) if isinstance(default, (bool, int, float, str)) else Any
 
 
 def _check(found: Provided, name: str, parameters: Mapping[str, inspect.Parameter]) -> None:

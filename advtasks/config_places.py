@@ -6,18 +6,21 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+_PLACES = ("data", "validation", "cache", "initial_weights")
+
 
 def from_anywhere(config: Any) -> Any:
     """The same configuration, with the files that its options name by absolute paths, those of components included
     (``lpips:trunk=FILE:heads=FILE``)."""
-    return _absolute(config)
+    places = {name: path.absolute() for name in _PLACES if (path := getattr(config, name)) is not None}
+    return _absolute(dataclasses.replace(config, **places))
 
 
 def _absolute(value: Any) -> Any:
     if isinstance(value, str):
         return _choice(value)
     if isinstance(value, Path):
-        return value.absolute()
+        return value.absolute() if value.exists() else value  # it may be meant below --data
     if isinstance(value, tuple):
         return tuple(map(_absolute, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -14,6 +14,8 @@ from advtasks.data.stored import archived_files, rows_of
 from advtasks.errors import DataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"})
+_OF_THE_DISK = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
+"""Folders of file systems, which nobody may read."""
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
 
 
@@ -63,12 +65,14 @@ def ambiguous(one: Path, other: Path) -> str:
 
 
 def _unreadable(error: OSError) -> None:
-    """Its pictures would be missing without a word."""
+    """Its pictures would be missing without a word; one that has gone meanwhile has none."""
+    if isinstance(error, FileNotFoundError):
+        return
     raise DataError(f"{error.filename}: the folder cannot be read ({said(error)})") from error
 
 
 def _files(folder: Path, inside: bool) -> Iterator[Path]:
-    seen: set[str] = set()  # links may lead back up, and come after the folders that they may lead to
+    seen: set[str] = set()  # links may lead back up, and come after the folders beside them
     for parent, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         if inside and (stored := rows_of(Path(parent))) is not None:
             folders.clear()
@@ -79,7 +83,7 @@ def _files(folder: Path, inside: bool) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        shown = [name for name in folders if not name.startswith(".")]
+        shown = [name for name in folders if not name.startswith(".") and name not in _OF_THE_DISK]
         folders[:] = sorted(shown, key=lambda name: (Path(parent, name).is_symlink(), name))
         for name in names:
             if not name.startswith("."):

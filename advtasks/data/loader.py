@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from advtasks.causes import said
 from advtasks.errors import AdvtasksError, UsageError
 
 Batch = dict[str, Tensor]
@@ -70,11 +71,11 @@ def collated(samples: Sequence[Batch]) -> Batch:
     try:
         return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in samples])) for name in samples[0]}
     except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
-        raise UsageError(f"samples of the data set make no batch: {_difference(samples)}") from error
+        raise UsageError(f"samples of the data set make no batch: {_difference(samples) or said(error)}") from error
 
 
 def _difference(samples: Sequence[Any]) -> str:
-    """Why samples cannot be put together."""
+    """Why samples cannot be put together; empty where it is something else."""
     first = samples[0]
     for sample in samples:
         if not isinstance(sample, Mapping):
@@ -87,7 +88,7 @@ def _difference(samples: Sequence[Any]) -> str:
             if value.shape != first[name].shape:
                 shapes = " and ".join(str(tuple(shape)) for shape in (first[name].shape, value.shape))
                 return f"{name!r} is {shapes}, and all are of one shape: cut or resize them"
-    return "they differ"
+    return ""
 
 
 _GRACE = 60

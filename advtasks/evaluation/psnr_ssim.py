@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from advtasks.losses.luma import studio_luma
-from advtasks.losses.structural_similarity import similarity_maps
+from advtasks.losses.structural_similarity import mean_similarities
 
 
 def quantized(pictures: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def ssim_y(output: Tensor, target: Tensor, border: int) -> Tensor:
     Args and shape as :func:`psnr_y`. 1 for equal pictures.
     """
     x, y = _cropped_luma(output, border), _cropped_luma(target, border)
-    return similarity_maps(x, y, 255.0)[0].mean(dim=(1, 2, 3))
+    return mean_similarities(x, y, 255.0)[0].mean(1)
 
 
 def psnr_rgb(output: Tensor, target: Tensor) -> Tensor:
@@ -70,4 +70,4 @@ def ssim_rgb(output: Tensor, target: Tensor) -> Tensor:
     height, width = output.shape[-2:]
     if min(height, width) < 11:
         raise ValueError(f"a picture of {width}x{height} is too small for a window of 11 pixels")
-    return similarity_maps(quantized(output), quantized(target), 255.0)[0].mean(dim=(1, 2, 3))
+    return mean_similarities(quantized(output), quantized(target), 255.0)[0].mean(1)

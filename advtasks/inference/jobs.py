@@ -142,7 +142,8 @@ def _below(folder: Path, out: Path, label: str) -> Iterator[Job]:
     """The pictures of a folder, but for those of the folder of results where that lies within it."""
     found = find_pictures(folder, inside=False)
     videos = [other for other in found.others if other.suffix.lower() in VIDEOS]
-    within = out.resolve() if folder.resolve() in out.resolve().parents else None
+    results, whole = out.resolve(), folder.resolve()
+    within = None if results == whole or results in whole.parents else results
     for source in sorted((*found.pictures, *videos)):
         if within is None or within not in source.resolve().parents:
             yield Job(source, out / source.relative_to(folder).with_name(f"{source.stem}_{label}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 
@@ -31,8 +32,14 @@ def effective_radius(network: nn.Module, scale: int, channels: int = 3, multiple
     width = -(-_WIDTH // multiple) * multiple
     column = torch.rand(1, channels, 2 * far + multiple, width, generator=draws)
     column = column.to(next(network.parameters(), column).device)
-    if column.is_cuda:  # its kernels, and so their rounding, change with the size: far pixels would seem to matter
-        network, column = copy.deepcopy(network).double(), column.double()
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # rounded to TF32, far pixels would seem to matter
+        if column.is_cuda:  # so they would by its kernels, which change with the size
+            with contextlib.suppress(RuntimeError):  # a network that wants float32
+                return _measured(copy.deepcopy(network).double(), column.double(), far, multiple, scale)
+        return _measured(network, column, far, multiple, scale)
+
+
+def _measured(network: nn.Module, column: Tensor, far: int, multiple: int, scale: int) -> int | None:
     whole = _middle(network, column, far, multiple, scale)
     for candidate, margin in itertools.pairwise(_CANDIDATES):
         reach = -(-candidate // multiple) * multiple

@@ -6,9 +6,11 @@ import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from advtasks.causes import is_of_the_device, is_out_of_memory, said
+from advtasks.causes import is_of_the_device, said
 from advtasks.errors import AdvtasksError, DataError
 
+_FOR_GOOD = ("illegal memory access", "device-side assert", "unspecified launch failure", "uncorrectable ECC")
+"""Errors of a GPU after which this process can use it no more."""
 _AGAIN = "run the same command again: what is done is skipped"
 
 
@@ -89,6 +91,6 @@ def _hopeless(error: BaseException | None) -> str:
         return "the disk is full; free some space and "
     if number in (errno.EDQUOT, errno.EROFS):
         return f"{said(error)}; mend that and "
-    if is_of_the_device(error) and not is_out_of_memory(error):
+    if is_of_the_device(error) and any(words in str(error) for words in _FOR_GOOD):
         return f"{said(error)}: the device failed; "
     return _hopeless(error.__cause__)

@@ -12,6 +12,8 @@ from torch.nn.functional import avg_pool2d
 from advtasks.errors import UsageError
 
 WINDOW = 11
+_BAND = 2**17
+"""Values that are compared at a time: their maps fit into a cache."""
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Wang, Simoncelli & Bovik (2003), section 3.2; fine to coarse."""
 
@@ -47,6 +49,23 @@ def _smoothed(maps: Tensor, window: Tensor) -> Tensor:
         shifted = (maps.narrow(axis, start, length) * weight for start, weight in enumerate(window))
         maps = functools.reduce(torch.add, shifted)
     return maps
+
+
+def mean_similarities(x: Tensor, y: Tensor, peak: float) -> tuple[Tensor, Tensor]:
+    """The means over places of both :func:`similarity_maps`, (N, C): of large pictures in bands of rows, since the maps
+    take some hundred bytes for each value, and as many passes through memory."""
+    places = x.shape[-2] - WINDOW + 1
+    step = max(_BAND // x.shape[:-2].numel() // x.shape[-1], 1)
+    if step >= places or torch.is_grad_enabled():  # a graph keeps them all
+        similarity, structure = similarity_maps(x, y, peak)
+        return similarity.mean(dim=(-2, -1)), structure.mean(dim=(-2, -1))
+    sums = [x.new_zeros(x.shape[:-2]), x.new_zeros(x.shape[:-2])]
+    for top in range(0, places, step):
+        rows = slice(top, min(top + step, places) + WINDOW - 1)
+        maps = similarity_maps(x[..., rows, :], y[..., rows, :], peak)
+        sums = [total + part.sum(dim=(-2, -1)) for total, part in zip(sums, maps, strict=True)]
+    count = places * (x.shape[-1] - WINDOW + 1)
+    return sums[0] / count, sums[1] / count
 
 
 def _checked(name: str, output: Tensor) -> int:
@@ -89,8 +108,8 @@ def multi_scale_ssim(output: Tensor, target: Tensor) -> Tensor:
     x, y = output, target
     product = output.new_ones(())
     for number, weight in enumerate(weights, 1):
-        similarity, structure = similarity_maps(x, y, 1.0)
-        factor = (similarity if number == scales else structure).mean(dim=(-2, -1))
+        similarity, structure = mean_similarities(x, y, 1.0)
+        factor = similarity if number == scales else structure
         product = product * factor.clamp_min(1e-4).pow(weight)
         x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
     return product.mean(1)

@@ -110,13 +110,13 @@ class Trainer:
         if self.step > start:
             with fitting(self.checkpoints.folder):
                 self.stage_step.load(self._pending)
-                self._pending = {}
                 if self.networks.sharded:
                     optimizer = self.stage_step.optimizers["generator"]
                     load_shards(self.checkpoints.shards(self.step), self._shared(), optimizer)
         else:
             self.guard.monitor.restart()
             self.best.restart()
+        self._pending = {}
         batch = stage.batch or self.config.batch
         stream = batches(
             self.splits.train,

@@ -71,18 +71,15 @@ class Meters:
         self.counts.clear()
 
 
-def _not_finite(tensor: Tensor) -> Tensor:
-    return ~torch.isfinite(tensor)
-
-
 def first_bad_parameter(networks: dict[str, nn.Module]) -> str | None:
-    """Name of the first parameter that is not finite, or of a buffer with NaN: one may hold infinities, as the mask of
-    an attention does."""
+    """Name of the first parameter or running statistic that is not finite, or of another buffer with NaN: one may hold
+    infinities, as the mask of an attention does."""
     for name, network in networks.items():
-        for tensors, wrong in ((network.named_parameters(), _not_finite), (network.named_buffers(), torch.isnan)):
-            for key, tensor in tensors:
-                if tensor.is_floating_point() and bool(whole_tensor(wrong(tensor).any())):
-                    return f"{name}.{key}"
+        for key, tensor in (*network.named_parameters(), *network.named_buffers()):
+            finite = isinstance(tensor, nn.Parameter) or key.endswith(("running_mean", "running_var"))
+            wrong = ~torch.isfinite(tensor) if finite else torch.isnan(tensor)
+            if tensor.is_floating_point() and bool(whole_tensor(wrong.any())):
+                return f"{name}.{key}"
     return None
 
 

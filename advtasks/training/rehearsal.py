@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -35,6 +34,7 @@ def rehearse(
     Raises:
         UsageError: a critic cannot judge samples of this size, a term lacks what it needs, or two have the same name.
     """
+    task.eval()  # as it trains
     device = next(generator.parameters()).device
     count = max([2, *(2 * adversary.pack for adversary in adversaries.values())])
     drawn = [data[Position(0, number)] for number in range(count)]
@@ -44,10 +44,10 @@ def rehearse(
     generate = functools.partial(task.generate, generator)
     output = generate(batch)
     judged = shown(task, batch, output, generate)
-    if adversaries and judged.keys() != adversaries.keys():
+    if adversaries.keys() - judged.keys():
         raise UsageError(
             f"{type(task).__name__}.judged shows {', '.join(judged) or 'nothing'}, and its views are "
-            f"{', '.join(adversaries)}: they have the same names"
+            f"{', '.join(adversaries)}: each needs to be shown"
         )
     for view, adversary in adversaries.items():
         trial = copy.deepcopy(adversary)
@@ -58,7 +58,7 @@ def rehearse(
             terms = trial.generator_terms(judged[view], 0)
             if terms:
                 total(terms).backward(retain_graph=True)
-            _refuse_namesakes(task, terms, several=len(adversaries) > 1)
+            _refuse_namesakes(task, terms, stages, several=len(adversaries) > 1)
         except (RuntimeError, ValueError) as error:
             if is_out_of_memory(error) or is_of_the_device(error):
                 raise
@@ -74,9 +74,8 @@ def rehearse(
                 f"the critic {type(adversary.discriminator).__name__} cannot judge {view} pictures of {shape} "
                 f"({reason}); use larger patches or another --adversary.discriminator"
             ) from error
-    _rehearse_terms(task, batch, output.detach(), stages)
-    again = data[Position(0, 0)]
-    if not all(torch.equal(drawn[0][name], again[name]) for name in again):
+    _rehearse_terms(task, lambda: generate(batch), batch, stages)
+    if not _same(drawn[0], data[Position(0, 0)]):
         return [
             "the data set gives another sample at the same position, so a resumed run will not be bit for bit the "
             "same: draw with numpy.random.default_rng(position.seed)"
@@ -84,11 +83,18 @@ def rehearse(
     return []
 
 
-@torch.no_grad()
-def _rehearse_terms(task: Task, batch: Batch, output: Tensor, stages: Sequence[StageConfig]) -> None:
-    """That the objective gives what each stage weighs, one number for each term."""
-    for stage in stages:
-        terms = task.objective(batch, output, stage.weights)
+def _same(one: Batch, other: Batch) -> bool:
+    """Whether two samples are the same, bit for bit."""
+    if one.keys() != other.keys():
+        return False
+    return all(one[name].numpy().tobytes() == other[name].numpy().tobytes() for name in one)
+
+
+def _rehearse_terms(task: Task, generate: Callable[[], Tensor], batch: Batch, stages: Sequence[StageConfig]) -> None:
+    """That the objective gives what each stage weighs, one number for each term. A task's output may be good for one
+    objective only."""
+    for stage in {tuple(sorted(stage.weights.items())): stage for stage in reversed(stages)}.values():
+        terms = task.objective(batch, generate(), stage.weights)
         wanted = {name for name, weight in stage.weights.items() if weight}
         if missing := sorted(wanted - terms.keys()):
             raise UsageError(
@@ -96,14 +102,15 @@ def _rehearse_terms(task: Task, batch: Batch, output: Tensor, stages: Sequence[S
                 f"{', '.join(terms) or 'nothing'}: the term would never be trained"
             )
         for name, term in terms.items():
-            if term.value.numel() != 1:
+            if term.value.dim():
                 shape = tuple(term.value.shape)
                 raise UsageError(f"the loss term {name!r} is {shape}: {type(task).__name__}.objective takes its mean")
 
 
-def _refuse_namesakes(task: Task, terms: Terms, several: bool) -> None:
+def _refuse_namesakes(task: Task, terms: Terms, stages: Sequence[StageConfig], several: bool) -> None:
     """Of two terms of one name one would be lost. With several views the adversary's have an ending."""
-    if same := sorted({*terms, WATCHED} & {*task.term_names}) if not several else []:
+    beside = {name for stage in stages if stage.adversary for name, weight in stage.weights.items() if weight}
+    if same := sorted({*terms, WATCHED} & beside) if not several else []:
         raise UsageError(
             f"{', '.join(same)}: a loss term of {type(task).__name__} has the name of one of the adversary's, or of "
             "what the monitor watches; call it otherwise in Task.term_names"

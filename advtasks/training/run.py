@@ -16,6 +16,7 @@ from advtasks.atomic import write_bytes
 from advtasks.bundle import folded, save_bundle
 from advtasks.causes import said
 from advtasks.config import RunConfig, StageConfig
+from advtasks.config_places import from_anywhere
 from advtasks.data.cache import PictureCache
 from advtasks.discriminators import Discriminator
 from advtasks.distributed import rank, world_size
@@ -50,7 +51,8 @@ from advtasks.training.stopwatch import Stopwatch
 def train(
     task_name: str, preset: str, config: RunConfig, folder: Path, *, resume: bool = False, tuned: Sequence[Any] = ()
 ) -> Path:
-    """Train, from data folder to bundle and report. Gives the path of the bundle.
+    """Train, from data folder to bundle and report. Gives the path of the bundle. The global random generators are
+    left as the last step seeded them.
 
     Args:
         tuned: what ``--tune`` measured, kept in run.yaml.
@@ -59,9 +61,10 @@ def train(
         AdvtasksError: of any kind that a user can mend; see :mod:`advtasks.errors`.
         Interrupted: the run was stopped and can be resumed.
     """
+    config = from_anywhere(config)
     console = Console() if rank() == 0 else Console(silent())
     with Interrupt() as interrupt, contextlib.ExitStack() as held:
-        from_first(lambda: folder.mkdir(parents=True, exist_ok=True))
+        from_first(lambda: run_folder.read(folder) if resume else run_folder.reserve(folder, task_name, preset))
         from_first(lambda: held.enter_context(RunLock(folder)) and None)
         held.enter_context(in_contact())  # so that the lock tells a loss as the user is told it
         held.enter_context(told(folder))

@@ -31,6 +31,7 @@ from advtasks.training.adversaries import make_adversaries
 from advtasks.training.clock import Clock
 from advtasks.training.guard import Guard
 from advtasks.training.meters import SKIPPED, Meters
+from advtasks.training.monitor import WATCHED
 from advtasks.training.networks import Networks
 from advtasks.training.progress import Console
 from advtasks.training.recorder import Recorder
@@ -230,7 +231,7 @@ def _steps(
                 step.guard = None  # off the clock
             taken.append(_seconds(step, stream, number, networks.device))
             for name, value in meters.means().items():
-                if not name.startswith(("logit/", "accuracy/", "diversity")):
+                if not name.startswith(("logit/", "accuracy/", WATCHED)):
                     terms.setdefault(name, value)
             meters.clear()
         _until_scaled(step, stream, range(first, first + WARM_UP + timed))

@@ -21,6 +21,7 @@ from advtasks.losses import (
     multi_scale_ssim_loss,
     sobel_edges,
     ssim_loss,
+    structural_similarity,
     total_variation,
 )
 from advtasks.losses.artifacts import artifact_map
@@ -175,3 +176,17 @@ def test_ssim_is_that_of_the_metric_and_multi_scale_of_its_formula() -> None:
     )  # a single scale
     with pytest.raises(UsageError, match="only 10 a side"):
         ssim_loss(one[..., :10], other[..., :10])
+
+
+@pytest.mark.parametrize("band", [1, 3 * 40 * 7, 2**19])
+def test_similarities_in_bands_are_those_of_the_whole_picture(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.rand(2, 1, 3, 37, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = [part.mean(dim=(-2, -1)) for part in structural_similarity.similarity_maps(x, y, 1.0)]
+    monkeypatch.setattr(structural_similarity, "_BAND", band)
+    with torch.no_grad():
+        found = structural_similarity.mean_similarities(x, y, 1.0)
+    for one, other in zip(found, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
+    leaf = x.clone().requires_grad_(True)
+    structural_similarity.mean_similarities(leaf, y, 1.0)[0].sum().backward()
+    assert leaf.grad is not None

@@ -69,7 +69,11 @@ class Namesake(Told):
         (Misnamed, {"l1": 1.0}, "Misnamed.judged shows picture, and its views are image"),
         (Forgetful, {"l1": 1.0, "edges": 2.0}, "'adversarial' weighs edges, and Forgetful.objective gave only l1"),
         (Whole, {"l1": 1.0}, r"the loss term 'l1' is \(2, 3, 8, 8\): Whole.objective takes its mean"),
-        (Namesake, {"l1": 1.0}, "diversity: a loss term of Namesake has the name of one of the adversary's"),
+        (
+            Namesake,
+            {"l1": 1.0, "diversity": 1.0},
+            "diversity: a loss term of Namesake has the name of one of the adversary's",
+        ),
     ],
 )
 def test_what_does_not_fit_is_found_in_the_rehearsal(task: type[Told], weights: dict[str, float], text: str) -> None:
@@ -79,6 +83,26 @@ def test_what_does_not_fit_is_found_in_the_rehearsal(task: type[Told], weights: 
     assert rehearsed(Told(config())) == []
     with pytest.raises(UsageError, match=text):
         rehearsed(task(options))
+
+
+class Once(Told):
+    """Its objective uses up what generating left, as text2image's conditioning does."""
+
+    left: ClassVar[list[Tensor]] = []
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        self.left.append(super().generate(generator, batch))
+        return self.left[-1]
+
+    def objective(self, batch: Batch, output: Tensor, weights: Mapping[str, float]) -> Terms:
+        assert torch.cat(self.left).requires_grad
+        self.left.clear()
+        return super().objective(batch, output, weights)
+
+
+def test_each_stage_is_rehearsed_on_an_output_of_its_own() -> None:
+    plain, adversarial = config().stages
+    assert rehearsed(Once(config(stages=(plain, dataclasses.replace(adversarial, weights={"l1": 2.0}))))) == []
 
 
 class Careless(Noise):
@@ -183,6 +207,9 @@ def test_infinities_in_a_buffer_are_no_broken_weights() -> None:
     assert first_bad_parameter({"generator": network}) is None
     network.mask[0, 0] = math.nan
     assert first_bad_parameter({"generator": network}) == "generator.mask"
+    network.mask[0, 0] = 0
+    network.layers[1].running_var[0] = math.inf
+    assert first_bad_parameter({"generator": network}) == "generator.layers.1.running_var"
     with torch.no_grad():
         network.layers[0].bias[0] = math.inf
     assert first_bad_parameter({"generator": network}) == "generator.layers.0.bias"

@@ -237,7 +237,9 @@ def test_a_configuration_that_skips_its_base_is_told() -> None:
 
 def test_a_plugins_own_paths_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").touch()
     assert from_anywhere(Forgetful(reference=Path("a.png"))).reference == tmp_path / "a.png"
+    assert from_anywhere(Forgetful(reference=Path("masks"))).reference == Path("masks"), "below --data, perhaps"
 
 
 def test_built_in_tasks_come_through_the_entry_points() -> None:

@@ -374,6 +374,13 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
         find_pictures(tmp_path)
 
 
+def test_folders_of_the_file_system_are_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    for place in (tmp_path, tmp_path / "lost+found"):
+        Image.new("RGB", (4, 4)).save(place / "a.png")
+    assert find_pictures(tmp_path).pictures == (tmp_path / "a.png",)
+
+
 def test_a_folder_that_a_link_leads_to_has_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "train" / "a.png")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from states import difference
 from trainings import finished, ranks_of, resumed, started, state, take_back, wait_for_checkpoint
 
 from advtasks.bundle import load_bundle, read_manifest
-from advtasks.errors import UsageError
 from advtasks.trackers import read_records
 
 
@@ -429,20 +426,3 @@ def test_one_command_begins_a_run_goes_on_with_it_and_leaves_it_finished(advtask
     assert (run / "bundle.safetensors").read_bytes() == whole
     code, _, err = advtasks("train", "--resume", run, "--auto-resume")
     assert (code, "it takes only --devices N, --dry-run and --print-config, not '--auto-resume'" in err) == (2, True)
-
-
-def test_a_training_from_python_is_as_the_documentation_says(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "training.run" in block]
-    assert photos == tmp_path / "photos"
-    monkeypatch.chdir(tmp_path)
-    small = 'steps=2, batch=2, patch=8, device="cpu"'
-    names: dict[str, Any] = {}
-    exec(code.replace("steps=300", small), names)
-    assert names["bundle"] == Path("runs/photos/bundle.safetensors")
-    assert names["bundle"].is_file()
-    assert f"data: {tmp_path / 'photos'}" in Path("runs/photos/run.yaml").read_text()
-    with pytest.raises(UsageError, match="runs/photos holds a run"):
-        exec(code, names)

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advtasks.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+
+def example(words: str) -> str:
+    """The one of the adversary page that holds these words."""
+    blocks = [block.split("```")[0] for block in (DOCS / "library.md").read_text().split("```python\n")[1:]]
+    (found,) = (block for block in blocks if words in block)
+    return found
 
 
 def test_two_lines_in_a_loop_of_ones_own() -> None:
@@ -22,7 +34,7 @@ def test_the_plain_functions_of_the_page_work() -> None:
 
     from advtasks import PatchDiscriminator
 
-    block = (DOCS / "library.md").read_text().split("```python\n")[2].split("```")[0]
+    block = example("r1_penalty")
     space = {"critic": PatchDiscriminator(3, features=4, layers=1), "real": torch.rand(2, 3, 16, 16)}
     space["fake"] = torch.rand(2, 3, 16, 16, requires_grad=True)
     exec(block, space)
@@ -36,8 +48,21 @@ def test_the_reference_is_up_to_date() -> None:
 
 
 def test_the_adversary_page_shows_the_example_as_it_is() -> None:
-    page = (DOCS / "library.md").read_text()
     code = (DOCS / "two_lines.py").read_text()
-    block = page.split("```python\n")[1].split("```")[0]
-    for line in filter(None, block.splitlines()):
+    for line in filter(None, example("adversary.update").splitlines()):
         assert line.strip() in code, line
+
+
+def test_a_training_from_python_is_as_the_page_says(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = example("training.run")
+    assert photos == tmp_path / "photos"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code.replace("steps=300", 'steps=2, batch=2, patch=8, device="cpu"'), names)
+    assert names["bundle"] == Path("runs/photos/bundle.safetensors")
+    assert names["bundle"].is_file()
+    assert f"data: {photos}" in Path("runs/photos/run.yaml").read_text()
+    with pytest.raises(UsageError, match="runs/photos holds a run"):
+        exec(code, names)

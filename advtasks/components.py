@@ -115,7 +115,7 @@ def _check(found: Provided, name: str, parameters: Mapping[str, inspect.Paramete
         plugin = found.plugin
         raise AdvtasksError(
             f"{name!r} of the plugin {plugin.name} {plugin.version} sets {', '.join(wrong)}, which {found.spec.build} "
-            f"does not take. Way out: pip install -U {plugin.distribution}, or pip uninstall {plugin.distribution}"
+            f"does not take. {plugin.way_out}"
         )
 
 

@@ -16,7 +16,7 @@ from advtasks.adversary import Adversary
 from advtasks.errors import UsageError
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
-from advtasks.task import Judged, Term, Terms, read
+from advtasks.task import Judged, Term, Terms, judged_of, read
 
 
 def mixture_payoff(payoffs: Tensor, generator_logits: Tensor, critic_logits: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class MixtureAdversary(nn.Module):
             raise UsageError(f"{len(fakes)} generators need as many generator_logits")
         values = []
         for fake in fakes:
-            terms = self.generator_terms(Judged(real, fake, condition), self._updates)
+            terms = self.generator_terms(judged_of(fake, real, condition), self._updates)
             values.append(sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=fake.device)))
         if generator_logits is None:
             return values[0]
@@ -195,7 +195,7 @@ class MixtureAdversary(nn.Module):
         found: Terms = {}
         for phase in self._phases or self.phases():
             if phase.due(self._updates):
-                shown = [Judged(real, fake, condition) for fake in fakes]
+                shown = [judged_of(fake, real, condition) for fake in fakes]
 
                 def terms(
                     scene: Sequence[Judged], phase: Phase[tuple[Judged, int]] = phase, weights: Tensor = weights

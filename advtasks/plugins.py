@@ -55,6 +55,11 @@ class Plugin:
         """``distribution:entry``, the name under which messages speak of it."""
         return f"{self.distribution}:{self.entry}"
 
+    @property
+    def way_out(self) -> str:
+        """What to do about it, as a sentence."""
+        return f"Way out: pip install -U {self.distribution}, or pip uninstall {self.distribution}"
+
 
 @dataclass(frozen=True)
 class Provided:
@@ -147,8 +152,7 @@ class Plugins:
     def report_broken(self) -> list[str]:
         """A line for each broken plugin: distribution, version, cause and way out."""
         return [
-            f"plugin {plugin.name} {plugin.version} is broken and was left out: {plugin.error}. "
-            f"Way out: pip install -U {plugin.distribution}, or pip uninstall {plugin.distribution}"
+            f"plugin {plugin.name} {plugin.version} is broken and was left out: {plugin.error}. {plugin.way_out}"
             for plugin in self.broken
         ]
 

@@ -27,7 +27,6 @@ def presets_of(task: str, source: Path | None) -> Mapping[str, RunConfig]:
         plugin = provided.plugin
         raise UsageError(
             f"the presets of {task} cannot be imported ({type(error).__name__}: {said(error)}): the plugin "
-            f"{plugin.name} {plugin.version} is broken. Way out: pip install -U {plugin.distribution}, or pip "
-            f"uninstall {plugin.distribution}"
+            f"{plugin.name} {plugin.version} is broken. {plugin.way_out}"
         ) from error
     return found

@@ -86,8 +86,9 @@ def resident() -> int:
 
 
 def available(device: torch.device, limit: int | None = None) -> int:
-    """Bytes that tiles may take: what `limit` leaves of this process, or a share of what is free."""
-    if device.type == "cuda" and limit is None:
+    """Bytes that tiles may take: a share of what is free on a GPU; of the machine's memory what `limit` leaves of this
+    process, or a share of what is free."""
+    if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # for this process to use again
         return int((torch.cuda.mem_get_info(device)[0] + kept) * _SHARE)
     if limit is not None:

@@ -25,7 +25,8 @@ class _Nothing:
 @contextlib.contextmanager
 def profiler(steps: int, folder: Path, on_gpu: bool = False) -> Iterator[Any]:
     """Traces `steps` steps after :data:`WARM_UP` into ``folder/trace.json``, and ``folder/operators.txt``, the table
-    of the costliest operators. Call ``step()`` after each step. 0 traces nothing."""
+    of the costliest operators. Call ``step()`` after each step. 0 traces nothing. Of a run on a GPU its
+    operations are traced, too, and count."""
     if steps == 0:
         yield _Nothing()
         return

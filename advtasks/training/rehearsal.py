@@ -37,7 +37,7 @@ def rehearse(
     task.eval()  # as it trains
     device = next(generator.parameters()).device
     count = max([2, *(2 * adversary.pack for adversary in adversaries.values())])
-    drawn = [data[Position(0, number)] for number in range(count)]
+    drawn = [data[Position(number % len(data), number)] for number in range(count)]  # type: ignore[arg-type]
     samples = collated(drawn)
     batch = task.prepare({name: tensor.to(device) for name, tensor in samples.items()})
     generator = copy.deepcopy(generator)

@@ -210,7 +210,7 @@ class Step:
             ending = f"/{view}" if len(self.adversaries) > 1 else ""
             if self.guard is not None and self.guard.watching(scene.step, self.generator_phase.interval):
                 found.update(self.guard.variety(judged[view]))
-            terms |= {f"{name}{ending}": term for name, term in found.items()}
+            terms.update({f"{name}{ending}": term for name, term in found.items()})
         return terms
 
     def _objective(self, batch: Batch, output: Tensor) -> Terms:

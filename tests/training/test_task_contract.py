@@ -112,6 +112,18 @@ class Careless(Noise):
         return {"x": torch.rand(3, 8, 8)}
 
 
+class Uneven(Noise):
+    """Its second picture is wider."""
+
+    def __getitem__(self, position: Position) -> Batch:
+        return {"x": torch.zeros(3, 8, 8 + position.index)}
+
+
+def test_pictures_of_several_sizes_are_found_in_the_rehearsal() -> None:
+    with pytest.raises(UsageError, match=r"'x' is \(3, 8, 8\) and \(3, 8, 9\)"):
+        rehearsed(Told(config()), Uneven())
+
+
 def test_samples_that_a_resume_would_not_see_again_are_told() -> None:
     (text,) = rehearsed(Told(config()), Careless())
     assert "a resumed run will not be bit for bit the same" in text

@@ -122,3 +122,10 @@ def test_the_entropy_keeps_every_critic_in_play() -> None:
     for _ in range(5):
         mixed.update(torch.randn(6, 2), torch.randn(6, 2))
     assert mixed.weights().detach().max() < before
+
+
+def test_fake_and_real_of_other_shapes_are_refused() -> None:
+    mixture = MixtureAdversary([Adversary(MLPDiscriminator(2, width=4, layers=1)) for _ in range(2)])
+    for call in (mixture.term, mixture.update):
+        with pytest.raises(UsageError, match=r"fake is \(4, 2\) and real is \(1, 2\)"):
+            call(torch.rand(4, 2), torch.rand(1, 2))

@@ -35,7 +35,12 @@ def main(argv: list[str]) -> int:
     folders = [path.is_dir() and not any((path / n).exists() for n in ("bundle.safetensors", "run.yaml"))
                for path in options.models]  # fmt: skip
     if any(folders) and not all(folders):
-        raise UsageError("models and folders of generated pictures are measured in different ways: give one kind")
+        pictures, other = (options.models[folders.index(kind)] for kind in (True, False))
+        what = "is a model" if other.exists() else "is not there"
+        raise UsageError(
+            f"{pictures} is a folder of generated pictures, and {other} {what}: models and folders are measured in "
+            "different ways, give one kind"
+        )
     kind = "models" if not any(folders) else "folders with --paired" if options.paired else "folders"
     _refuse_what_has_no_effect(argv, kind)
     if all(folders):

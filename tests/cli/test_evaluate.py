@@ -222,7 +222,11 @@ def test_what_cannot_be_measured_is_said(advtasks, crops: list[Image.Image], tmp
         (("evaluate", tmp_path / "empty", "--data", real), 1, "empty: no pictures found"),
         (("evaluate", few, "--data", tmp_path / "none"), 1, "none: no such folder"),
         (("evaluate", "--data", real), 2, "name at least one model or folder"),
-        (("evaluate", few, tmp_path / "x.safetensors", "--data", real), 2, "give one kind"),
+        (
+            ("evaluate", few, tmp_path / "x.safetensors", "--data", real),
+            2,
+            "x.safetensors is not there: models and folders are",
+        ),
         (("compare", tmp_path / "text.json"), 1, "text.json: not a score card"),
         (("compare",), 2, "two score cards or more"),
         (("compare", tmp_path / "text.json", tmp_path / "text.json"), 1, "text.json: not a score card"),

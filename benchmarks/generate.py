@@ -17,7 +17,6 @@ import json
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from advtasks_text2image.critic import TextDiscriminator
@@ -29,7 +28,7 @@ from advtasks_text2image.task import TextToImage
 from floors import Setting, Step, adam, descend
 from machine import machine
 from torch.nn.functional import relu
-from train import compare, ratio
+from turns import compare, interval, ratio, ratios
 
 from advtasks import Adversary, View, components
 from advtasks.allocator import keep_freed_memory
@@ -123,7 +122,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of sampling")
     parser.add_argument("--gate", type=float, default=0.04, help="share of the processor that others may use")
     options = parser.parse_args()
     keep_freed_memory()
@@ -133,15 +132,18 @@ def main() -> None:
     for text in GENERATORS:
         speeds[text] = sampling(text, options.rounds)
         print(f"{text}: {speeds[text]:.0f} pictures of {SIZE} pixels a second", flush=True)
-    found: dict[str, Any] = compare({"floor": floor(setting), "framework": framework(setting)}, device,
-                                    options.rounds, 3, options.gate)  # fmt: skip
+    found = compare({"framework": framework(setting), "floor": floor(setting)}, device, gate=options.gate)
     overhead = ratio(found, "framework", "floor") - 1
-    print(f"step of {BATCH}: floor {found['seconds']['floor']:.4f} s, overhead {overhead:+.1%} ({setting.precision})")
+    low, high = (end - 1 for end in interval(ratios(found["rounds"], "framework", "floor")))
+    print(
+        f"step of {BATCH}: floor {found['seconds']['floor']:.4f} s, "
+        f"overhead {overhead:+.1%} ({low:+.1%} to {high:+.1%}; {setting.precision})"
+    )
     if options.json:
         record = {
             "machine": machine(device), "torch": torch.__version__,
             "threads": torch.get_num_threads(), "pictures_per_s": speeds, "precision": setting.precision,
-            "step": {**found, "overhead": overhead},
+            "step": {**found, "overhead": overhead, "overhead_interval": [low, high]},
         }  # fmt: skip
         options.json.write_text(json.dumps(record, indent=2) + "\n")
 

@@ -11,20 +11,18 @@ against the fp32, eager, contiguous floor. *Simultaneous*: SRGAN's step with one
 8.6 % less work, and the order of BasicSR's own loop. The framework's step leaves the monitor out, as the floors have
 none; *as run* has it at its default.
 
-Sides take turns; the ratio of each round counts, their median is reported, and rounds in which other processes used the
-processor are thrown away. On a processor with bf16 the whole takes about 10 minutes, on one with AVX2 most of an hour;
-the file is written after each step.
+Sides take turns (``turns.py``) until the median of the rounds' ratios is known to one per cent either way or the rounds
+are used up; the interval is recorded, and rounds in which other processes used the processor are thrown away. The file
+is written after each step.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,8 @@ import torch
 from elsewhere import Elsewhere, serve
 from floors import Setting
 from machine import machine
-from sides import LAZY, Framework, Run, finish, framework
+from sides import LAZY, Framework, Run, framework
+from turns import compare, interval, ratio, ratios, wait_until_idle
 
 from advtasks.adversary import Updates
 from advtasks.allocator import keep_freed_memory
@@ -49,63 +48,6 @@ PEERS = {
 }
 PEER_STEPS = 16
 """Iterations a turn against a peer, since its loader's queue of four batches is full when its turn begins."""
-
-
-def others_share(before: tuple[float, float]) -> tuple[float, tuple[float, float]]:
-    """The share of the processor that other processes used since `before`, and the new reading."""
-    fields = [float(value) for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
-    busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
-    times = os.times()
-    own = times.user + times.system + times.children_user + times.children_system
-    now = (busy - own, time.monotonic())
-    return (now[0] - before[0]) / max(now[1] - before[1], 1e-9) / (os.cpu_count() or 1), now
-
-
-def wait_until_idle(device: torch.device, limit: float = 20.0) -> None:
-    """Let a side's loader processes fill their queues before the next side's turn, for at most `limit` seconds; on a
-    GPU no side has any."""
-    if device.type == "cuda":
-        return
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        before = others_share((0.0, 0.0))[1]
-        time.sleep(0.2)
-        if others_share(before)[0] < 0.1:
-            return
-
-
-def compare(sides: dict[str, Run], device: torch.device, rounds: int, steps: int, gate: float) -> dict[str, Any]:
-    """Seconds a step of each side, round by round, taking turns."""
-
-    for run in sides.values():
-        for _ in range(3):
-            run()
-    times: dict[str, list[float]] = {side: [] for side in sides}
-    dropped = 0
-    while (done := len(next(iter(times.values())))) < rounds and dropped < 2 * rounds:
-        _, reading = others_share((0.0, 0.0))
-        taken = {}
-        for side, run in list(sides.items())[:: 1 if done % 2 else -1]:
-            finish(device)
-            wait_until_idle(device)
-            start = time.perf_counter()
-            for _ in range(steps):
-                run()
-            finish(device)
-            taken[side] = (time.perf_counter() - start) / steps
-        share, _ = others_share(reading)
-        if share > gate and device.type == "cpu":
-            dropped += 1
-            continue
-        for side, seconds in taken.items():
-            times[side].append(seconds)
-    if not next(iter(times.values())):
-        raise SystemExit("the machine is too busy: every round was thrown away; raise --gate or try later")
-    return {
-        "seconds": {side: statistics.median(values) for side, values in times.items()},
-        "rounds": times,
-        "dropped": dropped,
-    }
 
 
 def compare_elsewhere(name: str, rounds: int) -> dict[str, Any]:
@@ -127,12 +69,6 @@ def compare_elsewhere(name: str, rounds: int) -> dict[str, Any]:
         "rounds": times,
         "peak_memory_gib": peaks,
     }
-
-
-def ratio(found: dict[str, Any], above: str, below: str) -> float:
-    """Median over rounds of the seconds of one side over those of another."""
-    pairs = zip(found["rounds"][above], found["rounds"][below], strict=True)
-    return statistics.median(a / b for a, b in pairs)
 
 
 def peak_memory(side: str, name: str, device: torch.device) -> float | None:
@@ -198,9 +134,11 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
     sides += ["simultaneous"] if name == "srgan" else []
     sides += ["plain floor"] if device.type == "cuda" else []
     sides += ["compiled"] if device.type == "cuda" and name in ("srresnet", "srgan", "dcgan", "hinge_sn") else []
-    steps = LAZY if name == "lazy_r1" else 3 if device.type == "cpu" else 20
+    steps = LAZY if name == "lazy_r1" else 1 if device.type == "cpu" else 20
     runs = {side: make(side, name, device) for side in sides}
-    found = compare(runs, device, rounds, steps, gate)
+    found = compare(
+        {side: runs[side] for side in ("framework", "floor", *sides[2:])}, device, steps, rounds=rounds, gate=gate
+    )
     ours = runs["framework"]
     assert isinstance(ours, Framework)
     average = {"seconds": ours.follow(), "steps_between": ours.steps_between}
@@ -215,12 +153,14 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
         "gflop": work, "ceiling_gflop_per_s": ceiling, **found,
         "moving_average": average,
         "overhead": ratio(found, "framework", "floor") - 1 + share,
+        "overhead_interval": [end - 1 + share for end in interval(ratios(found["rounds"], "framework", "floor"))],
         "images_per_s": {side: batch / value for side, value in seconds.items()},
         "share_of_ceiling": {side: work / value / ceiling for side, value in seconds.items()},
         "peak_memory_gib": {side: peak_memory(side, name, device) for side in ("floor", "framework")},
     }  # fmt: skip
     text = f"{name}: floor {seconds['floor']:.4f} s, framework {seconds['framework']:.4f} s, "
-    text += f"overhead {record['overhead']:+.1%}"
+    low, high = record["overhead_interval"]
+    text += f"overhead {record['overhead']:+.1%} ({low:+.1%} to {high:+.1%})"
     if "simultaneous" in seconds:
         record["simultaneous"] = ratio(found, "framework", "simultaneous")
         record["gflop_simultaneous"] = floors.flops(make("simultaneous", name, device), steps)
@@ -231,7 +171,7 @@ def measure(name: str, device: torch.device, rounds: int, gate: float) -> dict[s
         record["over_plain"] = ratio(found, "plain floor", fastest)
         text += f", {record['over_plain']:.2f} x the fp32 contiguous eager loop ({fastest})"
     if name in PEERS and device.type == "cpu":
-        against = compare_elsewhere(name, max(3, rounds // 2))
+        against = compare_elsewhere(name, 3)
         record["peer"] = {**against, "ratio": ratio(against, "peer", "as run")}
         text += f", {record['peer']['ratio']:.2f} x {PEERS[name][0]}'s recipe (as run, with loader, average and logging"
         if "as run simultaneously" in against["seconds"]:
@@ -247,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=40, help="at most, of each step")
     parser.add_argument(
         "--gate", type=float, default=0.04, help="share of the processor that others may use in a round"
     )

@@ -8,16 +8,29 @@ import re
 import secrets
 import socket
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+def _processes() -> str:
+    """Which numbers of processes these are: of the host, and of the container, since several may have one name."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # no Linux
+        space = ""
+    return f"{zlib.crc32((socket.gethostname() + space).encode()):08x}"
+
+
+_HOST = _processes()
 _NAME = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp(?:\..*)?")
 _STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}
 _OWN = {"/dev/stdout": 1, "/dev/stderr": 2}
 _CLEARED: set[Path] = set()
+_ABANDONED = 7 * 24 * 3600
+"""Seconds after which what nobody has written to is nobody's, on whatever machine it was begun."""
 
 
 @contextlib.contextmanager
@@ -27,8 +40,8 @@ def atomic_path(target: Path, place: Callable[[Path, Path], object] = os.replace
     that tell whether they are whole.
 
     On any error, a full disk included, the temporary file is removed and `target` stays as it was. What a kill left of
-    another process of this machine is removed when a folder is first written to. What is no file, such as /dev/stdout,
-    is written to and stays what it is.
+    another process of this machine (of any, after a week) is removed when a folder is first written to. What is no
+    file, such as /dev/stdout, is written to and stays what it is.
     """
     if target.exists() and not _replaceable(target):
         with tempfile.TemporaryDirectory() as folder:
@@ -72,8 +85,11 @@ def _clear(folder: Path) -> None:
     _CLEARED.add(folder)
     for entry in os.scandir(folder):
         found = _NAME.fullmatch(entry.name)
-        if found and found[1] == _HOST and not _alive(int(found[2])):
-            with contextlib.suppress(OSError):
+        if not found:
+            continue
+        with contextlib.suppress(OSError):
+            ended = found[1] == _HOST and not _alive(int(found[2]))
+            if ended or time.time() - entry.stat().st_mtime > _ABANDONED:
                 Path(entry.path).unlink()
 
 

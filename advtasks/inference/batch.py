@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -80,24 +79,26 @@ def run(
     *,
     finished: Callable[[Result], None] = lambda result: None,
     watch: Watch = lambda job, done, of: None,
+    summary: Summary | None = None,
 ) -> Summary:
-    """Do all jobs.
+    """Do all jobs; gives what became of them.
 
     Args:
         finished: called with each result, from the calling thread.
         watch: called with tiles done and tiles in all of the picture that is computed.
+        summary: where results are put, for those who want them of a batch that was interrupted, too.
     """
-    summary = Summary()
-    encoding: deque[tuple[Future[Result], Job]] = deque()
+    summary = Summary() if summary is None else summary
+    encoding: deque[Future[Result]] = deque()
 
     def note(result: Result) -> None:
         summary.results.append(result)
         finished(result)
 
     def settle(most: int) -> None:
-        while encoding and (len(encoding) > most or encoding[0][0].done()):
-            future, _ = encoding.popleft()
-            result = future.result()
+        while encoding and (len(encoding) > most or encoding[0].done()):
+            result = encoding[0].result()  # an interrupt here leaves it where it is
+            encoding.popleft()
             note(result)
             if result.stops:
                 summary.stopped = result.message
@@ -106,20 +107,22 @@ def run(
         ThreadPoolExecutor(settings.jobs, thread_name_prefix="decode") as decoders,
         ThreadPoolExecutor(settings.jobs + 1, thread_name_prefix="encode") as encoders,
     ):
-        for job, prepared in _ahead(jobs, model, settings, decoders):
-            settle(settings.jobs)
-            if summary.stopped:
-                break
-            try:
-                task = prepared.result()
-            except Exception as error:  # whatever a decoder raises, the other pictures must be done
-                note(Result.failure(job.source, error))
-                continue
-            if task.skipped:
-                note(task.left())
-            else:
-                encoding.append((_computed(task, model, settings, encoders, watch), job))
-        settle(0)
+        try:
+            for job, prepared in _ahead(jobs, model, settings, decoders):
+                settle(settings.jobs)
+                if summary.stopped:
+                    break
+                try:
+                    task = prepared.result()
+                except Exception as error:  # whatever a decoder raises, the other pictures must be done
+                    note(Result.failure(job.source, error))
+                    continue
+                if task.skipped:
+                    note(task.left())
+                else:
+                    encoding.append(_computed(task, model, settings, encoders, watch))
+        finally:  # of a Ctrl-C, too
+            settle(0)
     return summary
 
 
@@ -223,8 +226,7 @@ def _pump(blocks: Iterator[NDArray[Any]], feed: Feed) -> None:
     except Abandoned:
         return
     except BaseException as error:
-        with contextlib.suppress(Abandoned):  # both sides failed: the reader's error is kept
-            feed.fail(error)
+        feed.fail(error)
         if not isinstance(error, Exception):
             raise
 

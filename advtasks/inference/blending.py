@@ -38,8 +38,8 @@ class Blender:
         """What a user should know where there are several tiles."""
         return (
             "this network has global operations (norms over the picture, attention): tiles are blended where they "
-            f"overlap, but may differ in tone. Computed as a whole a picture does not: --tile "
-            f"{max(self.height, self.width)} for this one, or more memory (--max-memory)"
+            "overlap, but may differ in tone. Computed as a whole a picture does not: with a --tile of its longer "
+            "side, or more memory (--max-memory)"
         )
 
     @property

@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from advtasks.causes import said
 from advtasks.errors import AdvtasksError
 from advtasks.finite import finite
 from advtasks.inference.jobs import known_format, plans
+from advtasks.inference.once import once
 from advtasks.inference.options import PictureOptions
 from advtasks.inference.sizes import OutputSize
 
@@ -41,7 +43,8 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     variants = ((make_model, size), *more)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # names of files are not always UTF-8
-    planned = plans(options.pictures, options.out, [size.label for _, size in variants], sys.stdin)
+    passed: Counter[str] = Counter()
+    planned = plans(options.pictures, options.out, [size.label for _, size in variants], sys.stdin, passed)
 
     from advtasks.allocator import keep_freed_memory
     from advtasks.inference.batch import run
@@ -56,22 +59,29 @@ def run_command(options: PictureOptions, make_model: Callable[..., Any], size: O
     if options.report is not None:
         _check_writable(options.report.parent, "--report")
     console, start, summary = BatchConsole(sum(map(len, planned))), time.monotonic(), Summary()
-    say = console.say if not more else _once(console.say)
-    for (make, named), jobs in zip(variants, planned, strict=True):
-        model, settings = _model(options, make, say), _settings(options, suffix, named)
-        if options.dry_run:
-            summary.add(predicted(jobs, model, settings, console.say))
-            continue
-        with console:
-            summary.add(run(jobs, model, settings, finished=console.finished, watch=console.watch))
-        if summary.stopped:
-            break
+    say, model, interrupted = once(console.say), None, False
+    if passed:
+        say(_passed_over(passed))
+    try:
+        for (make, named), jobs in zip(variants, planned, strict=True):
+            model, settings = _model(options, make, say), _settings(options, suffix, named)
+            if options.dry_run:
+                summary.add(predicted(jobs, model, settings, console.say))
+                continue
+            with console:
+                run(jobs, model, settings, finished=console.finished, watch=console.watch, summary=summary)
+            if summary.stopped:
+                break
+    except KeyboardInterrupt:
+        if options.dry_run or model is None:
+            raise
+        interrupted, summary.stopped = True, "interrupted"
     if not options.dry_run:
         console.summary(summary, time.monotonic() - start)
     if options.report is not None:
         report = finite(_report(options, model, summary, time.monotonic() - start))
         write_text(options.report, json.dumps(report, indent=2))
-    return summary.exit_code
+    return 130 if interrupted else summary.exit_code
 
 
 def _model(options: PictureOptions, make: Callable[..., Any], say: Callable[[str], None]) -> Any:
@@ -102,16 +112,11 @@ def _settings(options: PictureOptions, suffix: str | None, size: OutputSize) -> 
     )
 
 
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """What several models have to say is said by the first of them."""
-    said: set[str] = set()
-
-    def told(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return told
+def _passed_over(others: Counter[str]) -> str:
+    """What of the folders is no input."""
+    kinds = [f"{count} {suffix or 'without suffix'}" for suffix, count in others.most_common(5)]
+    more = f" and {len(others) - 5} more kinds" if len(others) > 5 else ""
+    return f"passed over, since they are neither pictures nor videos that are read here: {', '.join(kinds)}{more}"
 
 
 def _lift_pillows_limit() -> None:

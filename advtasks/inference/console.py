@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from advtasks.inference.jobs import Job
-from advtasks.inference.results import Result, Summary
+from advtasks.inference.results import AGAIN, Result, Summary
 
 _EVERY = 15.0
 """Seconds between plain lines about one picture."""
@@ -89,5 +89,5 @@ class BatchConsole:
         text = ", ".join(parts) + f" in {seconds:.1f} s"
         left = self.total - len(summary.results)
         if summary.stopped:
-            text += f"; stopped, {left} not tried"
+            text += f"; stopped, {left} not done: {AGAIN}"
         self.say(text)

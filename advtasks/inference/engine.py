@@ -16,16 +16,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from advtasks.bundle import Manifest
+from advtasks.devices import choose_device
 from advtasks.inference.blending import Blender
 from advtasks.inference.cost import MARGIN, available, bytes_per_pixel
 from advtasks.inference.ensemble import over_turns
+from advtasks.inference.frugal import AREAS, frugal
 from advtasks.inference.images import from_array, to_array, to_pillow
 from advtasks.inference.models import open_model
+from advtasks.inference.once import once
 from advtasks.inference.reach import effective_radius
 from advtasks.inference.resample import resampled
 from advtasks.inference.runner import Runner
 from advtasks.inference.tensors import PictureSource, beyond_gamut, enlarged
-from advtasks.inference.tiling import Geometry, Source, Tiler, Watch, Whole, telling, tile_shape
+from advtasks.inference.tiling import Geometry, Source, Tiler, Watch, Whole, telling
 from advtasks.pictures.animation import Animation, read_animation
 from advtasks.pictures.decode import from_pillow, read_kind, read_picture, split
 from advtasks.pictures.encode import output_suffix
@@ -34,10 +37,6 @@ from advtasks.pictures.picture import Kind, Metadata, Picture, assembled
 
 _FAR = 64
 """A declared radius above this is measured: what far pixels do is nothing for most networks."""
-_AREAS = (384 * 384, 544 * 544, 768 * 768, 1024 * 1024)
-"""Input pixels of a tile, context included, that are tried; no more, since progress is shown between tiles."""
-_WORTH = 1.15
-"""More memory is taken only for tiles that save more work than this."""
 _ROWS = 128
 """Output rows that are converted and handed on at a time."""
 _BANDS = 0.4
@@ -53,13 +52,13 @@ class ImageModel:
     Args:
         network: float (N, channels, h, w) in [0, 1] to (N, channels, h·scale, w·scale).
         manifest: what is known of it.
-        device: where it runs.
+        device: where it runs; ``auto`` is a GPU where there is one.
         tile: side of tiles in input pixels; chosen from the memory at hand when not given.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``; see :class:`advtasks.inference.runner.Runner`.
         max_memory: bytes that this process may have in memory.
         ensemble: average over the eight turned and mirrored versions of each tile (Timofte et al. 2016, section 3.2).
         compile: compile the network for tiles that come often, where that is measured to pay.
-        say: told what the user should know.
+        say: told what the user should know, each thing once.
     """
 
     def __init__(
@@ -75,20 +74,21 @@ class ImageModel:
         compile: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.manifest, self.device, self.say = manifest, torch.device(device), say
+        self.manifest, self.say = manifest, once(say)
+        self.device = choose_device(device) if device == "auto" else torch.device(device)
         self.tile, self.max_memory, self.ensemble = tile, max_memory, ensemble
         self.network = network
-        self.runner = Runner(network, self.device, _supported(precision, manifest), say, compile)
+        self.runner = Runner(network, self.device, _supported(precision, manifest), self.say, compile)
         self._geometry: Geometry | None = None
         self._cost: int | None = None
-        self._warned = self._said_grey = False
         self._lock = threading.RLock()
 
     @classmethod
     def load(
-        cls, model: Path | str, device: torch.device | str = "cpu", tile: int | None = None, **options: Any
+        cls, model: Path | str, device: torch.device | str = "auto", tile: int | None = None, **options: Any
     ) -> Self:
-        """From a run folder, a bundle, an ONNX file, or a community model (``.pth``, ``.safetensors``).
+        """From a run folder, a bundle, an ONNX file, or a community model (``.pth``, ``.safetensors``); on a GPU where
+        there is one, in float32 unless `precision` says otherwise.
 
         Raises:
             BundleError: see :func:`advtasks.inference.models.open_model`.
@@ -188,9 +188,8 @@ class ImageModel:
         return PictureSource(picture, self.manifest.channels)
 
     def _tell_grey(self, picture: Picture, way: str = "") -> None:
-        """Say once that colours are lost; `way` is how they need not be."""
-        if not self._said_grey and picture.in_colour():
-            self._said_grey = True
+        """Say that colours are lost; `way` is how they need not be."""
+        if picture.in_colour():
             self.say(f"pictures in colour are made grey first, as the model takes one channel{way}")
 
     def bands(self, source: Source, layers: int = 1, watch: Watch | None = None) -> Iterator[Tensor]:
@@ -220,22 +219,13 @@ class ImageModel:
             else:
                 a_row = source.width * geometry.scale**2 * self._channels_out * layers * 4
                 rows = max(int(self.memory() * _BANDS) // a_row, 1)
-                return self._frugal(source, geometry, area, rows)
+                return frugal(self._network, source, geometry, area, rows, self.say)
         if geometry.radius is not None:
             return Tiler(self._network, source, geometry, shape)
         blender = Blender(self._network, source, geometry, shape)
-        if blender.tiles > 1 and not self._warned:
-            self._warned = True
+        if blender.tiles > 1:
             self.say(blender.doubt)
         return blender
-
-    def _frugal(self, source: Source, geometry: Geometry, most: int, rows: int) -> Tiler:
-        """Tiles that take little memory, of those that need little more work than the largest would."""
-        tilers = []
-        for area in _AREAS:
-            shape = tile_shape(source.height, source.width, geometry.context, min(area, most), rows)
-            tilers.append(Tiler(self._network, source, geometry, shape))
-        return next(tiler for tiler in tilers if tiler.work <= _WORTH * tilers[-1].work)
 
     def area(self, layers: int = 1) -> int:
         """Input pixels of a tile, context included, for which there is memory."""
@@ -243,7 +233,7 @@ class ImageModel:
             counted = bytes_per_pixel(self.network, self.manifest.channels, self.manifest.multiple_of)
             self._cost = int(counted * MARGIN) + 16 * self._channels_out * self.manifest.scale**2
         free = available(self.device) if self.device.type == "cuda" else int(self.memory() * (1 - _BANDS))
-        return max(min(free // (self._cost * layers), _AREAS[-1]), _LEAST)
+        return max(min(free // (self._cost * layers), AREAS[-1]), _LEAST)
 
     @property
     def _channels_out(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._blocks: queue.Queue[Any] = queue.Queue(_DEPTH)
+        self._error: BaseException | None = None
         self._closed = threading.Event()
 
     def put(self, block: NDArray[Any]) -> None:
@@ -38,8 +40,11 @@ class Feed:
         self._put(_END)
 
     def fail(self, error: BaseException) -> None:
-        """There will be no more: the reader raises `error`."""
-        self._put(error)
+        """There will be no more: the reader raises :class:`Abandoned` from `error`. Never waits, since it may come of
+        Ctrl-C."""
+        self._error = error
+        with contextlib.suppress(queue.Full):  # else the reader does not wait, and looks after its next block
+            self._blocks.put_nowait(_END)
 
     def close(self) -> None:
         """The reader is done, in one way or another."""
@@ -48,10 +53,10 @@ class Feed:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         while True:
             block = self._blocks.get()
+            if self._error is not None:
+                raise Abandoned from self._error
             if block is _END:
                 return
-            if isinstance(block, BaseException):
-                raise Abandoned from block
             yield block
 
     def _put(self, block: Any) -> None:

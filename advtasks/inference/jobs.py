@@ -63,9 +63,16 @@ def plan(inputs: Sequence[str | Path], out: Path, label: str, listed: TextIO | N
 
 
 def plans(
-    inputs: Sequence[str | Path], out: Path, labels: Sequence[str], listed: TextIO | None = None
+    inputs: Sequence[str | Path],
+    out: Path,
+    labels: Sequence[str],
+    listed: TextIO | None = None,
+    passed: Counter[str] | None = None,
 ) -> list[list[Job]]:
     """A plan for each of several results of every picture, by the labels of their names; see :func:`plan`.
+
+    Args:
+        passed: counts the files of folders that are no input, by their suffixes.
 
     Raises:
         UsageError: an input does not exist, or nothing was found.
@@ -74,10 +81,13 @@ def plans(
     every = []
     for label in labels:
         jobs: dict[Path, Job] = {}
+        others: set[Path] = set()
         for given in inputs:
-            for job in _jobs(str(given), out, label, None if listed is None else io.StringIO(lines)):
+            for job in _jobs(str(given), out, label, None if listed is None else io.StringIO(lines), others):
                 jobs.setdefault(_whole(job.source), job)
         every.append(list(jobs.values()))
+    if passed is not None:
+        passed.update(path.suffix.lower() for path in others)
     if not any(every):
         raise UsageError(f"no pictures in {', '.join(map(str, inputs))}")
     numbers = re.compile(rf"(?<=_)({'|'.join(re.escape(_NUMBER.sub('', label)) for label in labels)})-\d+$")
@@ -118,35 +128,39 @@ def _named(jobs: list[Job]) -> list[Job]:
     return [replace(job, namesakes=every[job.target] - 1, number=numbers[job]) for job in jobs]
 
 
-def _jobs(given: str, out: Path, label: str, listed: TextIO | None) -> Iterator[Job]:
+def _jobs(given: str, out: Path, label: str, listed: TextIO | None, others: set[Path]) -> Iterator[Job]:
     path = Path(given)
     if given == "-" and listed is not None:
         lines = (line.rstrip("\r\n") for line in listed)
         for line in filter(None, lines):
             yield _job(Path(line), out, label)
     elif path.is_dir():
-        yield from _below(path, out, label)
+        yield from _below(path, out, label, others)
     elif path.is_file():
         yield _job(path, out, label)
     elif matches := sorted(map(Path, glob.glob(given, recursive=True))):  # noqa: PTH207 - may be absolute
         for match in matches:
             if match.is_dir():
-                yield from _below(match, out, label)
+                yield from _below(match, out, label, others)
             elif match.suffix.lower() in VIDEOS | EXTENSIONS:
                 yield _job(match, out, label)
     else:
         raise UsageError(f"{given}: no such file or folder, and nothing matches it as a pattern")
 
 
-def _below(folder: Path, out: Path, label: str) -> Iterator[Job]:
-    """The pictures of a folder, but for those of the folder of results where that lies within it."""
+def _below(folder: Path, out: Path, label: str, others: set[Path]) -> Iterator[Job]:
+    """The pictures of a folder, but for those of the folder of results where that lies within it; what else it holds
+    goes into `others`."""
     found = find_pictures(folder, inside=False)
-    videos = [other for other in found.others if other.suffix.lower() in VIDEOS]
     results, whole = out.resolve(), folder.resolve()
     within = None if results == whole or results in whole.parents else results
-    for source in sorted((*found.pictures, *videos)):
-        if within is None or within not in source.resolve().parents:
+    for source in sorted((*found.pictures, *found.others)):
+        if within is not None and within in source.resolve().parents:
+            continue
+        if source.suffix.lower() in EXTENSIONS | VIDEOS:
             yield Job(source, out / source.relative_to(folder).with_name(f"{source.stem}_{label}"))
+        else:
+            others.add(source)
 
 
 def _job(path: Path, out: Path, label: str) -> Job:

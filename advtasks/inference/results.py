@@ -11,7 +11,8 @@ from advtasks.errors import AdvtasksError, DataError
 
 _FOR_GOOD = ("illegal memory access", "device-side assert", "unspecified launch failure", "uncorrectable ECC")
 """Errors of a GPU after which this process can use it no more."""
-_AGAIN = "run the same command again: what is done is skipped"
+AGAIN = "run the same command again: what is done is skipped, unless you --overwrite"
+"""The way to go on with a batch that stopped."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class Result:
     def failure(cls, source: Path, error: BaseException) -> Result:
         """That of a file that could not be done."""
         if hopeless := _hopeless(error):
-            message = f"{source}: {hopeless}{_AGAIN}"
+            message = f"{source}: {hopeless}{AGAIN}"
         elif isinstance(error, DataError) and str(source) in str(error):
             message = str(error)
         elif isinstance(error, AdvtasksError):
@@ -46,7 +47,7 @@ class Result:
     @property
     def stops(self) -> bool:
         """Whether there is no use in trying the rest: nothing can be written, or the device failed."""
-        return self.message.endswith(_AGAIN)
+        return self.message.endswith(AGAIN)
 
     def line(self) -> str:
         """For the user."""

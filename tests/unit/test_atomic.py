@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from advtasks.atomic import atomic_path, create_text, is_temporary, write_text
+from advtasks.atomic import _processes, atomic_path, create_text, is_temporary, write_text
 from advtasks.data.cache import PictureCache
 
 
@@ -102,3 +104,25 @@ def test_files_that_tell_whether_they_are_whole_are_not_flushed(
     assert not flushed
     write_text(tmp_path / "a.txt", "a")
     assert len(flushed) == 1
+
+
+def test_another_containers_processes_are_not_ours(tmp_path: Path) -> None:
+    """Two may have one host name and one folder, and each its own process 7."""
+    other = tmp_path / f".{zlib.crc32(b'elsewhere'):08x}-999999999-0badcafe.tmp.png"
+    own = tmp_path / f".{_processes()}-999999999-0badcafe.tmp.png"
+    alone = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    assert Path("/proc/self/ns/pid").exists() is (_processes() != alone), "the name of the host alone says too little"
+    for path in (other, own):
+        path.write_bytes(b"")
+    write_text(tmp_path / "b.txt", "text")
+    assert set(tmp_path.iterdir()) == {tmp_path / "b.txt", other}
+
+
+def test_what_nobody_has_written_to_for_a_week_is_removed(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".{zlib.crc32(name):08x}-7-0badcafe.tmp.png" for name in (b"one", b"other"))
+    for path, days in ((old, 8), (new, 6)):
+        path.write_bytes(b"")
+        then = time.time() - days * 24 * 3600
+        os.utime(path, (then, then))
+    write_text(tmp_path / "b.txt", "text")
+    assert set(tmp_path.iterdir()) == {tmp_path / "b.txt", new}

@@ -117,7 +117,7 @@ class Adversary(nn.Module):
         self.measure: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext  # a trainer's clock
         self.scaler: GradScaler | None = None
         self.optimizer: Optimizer | None = None
-        self.main = MainPath(discriminator, compile, accumulate)
+        self.main = MainPath(discriminator, compile, accumulate, features=any(item.uses_features for item in built))
         once = compile or accumulate > 1  # one can go back through such a pass a single time
         shared = updates == "simultaneous" and not once and all(item.same_in_both_phases for item in made)
         self.passes = SharedPass() if shared else None

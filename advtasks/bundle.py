@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KEY = "advtasks"
+_BEST = re.compile(r"-best-\d+$")
+"""Ends the names of a stage's best validations."""
 _LONGEST_HEADER = 100 * 2**20
 
 
@@ -171,7 +174,8 @@ def find_bundle(model: Path) -> Path:
     if (model / "bundle.safetensors").is_file():
         return model / "bundle.safetensors"
     if (model / "run.yaml").is_file():
-        stages = sorted((model / "stages").glob("*.safetensors"))
+        written = [path for path in (model / "stages").glob("*.safetensors") if not _BEST.search(path.stem)]
+        stages = sorted(written, key=lambda path: path.stat().st_mtime)
         hint = f", or use the finished stage {stages[-1]}" if stages else ""
         raise BundleError(f"{model}: training has not finished. Go on with `advtasks train --resume {model}`{hint}")
     raise BundleError(f"{model}: a folder without bundle.safetensors and run.yaml, so not a run")

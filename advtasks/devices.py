@@ -63,6 +63,12 @@ def settle_on(device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = False
 
 
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def computes_bf16(device: torch.device) -> bool:
     """Whether the device has bfloat16 arithmetic, so that bf16 is fast and not only possible."""
     if device.type == "cuda":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from advtasks.discriminators import CriticOutput, criticize, judges_alone
+from advtasks.discriminators import CriticOutput, Discriminator, criticize, judges_alone
 from advtasks.phase import frozen
 from advtasks.pieces import in_pieces
 
@@ -21,12 +21,15 @@ class MainPath:
         critic: run.
         compile: by ``torch.compile``; a compiled critic has no second derivative, so penalties cannot take it.
         accumulate: pieces in which a batch runs; 1 is the whole batch.
+        features: somebody reads them; else those of pieces are not kept, unless the critic judges again by them.
     """
 
-    def __init__(self, critic: nn.Module, compile: bool = False, accumulate: int = 1) -> None:
+    def __init__(self, critic: nn.Module, compile: bool = False, accumulate: int = 1, features: bool = True) -> None:
         self.critic, self.accumulate = critic, accumulate
         self.joins = judges_alone(critic)
-        self.plain: Callable[..., CriticOutput] = functools.partial(criticize, critic)
+        again = isinstance(critic, Discriminator) and type(critic).rejudge is not Discriminator.rejudge
+        kept = features or again or accumulate == 1
+        self.plain: Callable[..., CriticOutput] = functools.partial(criticize if kept else _logits_alone, critic)
         self.run = torch.compile(self.plain) if compile else self.plain
 
     def __call__(self, picture: Tensor, condition: Tensor | None, freeze: nn.Module | None = None) -> CriticOutput:
@@ -57,6 +60,10 @@ class MainPath:
     def _once(self, picture: Tensor, condition: Tensor | None, freeze: nn.Module | None) -> CriticOutput:
         with contextlib.nullcontext() if freeze is None else frozen(freeze):
             return self.run(picture, condition)
+
+
+def _logits_alone(critic: nn.Module, picture: Tensor, condition: Tensor | None = None) -> CriticOutput:
+    return CriticOutput(criticize(critic, picture, condition).logits, [])
 
 
 def _joined(parts: Sequence[CriticOutput]) -> CriticOutput:

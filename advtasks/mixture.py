@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from advtasks.adversary import Adversary
 from advtasks.errors import UsageError
@@ -52,6 +53,7 @@ class MixtureAdversary(nn.Module):
         self.logits = nn.Parameter(torch.zeros(len(adversaries)))
         self.entropy = entropy
         self._updates = 0
+        self.optimizer: Optimizer | None = None
         self._phases: list[Phase[tuple[Judged, int]]] | None = None
         self._each: list[list[Phase[tuple[Judged, int]]]] = []
         """Of each critic."""
@@ -119,9 +121,9 @@ class MixtureAdversary(nn.Module):
         group = each[0][0].optimizer.param_groups[0]  # learning rate and betas with the lazy correction
         optimizer = make_optimizer(first.optimizer_name, self, group["lr"], group.get("betas", first.betas))
         assert first.optimizer is not None
+        self.optimizer = optimizer
         for adversary in self._all():
             adversary.optimizer = optimizer
-
         self._each = each
         self._phases = [
             dataclasses.replace(
@@ -153,25 +155,27 @@ class MixtureAdversary(nn.Module):
 
     def term(
         self,
-        fakes: Tensor | Sequence[Tensor],
-        real: Tensor,
+        fakes: Tensor | Judged | Sequence[Tensor | Judged],
+        real: Tensor | None = None,
         condition: Tensor | None = None,
         generator_logits: Tensor | None = None,
         entropy: float = 0.01,
     ) -> Tensor:
-        """The weighted adversarial loss of one generator, or of several with the logits (T_u,) of their weights.
+        """The weighted adversarial loss of one generator, or of several with the logits (T_u,) of their weights; each
+        as :meth:`Adversary.term` takes it.
 
         Raises:
             UsageError: several generators, and no logits, or not one for each.
         """
-        if isinstance(fakes, Tensor):
+        if isinstance(fakes, (Tensor, Judged)):
             fakes = [fakes]
         if len(fakes) > 1 and (generator_logits is None or generator_logits.shape != (len(fakes),)):
             raise UsageError(f"{len(fakes)} generators need as many generator_logits")
         values = []
         for fake in fakes:
-            terms = self.generator_terms(judged_of(fake, real, condition), self._updates)
-            values.append(sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=fake.device)))
+            judged = judged_of(fake, real, condition)
+            terms = self.generator_terms(judged, self._updates)
+            values.append(sum((t.value * t.weight for t in terms.values()), torch.zeros((), device=judged.fake.device)))
         if generator_logits is None:
             return values[0]
         weights = torch.softmax(generator_logits, 0)
@@ -179,8 +183,8 @@ class MixtureAdversary(nn.Module):
 
     def update(
         self,
-        fakes: Tensor | Sequence[Tensor],
-        real: Tensor,
+        fakes: Tensor | Judged | Sequence[Tensor | Judged],
+        real: Tensor | None = None,
         condition: Tensor | None = None,
         generator_logits: Tensor | None = None,
     ) -> dict[str, float]:
@@ -188,9 +192,9 @@ class MixtureAdversary(nn.Module):
 
         The critics look at each generator in turn; parts with state (ADA, LeCam, BEGAN) move once for each of them.
         """
-        if isinstance(fakes, Tensor):
+        if isinstance(fakes, (Tensor, Judged)):
             fakes = [fakes]
-        even = torch.zeros(len(fakes), device=real.device)
+        even = torch.zeros(len(fakes), device=self.logits.device)
         weights = torch.softmax(even if generator_logits is None else generator_logits.detach(), 0)
         found: Terms = {}
         for phase in self._phases or self.phases():

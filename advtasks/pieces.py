@@ -89,6 +89,17 @@ def _buffers(networks: Sequence[nn.Module]) -> list[tuple[nn.Module, str]]:
     return [(owner, name) for owner in owners for name, value in owner._buffers.items() if value is not None]
 
 
+@contextlib.contextmanager
+def buffers_kept(network: nn.Module) -> Iterator[None]:
+    """While entered the network's buffers are copies: what a pass adds to its statistics is forgotten."""
+    with contextlib.ExitStack() as stack:
+        for owner, name in _buffers([network]):
+            value = owner._buffers[name]
+            stack.callback(owner._buffers.__setitem__, name, value)
+            owner._buffers[name] = value.clone()  # type: ignore[union-attr]
+        yield
+
+
 class _AsBefore:
     """While entered, the networks' buffers are copies of what they were: a second pass sees what the first one saw, and
     leaves no trace. Entered once for each time that a piece is computed again, which second derivatives do twice."""

@@ -54,5 +54,5 @@ def finished(folder: Path) -> bool:
         return False
     here = place(os.environ)
     if here is None or here.rank == 0:
-        print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {bundle}")
+        print(f"{folder} is finished: {bundle}\nto train it further, begin a run with --initial-weights {folder}")
     return True

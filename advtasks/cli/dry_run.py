@@ -24,7 +24,7 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     from advtasks.data.cache import PictureCache
     from advtasks.devices import choose_device, choose_precision
     from advtasks.training.adversaries import make_adversaries
-    from advtasks.training.checks import check_data, check_run, check_torch
+    from advtasks.training.checks import check_data, check_run, check_torch, never_computed
     from advtasks.training.manifests import check_manifest
     from advtasks.training.progress import Console
     from advtasks.training.rehearsal import rehearse
@@ -41,7 +41,8 @@ def _dry_run(task_name: str, preset: str, config: RunConfig, begun: Path | None)
     splits = task.splits(PictureCache(config.cache, config.cache_gib, Console().watch))
     device = choose_device(config.device)
     generator = task.generator()
-    warnings = rehearse(task, generator, adversaries, splits.train, config.stages)
+    warnings = [*never_computed(adversaries, config)]
+    warnings += rehearse(task, generator, adversaries, splits.train, config.stages)
     print(to_yaml(described(task_name, preset, config)), end="")
     print("---")
     stages = ", ".join(f"{stage.name} {stage.steps}" for stage in config.stages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,8 @@ class BestBundles:
 
     def of(self, stage: str) -> list[Path]:
         """All that are there, by their steps."""
-        return sorted(self.folder.glob(f"{stage}-best-*.safetensors"))
+        name = re.compile(re.escape(stage) + r"-best-\d+\.safetensors")  # a stage may be called "pixel-best-of-two"
+        return sorted(path for path in self.folder.glob("*.safetensors") if name.fullmatch(path.name))
 
     def forget(self, stage: str, step: int, best: bool, checkpoints: Iterable[int]) -> None:
         """After each validation, the one of `step`: remove those that were taken back by a roll-back, and those that

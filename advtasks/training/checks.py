@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from advtasks import components
+from advtasks.adversary import Adversary
 from advtasks.causes import said
 from advtasks.config import RunConfig
 from advtasks.devices import choose_device
 from advtasks.errors import UsageError, did_you_mean
 from advtasks.hookspecs import TaskSpec
+from advtasks.mixture import AnyAdversary
 from advtasks.optimizers import make_optimizer
+from advtasks.regularizers import Regularizer
 from advtasks.schedule import Schedule
 from advtasks.task import Splits, Task
 from advtasks.training.best import chosen_metric
@@ -152,3 +157,18 @@ def check_batches(config: RunConfig, ranks: int) -> None:
                 f"stage {stage.name!r}: a batch of {batch} cannot be shared equally by {ranks} processes{pieces}"
                 f"{packs}: use a multiple of {parts}"
             )
+
+
+def never_computed(adversaries: Mapping[str, AnyAdversary], config: RunConfig) -> list[str]:
+    """What is to be said of regularizers whose interval is longer than a stage."""
+    parts = [part for each in adversaries.values() for part in each.modules() if isinstance(part, Adversary)]
+    made = [item for part in parts for item in part.regularizers if isinstance(item, Regularizer)]
+    lazy = {item.name: item.interval for item in made}
+    return [
+        f"stage {stage.name!r} has {stage.steps} steps, and {name} is computed every {interval}: never there; "
+        f"give {name} a smaller interval"
+        for stage in config.stages
+        if stage.adversary
+        for name, interval in lazy.items()
+        if interval > stage.steps
+    ]

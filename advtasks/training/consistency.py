@@ -1,4 +1,5 @@
-"""Do all ranks hold the same weights? Looked at before each checkpoint, which the first rank writes for all."""
+"""Do all ranks hold the same data and the same weights? Looked at before training, and before each checkpoint, which
+the first rank writes for all."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor
 
 from advtasks.distributed import is_share, world_size
-from advtasks.errors import TrainingError
+from advtasks.errors import DataError, TrainingError
 from advtasks.process_group import gathered
+from advtasks.task import Splits
 
 _COMPARED = ("generator", "ema", "adversaries", "stage")
 
@@ -36,6 +38,26 @@ def check_ranks_agree(state: dict[str, Any], step: int) -> None:
         "whole. All ranks must run the same versions on the same kind of processor, and a plugin's task must draw "
         "random rows by advtasks.distributed.draw_rows"
     )
+
+
+def check_same_data(splits: Splits) -> None:
+    """Compare what ranks train on and validate on: each draws its part of one order of all items.
+
+    Raises:
+        DataError: they differ, as where hosts have copies of their own.
+    """
+    first, *others = gathered((len(splits.train), len(splits.validation), splits.fingerprint))  # type: ignore[arg-type]
+    for number, theirs in enumerate(others, start=1):
+        if theirs == first:
+            continue
+        what = f"{theirs[0]} items to train on and {theirs[1]} to validate on, the first one {first[0]} and {first[1]}"
+        if theirs[:2] == first[:2]:
+            what = f"as many items as the first one ({first[0]} and {first[1]}), but not the same"
+        raise DataError(
+            f"process {number} finds {what}: all hosts need the same files under the same names (a file that was "
+            "skipped is named where that process writes), and where something is learned from them beforehand, such as "
+            "a text encoder, one --cache for all"
+        )
 
 
 def _digests(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

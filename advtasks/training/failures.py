@@ -24,9 +24,10 @@ def told(folder: Path) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
+            more = "" if any((folder / "checkpoints").glob("*")) else ", a smaller network, --shard-generator"
             text = (
                 f"out of memory ({said(error)}). Ways out: --accumulate N (the batch in N pieces, with the same "
-                "result), a smaller --batch or --patch, --precision bf16, a smaller network, --shard-generator"
+                f"result), a smaller --batch or --patch, --precision bf16{more}"
             )
         elif str(error).startswith(_LOADER):
             text = f"a loader process died ({said(error)}); often memory is full: give fewer --workers"

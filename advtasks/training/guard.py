@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from advtasks.config import RunConfig, StageConfig
-from advtasks.distributed import gather
+from advtasks.distributed import world_size
 from advtasks.errors import Diverged
 from advtasks.mixture import AnyAdversary
 from advtasks.phase import Phase
@@ -38,9 +36,9 @@ class Guard:
 
     def variety(self, judged: Judged) -> Terms:
         """How much the fakes differ, for the log."""
-        with torch.no_grad():
-            real, fake = gather(judged.real), gather(judged.fake.detach())
-        return {WATCHED: Term(batch_diversity(real, fake), 0.0)} if len(real) > 1 else {}
+        if len(judged.real) * world_size() < 2:
+            return {}
+        return {WATCHED: Term(batch_diversity(judged.real, judged.fake.detach()), 0.0)}
 
     def gradients(self, phase: Phase[Scene]) -> Terms:
         """The gradient norm of a phase that has gone backward, for the log."""

@@ -210,7 +210,7 @@ class Trainer:
 
     def _validate(self, stage: StageConfig, examples: Sequence[Any]) -> Evaluation:
         """Measure the moving average of the generator."""
-        watch, trained = Stopwatch(), self._trained()
+        watch, trained = self.watch.settled(self.networks.device), self._trained()
         network = self.networks.ema.network  # asked for before it is whole
         with self.clock.measure("eval", on_device=False), whole(network):
             result = evaluate(self.networks.task, network, examples, keep_pictures=SHOWN)

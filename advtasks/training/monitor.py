@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtasks.distributed import whole_tensor
+from advtasks.distributed import all_mean, gather, rank, whole_tensor
 from advtasks.regularizers.spectral import WEIGHTED, as_matrix
 from advtasks.training.best import Best
 
@@ -35,10 +35,12 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 @torch.no_grad()
 def batch_diversity(real: Tensor, fake: Tensor) -> Tensor:
     """How far neighbours in the batch of fakes lie apart, relative to the reals: about 1 is healthy, 0 is one fake for
-    everything."""
+    everything. Of the whole batch, of which each rank has its part: one sample is exchanged."""
 
     def spread(samples: Tensor) -> Tensor:
-        return (samples.float() - samples.float().roll(1, 0)).abs().mean()
+        samples = samples.float()
+        last = gather(samples[-1:])[rank() - 1]  # of the rank before; of the last one for the first
+        return all_mean((samples - torch.cat((last[None], samples[:-1]))).abs().mean())
 
     return spread(fake) / spread(real).clamp(min=1e-12)
 

@@ -35,8 +35,9 @@ from advtasks.training import run_folder
 from advtasks.training.adversaries import make_adversaries
 from advtasks.training.best_bundles import BestBundles
 from advtasks.training.checkpoint import Checkpoints
-from advtasks.training.checks import check_data, check_run, check_torch, check_validation
+from advtasks.training.checks import check_data, check_run, check_torch, check_validation, never_computed
 from advtasks.training.clock import peak_memory
+from advtasks.training.consistency import check_same_data
 from advtasks.training.failures import told
 from advtasks.training.initial import begin_with
 from advtasks.training.interrupt import Interrupt
@@ -70,7 +71,8 @@ def train(
         held.enter_context(told(folder))
         run = _Run(task_name, config, folder, console)
         held.callback(run.close)
-        gathered(None)  # hosts with caches of their own decode at their own speed; from here on waiting is an error
+        # hosts with caches of their own decode at their own speed; from here on waiting is an error
+        check_same_data(run.splits)
         begun = resume and run.trainer.resume()
         if resume and not begun:
             from_first(lambda: run_folder.check_nothing_lost(folder, config.checkpoint_every))
@@ -97,6 +99,8 @@ class _Run:
         self.manifest = self.task.manifest()
         check_manifest(task_name, self.task, self.manifest)
         self.adversaries = make_adversaries(self.task, config)
+        for text in never_computed(self.adversaries, config):
+            console.say(f"warning: {text}")
         self.splits = first_alone_then_all(lambda: self.task.splits(self.cache))
         check_validation(config, self.splits)
         self.trackers: list[Tracker] = []
@@ -217,8 +221,6 @@ class _Run:
     def _stage_end(self, stage: StageConfig, result: Evaluation) -> None:
         self._save_bundle(self.folder / "stages" / f"{stage.name}.safetensors", stage.name, result.means)
         if rank() == 0:
-            _, best = self.trainer.best.values.get(str(self.config.keep_best), (0.0, -1))
-            self.best_bundles.keep_only(stage.name, best)
             self._keep_pictures(stage.name, result)
             self._write_results()
 
@@ -239,13 +241,21 @@ class _Run:
         manifest = manifest_of(self.name, self.task, self.manifest, stage, metrics, self.trainer.step)
         save_bundle(path, *folded(network, manifest))
 
+    def _best_bundle(self) -> Path | None:
+        """That of the last stage's best validation. Now that all checkpoints are written, no roll-back needs others."""
+        if not self.config.keep_best:
+            return None
+        for stage in self.trainer.results:
+            found = stage.best.get(self.config.keep_best)  # none of a metric that could never be measured
+            self.best_bundles.keep_only(stage.stage, int(found["step"] or 0) if found else -1)
+        return next(iter(self.best_bundles.of(self.trainer.results[-1].stage)), None)
+
     def _finish(self, bundle: Path) -> None:
         trainer, last = self.trainer, self.trainer.results[-1]
         if rank() == 0:
             self._write_results()
             write_report(self.folder)
-        kept_best = iter(self.best_bundles.of(last.stage))
-        best = from_first(lambda: next(kept_best, None))  # one that all see, whatever their disks say
+        best = from_first(self._best_bundle)  # one that all see, whatever their disks say
         if best is None:
             self._save_bundle(bundle, last.stage, last.metrics)  # last: a run that has it is finished
         elif rank() == 0:
@@ -267,9 +277,9 @@ class _Run:
         kept = ""
         if best is not None:
             step = int(best.stem.rpartition("-")[2])
-            found = last.best[str(self.config.keep_best)]
-            value = f": {found['best']:.4g}" if found["step"] == step else ""
-            kept = f" (the best by {self.config.keep_best}{value} at step {step}, not the last)"
+            found = last.best.get(str(self.config.keep_best), {})
+            value = f"the best by {self.config.keep_best}: {found['best']:.4g}" if found.get("step") == step else "kept"
+            kept = f" ({value} at step {step}{', not the last' * (step != trainer.step)})"
         if self.config.profile and (self.folder / "profile" / TRACE).is_file():
             self.console.say(f"profile  {self.folder / 'profile'}")
         self.console.say(f"bundle   {bundle}{kept}\nreport   {self.folder / 'report.html'}")

@@ -47,8 +47,9 @@ def check_nothing_lost(folder: Path, checkpoint_every: int) -> None:
     last = max((record["step"] for record in records if record["kind"] == "train"), default=0)
     if last > checkpoint_every:
         raise TrainingError(
-            f"{folder / 'checkpoints'}: no checkpoint is there, and the run came to step {last}: bring them back, or "
-            "start a new run with another --out"
+            f"{folder / 'checkpoints'}: no checkpoint is there, and the run came to step {last}: bring them back; "
+            f"where none was ever written (a full disk), remove {folder / 'metrics.jsonl'} to begin anew; or start a "
+            "new run with another --out"
         )
 
 

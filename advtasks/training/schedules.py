@@ -14,7 +14,7 @@ def factor(schedule: Literal["constant", "cosine", "linear"], step: int, steps: 
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    share = (step - warmup) / (steps - warmup)
+    share = min((step - warmup) / (steps - warmup), 1.0)  # --tune goes further than short stages
     if schedule == "cosine":
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
     if schedule == "linear":

@@ -23,7 +23,7 @@ from advtasks.errors import TrainingError
 from advtasks.mixture import AnyAdversary
 from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
-from advtasks.pieces import in_pieces
+from advtasks.pieces import buffers_kept, in_pieces
 from advtasks.process_group import gathered
 from advtasks.task import Batch, Judged, Term, Terms
 from advtasks.training.clock import Clock
@@ -192,8 +192,9 @@ class Step:
             return torch.cat(parts)
 
     def _synthesize(self, batch: Batch) -> Tensor:
-        """For regularizers that move the noise: the plain network in float32, which can be differentiated twice."""
-        with torch.autocast(self.networks.device.type, enabled=False):
+        """For regularizers that move the noise: the plain network in float32, which can be differentiated twice. Its
+        statistics (batch norm) are those of the outputs that are trained on alone."""
+        with torch.autocast(self.networks.device.type, enabled=False), buffers_kept(self.networks.generator):
             return self.task.generate(self.networks.generator, batch)
 
     def _generator_terms(self, scene: Scene) -> Terms:

@@ -7,6 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
+from advtasks.devices import wait_for
+
 
 @dataclass
 class Pause:
@@ -28,13 +32,19 @@ class Stopwatch:
     def paused(self) -> Iterator[Pause]:
         """Do not count what happens inside; afterwards the pause knows its length."""
         pause = Pause()
-        self._since = start = time.monotonic()
+        self._since = time.monotonic()
         try:
             yield pause
         finally:
-            self._since = None
-            pause.seconds = time.monotonic() - start
+            pause.seconds, self._since = time.monotonic() - self._since, None
             self._paused += pause.seconds
+
+    def settled(self, device: torch.device) -> Stopwatch:
+        """In a pause: it begins now, and the wait for what a GPU was given before counts as training. Gives a watch for
+        what follows."""
+        wait_for(device)
+        self._since = time.monotonic()
+        return Stopwatch()
 
     def so_far(self) -> float:
         """Seconds of this lap until now; in a pause, until it began."""

@@ -12,7 +12,7 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from advtasks.causes import is_out_of_memory, said
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.cache import PictureCache
 from advtasks.data.loader import batches
-from advtasks.devices import FIRST_SCALE, choose_device, computes_bf16, threads_of
+from advtasks.devices import FIRST_SCALE, choose_device, computes_bf16, threads_of, wait_for
 from advtasks.errors import AdvtasksError, UsageError
 from advtasks.regularizers import PathLength
 from advtasks.task import Batch, Splits, Task
@@ -35,6 +35,7 @@ from advtasks.training.monitor import WATCHED
 from advtasks.training.networks import Networks
 from advtasks.training.progress import Console
 from advtasks.training.recorder import Recorder
+from advtasks.training.rehearsal import rehearse
 from advtasks.training.step import Step
 
 WARM_UP, TIMED = 2, 5
@@ -87,7 +88,10 @@ def tune(
         UsageError: none of them can train.
     """
     device = choose_device(config.device)
-    splits = make_task(config).splits(cache)
+    task = make_task(config)
+    splits = task.splits(cache)
+    for text in rehearse(task, task.generator(), make_adversaries(task, config), splits.train, config.stages):
+        say(f"warning: {text}")
     precisions: list[Any] = ["fp32"] + ["bf16"] * computes_bf16(device) + ["fp16"] * (device.type == "cuda")
     judged = config.adversary.kind != "none" and any(stage.adversary for stage in config.stages)
     plain = [
@@ -221,26 +225,30 @@ def _steps(
         splits.train, batch=(stage.batch or config.batch) // config.devices, seed=config.seed, pin_memory=cuda
     )
     period = _period(step)
-    first = max(period - WARM_UP, 0)  # the step in which all phases are due is the last one before the clock runs
-    timed = period * math.ceil(TIMED / period)
+    start = max(period, WARM_UP)
+    # each phase is due once before the clock runs, as late as may be
+    due = [max((n for n in range(start) if phase.due(n)), default=phase.interval - 1) for phase in step.phases]
+    warm = sorted({*range(start - WARM_UP, start), *due})
+    numbers = [*warm, *range(start, start + period * math.ceil(TIMED / period))]
     taken: list[float] = []
     terms: dict[str, float] = {}
     with closing(stream):
-        for number in range(first, first + WARM_UP + timed):
-            if number == first + WARM_UP:
+        for number in numbers:
+            if number == start:
                 step.guard = None  # off the clock
             taken.append(_seconds(step, stream, number, networks.device))
             for name, value in meters.means().items():
                 if not name.startswith(("logit/", "accuracy/", WATCHED)):
                     terms.setdefault(name, value)
             meters.clear()
-        _until_scaled(step, stream, range(first, first + WARM_UP + timed))
-    periods = [statistics.mean(taken[start : start + period]) for start in range(WARM_UP, len(taken), period)]
+        _until_scaled(step, stream, numbers)
+    before = len(warm)
+    periods = [statistics.mean(taken[at : at + period]) for at in range(before, len(taken), period)]
     seconds = statistics.median(periods)
-    return seconds, max(sum(taken[:WARM_UP]) - WARM_UP * seconds, 0.0), terms
+    return seconds, max(sum(taken[:before]) - before * seconds, 0.0), terms
 
 
-def _until_scaled(step: Step, stream: Iterator[Batch], done: range) -> None:
+def _until_scaled(step: Step, stream: Iterator[Batch], done: Sequence[int]) -> None:
     """Go on, off the clock, while all updates that one of float16's loss scalers has seen were skipped.
 
     Raises:
@@ -248,7 +256,7 @@ def _until_scaled(step: Step, stream: Iterator[Batch], done: range) -> None:
     """
     seen = Counter(id(phase.scaler) for phase in step.phases for number in done if phase.due(number))
     scalers = {id(item): item for item in step.scalers.values()}
-    number = done.stop
+    number = done[-1] + 1
     while stuck := [key for key, item in scalers.items() if item.get_scale() == FIRST_SCALE * 0.5 ** seen[key]]:
         if any(seen[key] >= SKIPPED for key in stuck):
             raise ArithmeticError("gradients are not finite in any step")
@@ -259,10 +267,10 @@ def _until_scaled(step: Step, stream: Iterator[Batch], done: range) -> None:
 
 def _seconds(step: Step, stream: Iterator[Batch], number: int, device: torch.device) -> float:
     host_batch = next(stream)
-    _finish(device)
+    wait_for(device)
     start = time.perf_counter()
     step.run(host_batch, number, number)
-    _finish(device)
+    wait_for(device)
     return time.perf_counter() - start
 
 
@@ -272,8 +280,3 @@ def _give_back(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

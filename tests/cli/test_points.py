@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +200,42 @@ def test_every_component_is_chosen_by_name_on_every_task(task: str, kind: str, t
                 make_adversaries(made, config)
         else:
             assert make_adversaries(made, config)
+
+
+def test_the_best_that_is_the_last_is_called_so_and_one_that_is_no_longer_asked_for_is_not_taken(
+    advtasks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rising = iter(range(1, 1000))
+    found = mode_coverage(torch.zeros(10, 2), torch.zeros(1, 2), 1.0)
+    monkeypatch.setattr(
+        "advtasks_synthesis.points.mode_coverage",
+        lambda *arguments, **options: dataclasses.replace(found, high_quality=next(rising) / 1000),
+    )
+    flags = ("train", "points", "--out", tmp_path / "run", "--steps", "6", "--validate-every", "2", *SHORT)
+    code, out, err = advtasks(*flags, "--keep-best", "high_quality")
+    assert code == 0, err
+    out += err
+    assert "(the best by high_quality: " in out
+    assert "at step 6)" in out
+    assert "not the last" not in out
+    stages = tmp_path / "run" / "stages"
+    (best,) = stages.glob("*-best-*")
+    best.write_bytes(b"not asked for any more")
+    (tmp_path / "run" / "bundle.safetensors").unlink()
+    file = tmp_path / "run" / "run.yaml"
+    file.write_text(file.read_text().replace("keep_best: high_quality", "keep_best: null"))
+    code, out, err = advtasks("train", "--resume", tmp_path / "run")
+    assert code == 0, err
+    assert advtasks("models", "info", tmp_path / "run")[0] == 0
+    assert "the best by" not in out + err
+
+
+def test_a_metric_that_can_never_be_measured_keeps_the_last(
+    advtasks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = dataclasses.replace(mode_coverage(torch.zeros(10, 2), torch.zeros(1, 2), 1.0), high_quality=float("nan"))
+    monkeypatch.setattr("advtasks_synthesis.points.mode_coverage", lambda *arguments, **options: found)
+    flags = ("train", "points", "--out", tmp_path / "run", "--steps", "4", *SHORT, "--keep-best", "high_quality")
+    code, _, err = advtasks(*flags)
+    assert code == 0, err
+    assert (tmp_path / "run" / "bundle.safetensors").is_file()

@@ -111,7 +111,7 @@ from advtasks import Adversary, PatchDiscriminator
 torch.set_num_threads(1)
 torch.manual_seed(0)
 critic = PatchDiscriminator(3, features=16, layers=2, norm="none")
-adversary = Adversary(critic, "relativistic-average", regularizers=["r1"], accumulate=int(sys.argv[1]))
+adversary = Adversary(critic, "relativistic-average", regularizers=sys.argv[2:], accumulate=int(sys.argv[1]))
 
 def peak():  # of this process alone; resource's figure begins with that of the process that started it
     return int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
@@ -124,11 +124,13 @@ print(peak() - before)
 """
 
 
-def test_pieces_save_memory() -> None:
-    """Penalty and batch statistics included: the step in eight pieces needs a fraction of the whole batch's memory."""
+@pytest.mark.parametrize("regularizers", [("r1",), ()], ids=str)
+def test_pieces_save_memory(regularizers: tuple[str, ...]) -> None:
+    """Batch statistics included, and a penalty or none: the step in eight pieces needs a fraction of the whole batch's
+    memory."""
+    commands = ([sys.executable, "-c", _PEAK, str(n), *regularizers] for n in (1, 8))
     whole, pieces = (
-        int(subprocess.run([sys.executable, "-c", _PEAK, str(n)], capture_output=True, text=True, check=True).stdout)
-        for n in (1, 8)
+        int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for command in commands
     )
     assert pieces < 0.5 * whole, (whole, pieces)
 

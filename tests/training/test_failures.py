@@ -26,8 +26,13 @@ def test_full_memory_is_told_with_ways_out(error: BaseException, tmp_path: Path)
     with pytest.raises(TrainingError, match=r"^out of memory \(.*--accumulate N.*; then start again$"), told(tmp_path):
         raise error
     (tmp_path / "run.yaml").touch()
-    with pytest.raises(TrainingError, match=f"go on: advtasks train --resume {tmp_path}$"), told(tmp_path):
+    with pytest.raises(TrainingError, match=f"shard-generator.*--resume {tmp_path}$"), told(tmp_path):
         raise error
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/step-00000001.pt").touch()
+    with pytest.raises(TrainingError, match=f"go on: advtasks train --resume {tmp_path}$") as found, told(tmp_path):
+        raise error
+    assert "network" not in str(found.value), "a checkpoint is of this network, and whole"
 
 
 def test_other_errors_are_as_they_were(tmp_path: Path) -> None:

@@ -28,13 +28,16 @@ from advtasks.optimizers import make_optimizer
 from advtasks.phase import Phase
 from advtasks.task import Batch, Evaluated, Splits, Term, Terms
 from advtasks.trackers import read_records
+from advtasks.training.adversaries import make_adversaries
 from advtasks.training.best import Best
-from advtasks.training.checks import check_batches, check_validation
+from advtasks.training.checks import check_batches, check_validation, never_computed
 from advtasks.training.clock import Clock, peak_memory
-from advtasks.training.meters import SKIPPED
+from advtasks.training.meters import SKIPPED, Meters
+from advtasks.training.networks import Networks
 from advtasks.training.pace import Pace
 from advtasks.training.schedules import factor
 from advtasks.training.step import Step
+from advtasks.training.stopwatch import Stopwatch
 from advtasks.training.tune import _steps
 
 
@@ -559,3 +562,40 @@ def test_lion_by_hand() -> None:
         expected = expected * (1 - 0.1 * 0.5) - 0.1 * (0.9 * momentum + 0.1 * gradient).sign()
         momentum = 0.99 * momentum + 0.01 * gradient
     torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_moved_noise_leaves_no_trace_in_batch_norm(tmp_path: Path) -> None:
+    """Statistics for inference are those of the outputs that are trained on, whatever regularizers synthesize besides."""
+    settings = config()
+    task = Toy(settings)
+    networks = Networks(task, settings, make_adversaries(task, settings))
+    step = Step(networks, settings, settings.stages[1], Meters(), Clock(networks.device))
+    before = {name: value.clone() for name, value in networks.generator.named_buffers()}
+    assert any(name.endswith("running_mean") for name in before)
+    outputs = [step._synthesize({"x": torch.rand(2, 3, 8, 8)}) for _ in range(2)]
+    for name, value in networks.generator.named_buffers():
+        assert torch.equal(value, before[name]), name
+    sum(output.square().sum() for output in outputs).backward()
+    networks.generator(torch.rand(2, 3, 8, 8))
+    assert any(not torch.equal(value, before[name]) for name, value in networks.generator.named_buffers())
+
+
+def test_a_lazy_regularizer_that_a_stage_never_reaches_is_said() -> None:
+    settings = config()
+    settings = dataclasses.replace(
+        settings, adversary=dataclasses.replace(settings.adversary, regularizers=("r1:interval=16", "spectral-norm"))
+    )
+    (text,) = never_computed(make_adversaries(Toy(settings), settings), settings)
+    assert "stage 'adversarial' has 7 steps, and r1 is computed every 16: never there" in text
+    assert never_computed(make_adversaries(Toy(config()), config()), config()) == []
+
+
+def test_a_pause_begins_when_what_was_begun_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is still training is waited for on training's account, not on validation's."""
+    monkeypatch.setattr("advtasks.training.stopwatch.wait_for", lambda device: time.sleep(0.2))
+    watch = Stopwatch()
+    with watch.paused() as pause:
+        watch.settled(torch.device("cpu"))
+        time.sleep(0.05)
+    assert 0.05 <= pause.seconds < 0.15
+    assert watch.lap() >= 0.2

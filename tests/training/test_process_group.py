@@ -44,7 +44,8 @@ from advtasks.distributed import all_mean, rank
 from advtasks.errors import DataError, TrainingError, UsageError
 from advtasks import process_group
 from advtasks.process_group import Agreement, FirstRankFailed, from_first, gathered, joined
-from advtasks.training.consistency import check_ranks_agree
+from advtasks.task import Splits
+from advtasks.training.consistency import check_ranks_agree, check_same_data
 
 case, number, port = sys.argv[1], sys.argv[2], sys.argv[3]
 if case == "slurm":
@@ -76,12 +77,17 @@ try:
             parts = {"tensor": {"b": torch.ones(2) * rank()}, "batch": {"b": (torch.ones(2) * rank(), 3)}, "number": {"b": rank()}}
             state = {"generator": {"a": torch.ones(3), **parts[case[6:]]}, "ema": {}, "adversaries": {}, "stage": {}}
             check_ranks_agree(state, 7)
+        if case == "data":
+            check_same_data(Splits(range(8 + rank()), [0], fingerprint="x"))
+        if case == "contents":
+            check_same_data(Splits(range(8), [0], fingerprint=f"x{rank()}"))
         if case == "first":
             process_group._ASKING = 40.0
             from_first(lambda: (_ for _ in ()).throw(UsageError("a mistake")))
         if case in ("talk", "slurm", "agents"):
             assert from_first(lambda: [rank(), "said"]) == [0, "said"]
             assert gathered(rank()) == [0, 1]
+            check_same_data(Splits(range(8), [0], fingerprint="x"))
             agreement = Agreement()
             heard = [agreement.any_raised(rank() == 1 and step == 2) for step in range(5)]
             assert heard == [False, False, False, True, False], heard
@@ -176,6 +182,18 @@ def test_ranks_that_drift_apart_stop_with_the_values_name(kind: str, name: str) 
     said, silent = outputs if codes[0] == 3 else outputs[::-1]
     assert f"step 7: the ranks have drifted apart, first in generator.{name}. " in said
     assert silent == "", "all find it, and one says it"
+
+
+@pytest.mark.parametrize(
+    ("case", "found"),
+    [("data", "9 items to train on and 1 to validate on, the first one 8 and 1"),
+     ("contents", "as many items as the first one (8 and 1), but not the same")],
+)  # fmt: skip
+def test_processes_that_find_other_data_do_not_train(case: str, found: str) -> None:
+    """Each draws its part of one order: with other lists some samples would come twice and others never."""
+    codes, outputs, _ = pair(case)
+    assert sorted(codes) == [1, 3]
+    assert f"process 1 finds {found}: all hosts need the same files" in outputs[codes.index(3)]
 
 
 def test_a_mistake_of_the_first_rank_is_said_once() -> None:

@@ -184,6 +184,10 @@ def test_whole_periods_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         networks, config(adversary=lazy), settings.stages[1], module.Meters(), module.Clock(networks.device)
     )
     assert module._period(step) == 32, "not 80"
+    taken.clear()
+    _, _, terms = module._steps(Toy, config(adversary=lazy), splits, settings.stages[1])
+    assert taken == [29, 30, 31, *range(32, 64)], "29 is the last generator step before the clock runs"
+    assert "gradient-norm/generator" in terms, "so that its gradients are compared"
 
 
 def test_a_choice_without_memory_is_a_row_and_processes_share_the_batch(
@@ -203,6 +207,7 @@ def test_a_choice_without_memory_is_a_row_and_processes_share_the_batch(
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     monkeypatch.setattr(module, "computes_bf16", lambda device: False)
+    monkeypatch.setattr(module, "rehearse", lambda *arguments: [])
     said: list[str] = []
     chosen, found = tune(Large, config(batch=6, devices=2), PictureCache(tmp_path), said.append)
     assert chosen.channels_last

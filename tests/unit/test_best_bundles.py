@@ -17,6 +17,8 @@ def test_those_that_are_overtaken_go_and_those_of_checkpoints_stay(tmp_path: Pat
     for step in (100, 200, 300, 400, 500, 900):  # the last one was taken back
         bundles.path("one", step).touch()
     bundles.path("other", 100).touch()
+    (bundles.folder / "one-best-of-two.safetensors").touch()  # of a stage of that name, and its best
+    bundles.path("one-best-of-two", 100).touch()
     bundles.forget("one", 500, True, [300, 450])
     assert there(bundles) == [200, 300, 400, 500], "a checkpoint of step 300 may be of before its validation"
     assert there(bundles, "other") == [100]

@@ -124,6 +124,19 @@ def test_the_entropy_keeps_every_critic_in_play() -> None:
     assert mixed.weights().detach().max() < before
 
 
+def test_a_mixture_takes_all_that_regularizers_want_to_see() -> None:
+    """As an adversary does: zcr moves the noise."""
+    torch.manual_seed(0)
+    generator, latent = torch.nn.Linear(2, 2), torch.randn(6, 2)
+    parts = [Adversary(MLPDiscriminator(2, width=4, layers=1), regularizers=["zcr:interval=1"]) for _ in range(2)]
+    mixture = MixtureAdversary(parts)
+    judged = Judged(torch.randn(6, 2), generator(latent), latent=latent, synthesize=generator)
+    assert mixture.optimizer is None
+    assert mixture.term(judged).requires_grad
+    assert any("zcr" in name for name in mixture.update(judged))
+    assert mixture.optimizer is not None
+
+
 def test_fake_and_real_of_other_shapes_are_refused() -> None:
     mixture = MixtureAdversary([Adversary(MLPDiscriminator(2, width=4, layers=1)) for _ in range(2)])
     for call in (mixture.term, mixture.update):

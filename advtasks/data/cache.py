@@ -25,11 +25,12 @@ from advtasks.causes import said
 from advtasks.data.folder import fingerprint
 from advtasks.data.parallel import Watch, in_parallel
 from advtasks.errors import AdvtasksError, DataError
+from advtasks.pictures.color import in_srgb
 from advtasks.pictures.decode import read_picture
 
 _RECENT = 3600.0
 """Seconds within which a use is not noted again."""
-VERSION = "1"
+VERSION = "2"
 """Raised when decoding changes, so that older files are no longer found (and fall to the size limit)."""
 
 MAPPED = 16384
@@ -169,13 +170,14 @@ class PictureCache:
     def _path(self, content: str, recipe: str) -> Path:
         return self.folder / content[:2] / f"{content}.{recipe}.v{VERSION}.npy"
 
-    def rgb8(self, path: Path) -> tuple[str, Array]:
-        """Fingerprint and decoded (H, W, 3) pixels of a picture.
+    def rgb8(self, path: Path, as_stored: bool = False) -> tuple[str, Array]:
+        """Fingerprint and decoded (H, W, 3) pixels of a picture, in sRGB, or `as_stored` whatever its profile.
 
         Raises:
             DataError: it cannot be read.
         """
-        return self.of(path, "rgb8", lambda: read_picture(path).rgb8())
+        recipe = "rgb8" if as_stored else "srgb8"
+        return self.of(path, recipe, lambda: (read_picture(path) if as_stored else in_srgb(read_picture(path))).rgb8())
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
         """:func:`in_parallel`; the cache is pruned afterwards.

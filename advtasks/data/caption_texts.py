@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from advtasks.data.captioned import Reading
+from advtasks.data.folder import composed
 from advtasks.data.text_file import read_text
 from advtasks.errors import DataError
 
@@ -18,8 +19,8 @@ _FLAT = ("images", "image", "text", "texts", "text_c10", "captions", "img", "jpg
 def read_beside(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -> Reading:
     """``NAME.txt`` beside ``NAME.png``."""
     name = "a text file beside each picture"
-    texts = {path.with_suffix(""): path for path in others if path.suffix.lower() == ".txt"}
-    pairs = [(path, texts[key]) for path in pictures if (key := path.with_suffix("")) in texts]
+    texts = {composed(str(path.with_suffix(""))): path for path in others if path.suffix.lower() == ".txt"}
+    pairs = [(path, texts[key]) for path in pictures if (key := composed(str(path.with_suffix("")))) in texts]
     if not pairs:
         return Reading(name)
     used = {text for _, text in pairs}
@@ -39,13 +40,13 @@ def read_parallel(folder: Path, pictures: Sequence[Path], others: Sequence[Path]
     by_stem: dict[str, list[Path]] = {}
     for path in pictures:
         by_end.setdefault(_end(path), []).append(path)
-        by_stem.setdefault(path.stem, []).append(path)
-    stems = Counter(path.stem for path in texts)
+        by_stem.setdefault(composed(path.stem), []).append(path)
+    stems = Counter(composed(path.stem) for path in texts)
     pairs, alone = [], []
     for text in texts:
         fitting = _nearest(text, by_end.get(_end(text), []))
-        if not fitting and stems[text.stem] == 1:
-            same = by_stem.get(text.stem, [])
+        if not fitting and stems[composed(text.stem)] == 1:
+            same = by_stem.get(composed(text.stem), [])
             fitting = (
                 same if len(same) == 1 and (_flat(same[0].parent) or len(same[0].relative_to(folder).parts) < 3) else []
             )
@@ -74,7 +75,7 @@ def _flat(folder: Path) -> bool:
 
 def _end(path: Path) -> tuple[str, ...]:
     """Folder and name; of pictures and texts that lie flat in two folders the name alone counts."""
-    return (path.stem,) if _flat(path.parent) else (path.parent.name, path.stem)
+    return (composed(path.stem),) if _flat(path.parent) else (composed(path.parent.name), composed(path.stem))
 
 
 def _nearest(text: Path, pictures: Sequence[Path]) -> Sequence[Path]:

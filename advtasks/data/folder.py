@@ -55,8 +55,13 @@ def find_pictures(folder: Path, inside: bool = True) -> Found:
 
 
 def key_of(path: Path, folder: Path) -> str:
-    """A name within a folder without its suffix, letters composed: file systems differ in that."""
-    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+    """A name within a folder without its suffix, its letters :func:`composed`."""
+    return composed(path.relative_to(folder).with_suffix("").as_posix())
+
+
+def composed(name: str) -> str:
+    """With letters and their accents as one character each: file systems and archives differ in that."""
+    return unicodedata.normalize("NFC", name)
 
 
 def ambiguous(one: Path, other: Path) -> str:

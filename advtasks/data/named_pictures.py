@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from advtasks.data.folder import composed
 from advtasks.errors import DataError
 
 Named = tuple[Path, str]
@@ -25,7 +26,7 @@ class NamedPictures:
         self._exact = {_absolute(path): path for path in pictures}
         self._by_end: dict[tuple[str, ...], list[Path]] = {}  # ends of paths below the folder
         for path in pictures:
-            parts = path.parts[len(folder.parts) :]
+            parts = tuple(map(composed, path.parts[len(folder.parts) :]))
             for first in range(len(parts)):
                 self._by_end.setdefault(parts[first:], []).append(path)
 
@@ -40,7 +41,7 @@ class NamedPictures:
         found: dict[Named, Path] = {}
         for table, name in dict.fromkeys(wanted):
             for base in bases[table]:
-                if path := self._exact.get(os.path.normpath(os.path.join(base, name))):  # noqa: PTH118 (of strings)
+                if path := self._exact.get(os.path.normpath(os.path.join(base, composed(name)))):  # noqa: PTH118 (of strings)
                     found[table, name] = path
                     break
         for guess in (self._ending, self._likeliest):
@@ -72,9 +73,9 @@ def _without_rivals(guesses: Mapping[Named, Path], taken: frozenset[Path]) -> di
 
 def _absolute(path: Path) -> str:
     """Without "..", and without following links."""
-    return os.path.abspath(path)  # noqa: PTH100 (which has them)
+    return composed(os.path.abspath(path))  # noqa: PTH100 (which has them)
 
 
 def _parts(name: str) -> tuple[str, ...]:
     """Of a name with either kind of slash."""
-    return tuple(os.path.normpath(name.replace("\\", "/")).split("/"))
+    return tuple(os.path.normpath(composed(name).replace("\\", "/")).split("/"))

@@ -37,6 +37,7 @@ def in_parallel(
                 try:
                     results.append(begun.popleft().result())
                 except DataError as error:
+                    error.__traceback__ = error.__cause__ = error.__context__ = None  # they hold what was decoded
                     errors.append(error)
                 begun.extend(pool.submit(work, item) for item in itertools.islice(rest, 1))
                 watch(what, done, len(items))

@@ -164,7 +164,8 @@ class ArrowDataset:
 
     def read(self, key: int) -> bytes:
         """The encoded picture of a row."""
-        return picture_bytes(_rows(self.place, self.column, self.mark)[key][self.column], self.place)
+        value = _rows(self.place, self.column, self.mark)[key][self.column]
+        return picture_bytes(value, self.place, f"row {key} of the column {self.column!r}")
 
     @staticmethod
     def is_here(folder: Path) -> bool:
@@ -187,12 +188,16 @@ class ArrowDataset:
         return found
 
 
-def picture_bytes(value: dict[str, Any] | None, folder: Path) -> bytes:
-    """Of an undecoded value of an image column: the bytes in it, or those of the file that it names."""
+def picture_bytes(value: dict[str, Any] | None, folder: Path, where: str = "a row") -> bytes:
+    """Of an undecoded value of an image column: the bytes in it, or those of the file that it names.
+
+    Raises:
+        DataError: there is none in `where`.
+    """
     if value is not None and value.get("bytes") is not None:
         return bytes(value["bytes"])
     if value is None or value.get("path") is None:
-        raise DataError(f"{folder}: a row without a picture")
+        raise DataError(f"{folder}: {where} holds no picture")
     return (folder / value["path"]).read_bytes()
 
 

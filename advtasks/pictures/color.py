@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advtasks.pictures.picture import Metadata
+from advtasks.pictures.picture import Metadata, Picture
 
 _SAME = 1.0 / 255
 """A profile whose colours are sRGB's to one 8-bit level is sRGB."""
+
+_ROWS = 256
+"""That are converted at a time."""
 
 Values = NDArray[np.float32]
 
@@ -55,6 +58,23 @@ def grey_as_rgb(grey: NDArray[Any], metadata: Metadata) -> tuple[NDArray[Any], M
     top = np.iinfo(grey.dtype).max
     values = space.to_srgb((grey / top).astype(np.float32)).clip(0, 1)
     return np.rint(values * top).astype(grey.dtype), metadata
+
+
+def in_srgb(picture: Picture) -> Picture:
+    """A picture with its colours in sRGB, those outside of it at its border, and without its profile: as networks are
+    trained, and as inference shows it to them. Itself where nothing has to be converted."""
+    channels = picture.pixels.shape[2]
+    if picture.metadata.palette or picture.kind.real or channels not in (1, 3):
+        return picture
+    space = ColorSpace(picture.metadata.icc, channels)
+    if space.plain:
+        return picture
+    pixels, top = np.empty_like(picture.pixels), picture.kind.top
+    for first in range(0, len(pixels), _ROWS):  # floating point of a whole picture is large
+        rows = picture.pixels[first : first + _ROWS]
+        values = space.to_srgb(rows.astype(np.float32) / np.float32(top)).clip(0, 1)
+        pixels[first : first + _ROWS] = np.rint(values[..., :channels] * top)  # grey stays grey
+    return Picture(pixels, picture.alpha, dataclasses.replace(picture.metadata, icc=None))
 
 
 @functools.lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
 from advtasks.data.listing import few, refuse
+from advtasks.data.splits import without_validated
 from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
@@ -127,43 +129,53 @@ def _divided(
     """What is left to train on, and what to validate on: given, of the folder, or held out."""
     config, cache, given = reader.config, reader.cache, False
     validation: list[Loaded] = []
+    chosen = pairs.validation or pairs.test
     if config.validation is not None:
+        chosen = _measured(pairs_of(config.validation, config))
         validation, more = load_folder(config.validation, config, reader.sides, cache)
         given = True
         notes += more
-    elif pairs.validation or pairs.test:
-        given, validation = True, _read(reader.whole, pairs.validation or pairs.test, reader, cache, notes)
+    elif chosen:
+        given, validation = True, _read(reader.whole, chosen, reader, cache, notes)
     if validation:
-        same = len({content for content, _ in train} & {pair.content for pair in validation})
-        if not cache.keeps and config.validation == config.data:  # contents are not known
-            same = len(validation)
-        if same:
-            notes.append(f"warning: {same} of the pairs to validate on are trained on, too: scores flatter")
-        return train, validation
+        if cache.keeps:
+            targets = {target_of(pair.content) for pair in validation}
+            return without_validated(train, lambda item: target_of(item[0]), targets, notes), validation
+        names = {os.path.realpath(pair.target.path) for pair in chosen}  # contents are not known
+        return without_validated(train, lambda item: os.path.realpath(item[1].target.path), names, notes), validation
     if given:
         notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
-    held_out = hold_out([content for content, _ in train if content not in reader.void])
-    kept = [(content, pair) for content, pair in train if content in held_out]
-    train = [(content, pair) for content, pair in train if content not in held_out]
+    held_out = hold_out([target_of(content) for content, _ in train if content not in reader.void])
+    kept = [(content, pair) for content, pair in train if target_of(content) in held_out]
+    train = [(content, pair) for content, pair in train if target_of(content) not in held_out]
     if not kept and train:
         kept = train
         notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
     validation = _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
     while not any(_has_classes(pair, reader.sides) for pair in validation):  # which streamed data did not tell before
-        held_out = hold_out([content for content, _ in train])
-        kept = [(content, pair) for content, pair in train if content in held_out]
+        held_out = hold_out([target_of(content) for content, _ in train])
+        kept = [(content, pair) for content, pair in train if target_of(content) in held_out]
         if not kept:
             break
-        train = [(content, pair) for content, pair in train if content not in held_out]
+        train = [(content, pair) for content, pair in train if target_of(content) not in held_out]
         validation += _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
     return train, validation
+
+
+def _measured(pairs: Pairs) -> tuple[Pair, ...]:
+    return pairs.validation or pairs.test or pairs.train
+
+
+def target_of(content: str) -> str:
+    """The part of a pair's content that is its target's: inputs of one target are on one side."""
+    return content.partition("+")[0]
 
 
 def _identities(pairs: Sequence[Pair], folder: Path) -> list[str]:
     """A number for each pair without reading it."""
     targets = identities([pair.target.path for pair in pairs], folder)
     inputs = iter(identities([pair.input.path for pair in pairs if pair.input is not None], folder))
-    return [one + (next(inputs) if pair.input is not None else "") for one, pair in zip(targets, pairs, strict=True)]
+    return [one if pair.input is None else f"{one}+{next(inputs)}" for one, pair in zip(targets, pairs, strict=True)]
 
 
 def load_folder(
@@ -176,10 +188,9 @@ def load_folder(
     """
     pairs = pairs_of(folder, config)
     refuse(pairs.problems, "files do not pair")
-    chosen = pairs.validation or pairs.test or pairs.train
     notes: list[str] = []
     reader = _Reader(config, sides, cache)
-    found = _read(reader.whole, chosen, reader, cache, notes)
+    found = _read(reader.whole, _measured(pairs), reader, cache, notes)
     usable = _with_classes(found, sides, notes)
     notes += reader.padded_note()
     if not usable:
@@ -233,7 +244,7 @@ class _Reader:
         values, own = self._values(pair.input, self.sides.input, size, only_enlarge)
         if values.shape[:2] != target.shape[:2]:
             raise DataError(f"{pair.input.path} and {pair.target.path}: not of one size once decoded")
-        return Loaded(pair.name, content + own, values, target)
+        return Loaded(pair.name, f"{content}+{own}", values, target)
 
     def _values(self, side: Side, pixels: Pixels, size: int, only_enlarge: bool) -> tuple[Values, str]:
         labels = pixels.kind == "labels"

@@ -23,11 +23,11 @@ from advtasks.data.folder import find_pictures, key_of
 from advtasks.data.layout import Layout
 from advtasks.data.listing import few
 from advtasks.data.parallel import in_parallel
+from advtasks.data.splits import SPLITS
 from advtasks.errors import AdvtasksError, DataError
 from advtasks_pix2pix.config import Reading
 from advtasks_pix2pix.pairing import (
     ENDING,
-    SPLITS,
     Found,
     Pair,
     Pairs,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from advtasks.data.folder import ambiguous
 from advtasks.data.parallel import in_parallel
+from advtasks.data.splits import SPLITS
 from advtasks.errors import DataError
 
 _A = {"a", "label", "labels", "input", "inputs", "source", "src", "edges", "edge", "line", "lines", "sketch",
@@ -21,8 +22,6 @@ _B = {"b", "img", "imgs", "image", "images", "photo", "photos", "target", "targe
       "color", "colour", "flat", "filename", "file", "high"}  # fmt: skip
 _PICTURE = {"img", "imgs", "image", "images", "filename", "file"}
 """Words of side B that are said of A, too."""
-SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-           "validation": "validation", "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _UNUSED = {"inst", "instance", "instances"}
 _CITYSCAPES = {"gtfine": "label", "gtcoarse": "label", "leftimg8bit": "img"}
 _CITYSCAPES_FILE = re.compile(r"_(?:leftImg8bit|gt(?:Fine|Coarse)_([A-Za-z]+))$")

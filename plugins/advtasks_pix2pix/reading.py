@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from advtasks.data.parallel import in_parallel
 from advtasks.errors import DataError, UsageError
+from advtasks.greyscale import greyscale
+from advtasks.pictures.color import in_srgb
 from advtasks.pictures.decode import read_kind, read_picture
 from advtasks.pictures.values import SUFFIXES, read_values, values_layout
 from advtasks_pix2pix.label_maps import LabelError, read_labels, survey_labels
@@ -144,7 +147,7 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
 def _picture(path: Path, pixels: Pixels) -> NDArray[Any]:
     if pixels.measured or (path.suffix.lower() in SUFFIXES and _is_scientific_or_broken(path)):
         return _scientific(path, pixels)
-    picture = read_picture(path)
+    picture = in_srgb(read_picture(path))
     if pixels.channels == 4:
         rows = np.repeat(picture.pixels, 3, axis=2) if picture.pixels.shape[2] == 1 else picture.pixels
         opaque = np.full(rows.shape[:2], picture.kind.top, rows.dtype)
@@ -152,6 +155,9 @@ def _picture(path: Path, pixels: Pixels) -> NDArray[Any]:
     else:
         rows = picture.flat()
     rows = _at_depth(rows, pixels.depth)
+    if rows.shape[2] == 3 and pixels.channels == 1:  # what is measured may be in colour where training was not
+        grey = greyscale(torch.from_numpy(rows.astype(np.float32)).permute(2, 0, 1))[0]
+        return np.rint(grey.numpy()).astype(rows.dtype)[..., None]
     return np.repeat(rows, 3, axis=2) if rows.shape[2] < pixels.channels else rows
 
 

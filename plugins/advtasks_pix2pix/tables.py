@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advtasks.data.folder import EXTENSIONS, key_of
+from advtasks.data.folder import EXTENSIONS, composed, key_of
+from advtasks.data.splits import SPLITS
 from advtasks.data.stored import StoredFile
 from advtasks.data.table_rows import DELIMITERS, SUFFIXES, read_rows
 from advtasks.errors import DataError
-from advtasks_pix2pix.pairing import SPLITS, Found, Pairs, a_then_b, split_of, within, words_of
+from advtasks_pix2pix.pairing import Found, Pairs, a_then_b, split_of, within, words_of
 
 _NAMES_OF_CLASSES = {"labels", "classes"}
 
@@ -40,7 +42,7 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
     if not tables:
         return None
     found = Found(ignored=[path for path in others if path not in tables])
-    inside: dict[Path, Path] = {path: path for path in pictures if isinstance(path, StoredFile)}
+    inside = {composed(str(path)): path for path in pictures if isinstance(path, StoredFile)}
     for path, (rows, columns) in tables.items():
         _add(found, folder, path, rows, columns, inside)
     used = {path for files in found.sides.values() for path in files.values()}
@@ -51,14 +53,14 @@ def find_table(folder: Path, pictures: Sequence[Path], others: Sequence[Path]) -
 
 
 def _add(
-    found: Found, folder: Path, table: Path, rows: Rows, columns: tuple[str, str], inside: Mapping[Path, Path]
+    found: Found, folder: Path, table: Path, rows: Rows, columns: tuple[str, str], inside: Mapping[str, Path]
 ) -> None:
-    """`inside`: files of archives, which are not on the disk, by their paths."""
+    """`inside`: files of archives, which are not on the disk, by their paths with :func:`composed` letters."""
     said = next((SPLITS[word] for word in words_of(table.stem) if word in SPLITS), None)  # train.csv, val.csv
     for number, row in rows:
         paths = [table.parent / str(row.get(name) or "") for name in columns]
-        paths = [inside.get(path, path) for path in paths]
-        missing = [path for path in paths if path not in inside and not path.is_file()]
+        paths = [inside.get(composed(str(path))) or _as_written(path) for path in paths]
+        missing = [path for path in paths if not isinstance(path, StoredFile) and not path.is_file()]
         if missing:
             found.problems.append(f"{table}, row {number}: {missing[0]} does not exist")
             continue
@@ -69,6 +71,12 @@ def _add(
         split = SPLITS.get(named) or said or split_of(within(paths[1], folder))
         for side, path in zip("AB", paths, strict=True):
             found.add(split, side, f"{key_of(table, folder)} {number:06d}", path)
+
+
+def _as_written(path: Path) -> Path:
+    """With the letters and accents that the file system has for it: some systems take them apart."""
+    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return path if path.is_file() else next((form for form in forms if form.is_file()), path)
 
 
 def _rows(table: Path) -> tuple[Rows, tuple[str, str] | None]:

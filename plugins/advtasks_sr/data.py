@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from advtasks.data.cache import PictureCache
 from advtasks.data.folder import hold_out
 from advtasks.data.listing import few, refuse
+from advtasks.data.splits import without_validated
 from advtasks.data.streamed import PassingOver, identities
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Batch, Splits
@@ -61,8 +63,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     load = reader.target if config.makes_low else reader.pair
     found, errors = cache.load("decoding pictures", sources.train, lambda source: Known.of(source, load(source)))
     notes = [f"skipped  {error}" for error in errors]
-    if sources.ignored:
-        notes.append(f"ignored  {len(sources.ignored)} other files: {few(sources.ignored)}")
+    notes += _ignored(sources)
     train = _large(found, config, low_side, notes)
     kept: list[Known] = []
     validation: list[Pair] = []
@@ -71,7 +72,9 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         notes += more
     elif sources.validation:
         validation = _measurable(_loaded(sources.validation, reader, notes), scale)
-    else:
+    if validation:
+        train = without_validated(train, lambda one: one.content, {pair.content for pair in validation}, notes)
+    elif config.validation is None and not sources.validation:
         held_out = hold_out([one.content for one in _measurable(train, scale)])
         kept = [one for one in train if one.content in held_out]
         train = [one for one in train if one.content not in held_out]
@@ -94,6 +97,11 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     )
     contents = _fingerprint([one.content + one.low_content for one in train], low_side)
     return Splits(_patches([one.source for one in train], config, reader), validation, tuple(notes), contents)
+
+
+def _ignored(sources: Sources) -> list[str]:
+    many = len(sources.ignored)
+    return [f"ignored  {many} other files: {few(sources.ignored)}"] if many else []
 
 
 def _large(found: Sequence[Known], config: SuperResolutionConfig, low_side: LowSide, notes: list[str]) -> list[Known]:
@@ -133,15 +141,18 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, reader: Re
     named = identities([source.high for source in sources.train], config.data)
     numbers = dict(zip(named, sources.train, strict=True))
     train, validation = list(sources.train), list(sources.validation)
+    notes = _ignored(sources)
     if config.validation is not None:
-        given = find_sources(config.validation, config.scale)
-        validation = [*given.train, *given.validation]
-    elif not validation:
-        held_out = hold_out(list(numbers))
-        validation = [source for number, source in numbers.items() if number in held_out]
-        train = [source for number, source in numbers.items() if number not in held_out]
-    notes: list[str] = []
-    pairs = _measurable(_loaded(validation, reader, notes), config.scale)
+        pairs, more = load_folder(config.validation, reader.low_side, reader.cache)
+        notes += more
+        names = {os.path.realpath(pair.name) for pair in pairs}  # contents are not known
+        train = without_validated(train, lambda source: os.path.realpath(source.high), names, notes)
+    else:
+        if not validation:
+            held_out = hold_out(list(numbers))
+            validation = [source for number, source in numbers.items() if number in held_out]
+            train = [source for number, source in numbers.items() if number not in held_out]
+        pairs = _measurable(_loaded(validation, reader, notes), config.scale)
     if not pairs:
         raise DataError(
             "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])
@@ -156,15 +167,17 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, reader: Re
 
 
 def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[list[Pair], list[str]]:
-    """All pictures of a folder, for evaluation.
+    """The pictures of a folder, for evaluation; those for validation where it divides them.
 
     Raises:
         DataError: none can be used, or pairs that do not fit.
     """
     sources = find_sources(folder, low_side.scale)
     refuse(sources.problems, "pictures do not pair")
-    notes: list[str] = []
-    pairs = _loaded((*sources.train, *sources.validation), Reader(low_side, cache), notes)
+    notes = _ignored(sources)
+    if sources.validation:
+        notes.append(f"{folder}: measured on its {len(sources.validation)} pictures for validation")
+    pairs = _loaded(sources.validation or sources.train, Reader(low_side, cache), notes)
     usable = _measurable(pairs, low_side.scale)
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))

@@ -3,21 +3,27 @@
 - any folder of pictures, sub-folders included: high-resolution pictures; their low-resolution side is made
 - ``hr/`` and ``lr/`` (or ``HR``/``LR``, ``GT``/``LQ``; ``lr_x4``, ``lr/X4``): pairs of equal name, or ``NAMEx4``; also
   archives and columns of a data set of such names
+- ``train/`` and ``val/`` (or ``test/``): each of them one of these
 - DIV2K as unpacked: ``DIV2K_train_HR``, ``DIV2K_valid_HR``, ``DIV2K_train_LR_bicubic/X4`` and so on
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from advtasks.data.folder import Found, ambiguous, find_pictures, key_of
 from advtasks.data.layout import Layout
+from advtasks.data.parallel import in_parallel
+from advtasks.data.splits import own_splits, split_named
 from advtasks.errors import DataError
 
 _HIGH = {"hr", "gt", "high", "high_resolution"}
+_HIGH_HOME = re.compile(r"(?:.+[_-])?(?:hr|gt|high_?resolution)|high", re.IGNORECASE)
+_LOW_HOME = re.compile(r"(?:.+[_-])?(?:lr|lq|low_?resolution)(?:[_-]?(?:bicubic|x?\d))*|low", re.IGNORECASE)
+"""Names of folders, with what they are of: ``train_HR``, ``train_LR_bicubic_x4``."""
 _LOW = re.compile(r"(?:lr|lq|low|low_resolution)(?:[_-]?x?(\d))?", re.IGNORECASE)
 
 
@@ -38,23 +44,67 @@ class Sources:
     validation: tuple[Source, ...]
     ignored: tuple[Path, ...]
     problems: tuple[str, ...]
+    divided: bool = False
+    """By the folder itself."""
 
 
 def find_sources(folder: Path, scale: int) -> Sources:
     """What a folder holds, for training at `scale`.
 
     Raises:
-        DataError: it does not exist, or holds no pictures.
+        DataError: it does not exist, holds no pictures, or two resolutions of them in folders that are not understood.
     """
     found = find_pictures(folder)
     if not found.pictures:
         raise DataError(found.none_in(folder))
-    children = {child.name: child for child in sorted(folder.iterdir()) if child.is_dir()}
-    for path in found.pictures:  # an archive, or a column of a data set
+    return _understood(folder, found, scale)
+
+
+def _understood(folder: Path, found: Found, scale: int) -> Sources:
+    splits = own_splits(folder, found.pictures)
+    return _of_folder(folder, found, scale) if splits is None else _divided(folder, found, splits, scale)
+
+
+def _divided(folder: Path, every: Found, splits: Mapping[str, Sequence[Path]], scale: int) -> Sources:
+    """Of folders such as ``train`` and ``val``, each of them as a folder by itself."""
+    parts: dict[str, list[Sources]] = {}
+    lows: list[Path] = []
+    for split, pictures in splits.items():
+        homes: dict[Path, list[Path]] = {}
+        for path in pictures:
+            home = folder / path.relative_to(folder).parts[0]
+            if split_named(home.name):
+                homes.setdefault(home, []).append(path)
+            elif _LOW_HOME.fullmatch(home.name):  # beside the splits
+                lows.append(path)
+            else:
+                homes.setdefault(folder, []).append(path)
+        parts[split] = [_of_folder(home, Found(tuple(found), ()), scale) for home, found in homes.items()]
+    train, validation, test = (
+        tuple(source for part in parts[split] for source in (*part.train, *part.validation))
+        for split in ("train", "validation", "test")
+    )
+    unused = tuple(source.high for source in test) if validation else ()
+    problems = tuple(problem for split in parts.values() for part in split for problem in part.problems)
+    ignored = tuple(path for split in parts.values() for part in split for path in part.ignored)
+    name = next(part.name for part in parts["train"])
+    every_ignored = (*every.others, *ignored, *lows, *unused)
+    return Sources(name, train, validation or test, every_ignored, problems, divided=True)
+
+
+def _children(folder: Path, found: Found) -> dict[str, Path]:
+    """The folders in a folder, and the archives and columns of data sets, by their names."""
+    children = {child.name: child for child in sorted(folder.iterdir()) if child.is_dir()} if folder.is_dir() else {}
+    for path in found.pictures:
         first, *deeper = path.relative_to(folder).parts
         if deeper:
             children.setdefault(first.removesuffix(".tar"), folder / first)
-    if "DIV2K_train_HR" in children:
+    return children
+
+
+def _of_folder(folder: Path, found: Found, scale: int) -> Sources:
+    children = _children(folder, found)
+    if children.keys() & {"DIV2K_train_HR", "DIV2K_valid_HR"}:
         return _div2k(children, scale, found)
     high = next((children[name] for name in children if name.lower() in _HIGH), None)
     low = _low_folder(children, scale)
@@ -66,7 +116,31 @@ def find_sources(folder: Path, scale: int) -> Sources:
         used = set(targets)
         rest = tuple(path for path in (*found.pictures, *found.others) if path not in used)
         return Sources("pictures", tuple(map(Source, targets)), (), rest, ())
+    _refuse_resolutions(folder, found.pictures)
     return Sources("pictures", tuple(map(Source, found.pictures)), (), found.others, ())
+
+
+def _refuse_resolutions(folder: Path, pictures: Sequence[Path]) -> None:
+    """Low resolutions must not become targets, wherever they lie.
+
+    Raises:
+        DataError: pictures of one name lie in folders that are called high, and low resolution.
+    """
+    homes: dict[str, dict[str, Path]] = {"high": {}, "low": {}}
+    for path in pictures:
+        for home in path.parents[: len(path.relative_to(folder).parts) - 1]:
+            for side, pattern in (("high", _HIGH_HOME), ("low", _LOW_HOME)):
+                if pattern.fullmatch(home.name):
+                    homes[side].setdefault(re.sub(r"[_-]?x\d$", "", path.stem), home)
+    both = homes["high"].keys() & homes["low"].keys()
+    if both:
+        name = min(both)
+        high, low = homes["high"][name], homes["low"][name]
+        raise DataError(
+            f"{folder}: {high.relative_to(folder)} and {low.relative_to(folder)} look like two resolutions of the same "
+            f"pictures ({name}, ...), and lie where pairs are not looked for: give --data the folder that holds them "
+            f"as hr and lr, or the high resolution alone ({high}); if they are something else, rename one"
+        )
 
 
 def _low_folder(children: dict[str, Path], scale: int) -> Path | None:
@@ -106,6 +180,8 @@ def _div2k(children: dict[str, Path], scale: int, every: Found) -> Sources:
         else:
             splits[split], found = _pair(_below(every, high), _below(every, low), scale, high, low)
             problems += found
+    if not splits["train"]:  # the validation pictures alone
+        return Sources("DIV2K", splits["valid"], (), every.others, problems)
     return Sources("DIV2K", splits["train"], splits["valid"], every.others, problems)
 
 
@@ -113,33 +189,37 @@ def _pair(
     high: Sequence[Path], low: Sequence[Path], scale: int, high_folder: Path, low_folder: Path
 ) -> tuple[tuple[Source, ...], tuple[str, ...]]:
     """Partners by name within their folders; those without one, and pairs of the wrong size, are problems."""
-    from advtasks.pictures.decode import picture_size
-
-    pairs, problems = [], []
+    problems = []
     by_name: dict[str, Path] = {}
     for path in low:
         other = by_name.setdefault(_key(path, low_folder, scale), path)
         if other != path:
             problems.append(ambiguous(path, other))
+    pairs = []
     for path in high:
         partner = by_name.pop(_key(path, high_folder, scale), None)
         if partner is None:
             problems.append(f"{path}: no low-resolution partner of that name in {low_folder}")
-            continue
-        try:
-            large, small = picture_size(path), picture_size(partner)
-        except DataError:
-            pairs.append(Source(path, partner))  # unreadable ones are named when they are decoded
-            continue
-        if (large[0] // scale, large[1] // scale) != small:
-            problems.append(
-                f"{path} is {large[0]}x{large[1]} and its partner {partner} {small[0]}x{small[1]}: not a pair "
-                f"at scale {scale}"
-            )
-            continue
-        pairs.append(Source(path, partner))
+        else:
+            pairs.append((path, partner))
+    sized, _ = in_parallel("sizes", pairs, lambda pair: _size_problem(*pair, scale))
+    problems += [problem for problem in sized if problem]
     problems += [f"{path}: no high-resolution partner of that name in {high_folder}" for path in by_name.values()]
-    return tuple(pairs), tuple(problems)
+    fitting = (Source(*pair) for pair, problem in zip(pairs, sized, strict=True) if not problem)
+    return tuple(fitting), tuple(problems)
+
+
+def _size_problem(high: Path, low: Path, scale: int) -> str:
+    """Why two files are no pair; unreadable ones are named when they are decoded."""
+    from advtasks.pictures.decode import picture_size
+
+    try:
+        large, small = picture_size(high), picture_size(low)
+    except DataError:
+        return ""
+    if (large[0] // scale, large[1] // scale) == small:
+        return ""
+    return f"{high} is {large[0]}x{large[1]} and its partner {low} {small[0]}x{small[1]}: not a pair at scale {scale}"
 
 
 def _key(path: Path, folder: Path, scale: int) -> str:
@@ -148,19 +228,23 @@ def _key(path: Path, folder: Path, scale: int) -> str:
 
 
 def recognize(folder: Path) -> Layout | None:
-    """What ``advtasks data check`` tells about a folder; None if it holds no pictures."""
-    try:
-        best = min((find_sources(folder, scale) for scale in (4, 2, 3, 8)), key=lambda s: len(s.problems))
-    except DataError:
+    """What ``advtasks data check`` tells about a folder; None if it holds no pictures.
+
+    Raises:
+        DataError: there is no such folder, or two resolutions in folders that are not understood.
+    """
+    found = find_pictures(folder)
+    if not found.pictures:
         return None
+    best = min((_understood(folder, found, scale) for scale in (4, 2, 3, 8)), key=lambda s: len(s.problems))
     explanation = {
-        "pictures": "every picture is a high-resolution one; its low-resolution side is made by bicubic downscaling",
+        "pictures": "pictures in high resolution; the low-resolution side is made by bicubic downscaling",
         "hr + lr pairs": "pairs of high- and low-resolution pictures, matched by name",
         "DIV2K": "DIV2K as unpacked; its own validation pictures are used",
     }[best.name]
     return Layout(
         name=best.name,
-        explanation=explanation,
+        explanation=explanation + "; split as its folders say" * best.divided,
         roles={name: files for name, files in _roles(best) if files},
         ignored=best.ignored,
         problems=best.problems,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from advtasks.data.cache import Array, PictureCache
 from advtasks.errors import DataError
+from advtasks.pictures.color import in_srgb
 from advtasks.pictures.decode import read_picture
 from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
@@ -53,7 +55,9 @@ class Reader:
         Raises:
             DataError: see :func:`read_pair`.
         """
-        return read_pair(source, self.low_side.scale, self.cache.rgb8 if self.cache.keeps else _decoded)
+        read = self.cache.rgb8 if self.cache.keeps else _decoded
+        paired = source.low is not None  # low resolutions are made of stored values, and mostly bear no profile
+        return read_pair(source, self.low_side.scale, functools.partial(read, as_stored=paired))
 
     def pair(self, source: Source) -> Pair:
         """Both sides.
@@ -86,5 +90,6 @@ def read_pair(source: Source, scale: int, read: Read) -> Pair:
     return Pair(str(source.high), content, high[:height, :width], low, low_content)
 
 
-def _decoded(path: Path) -> tuple[str, Array]:
-    return "", read_picture(path).rgb8()
+def _decoded(path: Path, as_stored: bool) -> tuple[str, Array]:
+    picture = read_picture(path)
+    return "", (picture if as_stored else in_srgb(picture)).rgb8()

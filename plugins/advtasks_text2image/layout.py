@@ -11,6 +11,7 @@ from advtasks import components
 from advtasks.data import captions as captioned_folders
 from advtasks.data.captions import find_captions
 from advtasks.data.layout import Layout
+from advtasks.data.splits import own_splits
 from advtasks_text2image.config import Reading
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ def recognize(folder: Path, reading: Reading | None = None) -> Layout:
         DataError: there are no captions; the message says why.
         UsageError: no such encoder.
     """
-    if reading is None:
-        return captioned_folders.recognize(folder)
-    layout = captioned_folders.recognize(folder, reading.captions)
-    found = find_captions(folder, reading.captions == "names")
-    texts = [caption for item in found.items for caption in item.captions]
-    return dataclasses.replace(layout, notes=(*layout.notes, _too_long(texts, reading.encoder)))
+    how = "auto" if reading is None else reading.captions
+    layout = captioned_folders.recognize(folder, how)
+    found = find_captions(folder, how == "names")
+    notes = list(layout.notes)
+    if splits := own_splits(folder, [item.path for item in found.items]):
+        sizes = ", ".join(f"{name} {len(paths)}" for name, paths in splits.items() if paths)
+        notes.append(f"split as the folders are named: {sizes}")
+    if reading is not None:
+        notes.append(_too_long([caption for item in found.items for caption in item.captions], reading.encoder))
+    return dataclasses.replace(layout, notes=tuple(notes))
 
 
 def _too_long(texts: list[str], encoder: str) -> str:

@@ -17,12 +17,13 @@ from advtasks.distributed import draw_rows
 from advtasks.errors import DataError, UsageError
 from advtasks.task import Batch, Evaluated, Judged, Splits, Task, Term, Terms, View
 from advtasks_text2image.config import TextConfig
-from advtasks_text2image.data import Held, find, load, make_splits, pixels_of
+from advtasks_text2image.data import load, pixels_of
 from advtasks_text2image.encoders import TextEncoder
 from advtasks_text2image.generators import TextGenerator, noise_of
 from advtasks_text2image.generators.text_generator import Synthesized
 from advtasks_text2image.measure import Measure
 from advtasks_text2image.sheet import sheet
+from advtasks_text2image.splits import Held, find, make_splits
 
 KL = "conditioning-kl"
 _SHOWN = 16

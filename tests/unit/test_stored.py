@@ -186,7 +186,7 @@ def test_data_sets_without_rows_or_pictures_are_named(tmp_path: Path) -> None:
         find_pictures(tmp_path / "none")
     datasets.Dataset.from_dict({"image": [None]}, features=kind).save_to_disk(tmp_path / "null")
     (path,) = find_pictures(tmp_path / "null").pictures
-    with pytest.raises(DataError, match=r"a row without a picture"):
+    with pytest.raises(DataError, match=r"row 0 of the column 'image' holds no picture"):
         path.read_bytes()
     (tmp_path / "null/dataset_info.json").write_text("{")
     datasets.Dataset.from_dict({"image": [None]}, features=kind).save_to_disk(tmp_path / "bad")

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from advtasks_text2image.caption_vectors import embed, told_apart
 from advtasks_text2image.config import TextConfig
 from advtasks_text2image.critic import TextDiscriminator
-from advtasks_text2image.data import CaptionedPictures, Loaded, embed, fitted, told_apart
+from advtasks_text2image.data import CaptionedPictures, Loaded, fitted
 from advtasks_text2image.encoders import CharacterEncoder, Encoded, HashEncoder
 from advtasks_text2image.generators import (
     DCGAN,

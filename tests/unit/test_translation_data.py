@@ -576,17 +576,6 @@ def test_a_target_of_no_class_is_not_held_out(tmp_path: Path, splits: Any) -> No
 # --- what a run says ---------------------------------------------------------------------------------------------
 
 
-def test_pairs_to_validate_on_that_are_trained_on_are_said(tmp_path: Path, splits: Any) -> None:
-    pairs(tmp_path)
-    for side in "AB":
-        (tmp_path / f"val{side}").mkdir()
-        for number in range(2):
-            source = tmp_path / f"train{side}/{number}.png"
-            (tmp_path / f"val{side}/{number}.png").write_bytes(source.read_bytes())
-    found, _ = splits(tmp_path, crop=16, load=0)
-    assert any("warning: 2 of the pairs to validate on are trained on, too" in note for note in found.notes)
-
-
 def test_why_a_picture_is_no_pair_is_said(tmp_path: Path, splits: Any) -> None:
     for number, width in enumerate((64, 63, 64, 64, 64)):
         saved(tmp_path / f"{number}.png", photo((width, 32), number))

@@ -71,7 +71,7 @@ def _print(cards: Sequence[ScoreCard]) -> None:
 
 def _paired(options: Evaluate, names: Sequence[str], console: Console) -> Iterator[ScoreCard]:
     device = use_device(options.device)
-    network = components.build("features", options.backbone).to(device)
+    network = components.build("features", options.backbone or "efficientnet-lite2").to(device)
     distances = [components.build("distances", text).to(device) for text in options.distances]
     measures = pair_measures(options.border, [network], distances)
     for folder, name in zip(options.models, names, strict=True):
@@ -80,7 +80,7 @@ def _paired(options: Evaluate, names: Sequence[str], console: Console) -> Iterat
 
 def _distributions(options: Evaluate, names: Sequence[str], console: Console) -> Iterator[ScoreCard]:
     device = use_device(options.device)
-    network = components.build("features", options.backbone, classify=True).to(device)
+    network = components.build("features", options.backbone or "efficientnet-lite0", classify=True).to(device)
     cache = PictureCache(options.cache, options.cache_gib, console.watch)
     real = folder_features(options.data, network, cache)
     train = None if options.train is None else folder_features(options.train, network, cache)

@@ -21,12 +21,14 @@ class Evaluate:
     models: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders or bundles of one task, or folders of generated pictures; several are printed side by side."""
     data: Path
-    """Folder of pictures, laid out as for training; all of them are measured. For folders: the real pictures."""
+    """Folder of pictures, laid out as for training; those for validation are measured where it divides them, else
+    all. For folders: the real pictures."""
     json: Path | None = None
     """Also write all values and the protocol to this file; for several folders, one NAME-FOLDER.json each."""
-    backbone: str = "efficientnet-lite0"
-    """Of folders: frozen network whose features are compared; scores bear its name. Others: efficientnet-lite2,
-    inception-v3:weights=FILE, torchvision:model=NAME:weights=FILE, transformers:model=FOLDER."""
+    backbone: str | None = None
+    """Of folders: frozen network whose features are compared; scores bear its name. By default efficientnet-lite0, and
+    with --paired efficientnet-lite2, which no preset trains against. Others: inception-v3:weights=FILE,
+    torchvision:model=NAME:weights=FILE, transformers:model=FOLDER."""
     paired: bool = False
     """Folders only: compare each picture with that of the same name (an addition such as _x4 is understood)."""
     border: int = 4

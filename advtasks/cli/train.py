@@ -19,7 +19,7 @@ from advtasks.config_places import from_anywhere
 from advtasks.errors import DATA_MISTAKE, AdvtasksError, DataError, Interrupted, UsageError, did_you_mean
 from advtasks.plugins import plugins, resolve
 
-_USAGE = """\
+USAGE = """\
 usage: advtasks train TASK[:PRESET] --data DIR [OPTIONS]
        advtasks train TASK --help            all options of a task
        advtasks train --resume RUN           go on with a run that was stopped [--devices N]
@@ -37,7 +37,7 @@ _TUNED = ("precision", "channels_last", "critic_channels_last", "compile")
 def main(argv: list[str]) -> int:
     """Run the command; gives its exit code."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(_USAGE + _tasks())
+        print(USAGE + _tasks())
         return 0 if argv else 2
     known, rest = _own_flags().parse_known_args(argv)
     if known.resume is not None:
@@ -117,7 +117,7 @@ def _with_flags(target: str, default: RunConfig, flags: list[str]) -> RunConfig:
     return tyro.cli(
         type(default),
         prog=f"advtasks train {target}",
-        description=f"{_USAGE}\nDefaults below are those of {target}.",
+        description=f"{USAGE}\nDefaults below are those of {target}.",
         default=default,
         args=flags,
         config=(tyro.conf.HelptextFromCommentsOff,),

@@ -20,7 +20,7 @@ def test_data_check(advtasks, photos: Path, tmp_path: Path) -> None:
     code, out, _ = advtasks("data", "check", photos, "--min-side", "20", "--sheet", tmp_path / "sheet.jpg")
     assert code == 0
     assert "6 pictures, 96x80 to 136x80 pixels" in out
-    assert "sr: pictures: every picture is a high-resolution one" in out
+    assert "sr: pictures: pictures in high resolution; the low" in out
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width == 6 * 160
     (photos / "cut.jpg").write_bytes(b"\xff\xd8\xff")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from advtasks.cli.train import _own_flags, configure
 from advtasks.errors import UsageError
+from advtasks.plugins import plugins, resolve
+from advtasks.training.adversaries import make_adversaries
+from advtasks.training.checks import check_run
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -66,3 +72,31 @@ def test_a_training_from_python_is_as_the_page_says(
     assert f"data: {photos}" in Path("runs/photos/run.yaml").read_text()
     with pytest.raises(UsageError, match="runs/photos holds a run"):
         exec(code, names)
+
+
+def commands() -> list[str]:
+    """The trainings that README and docs show, without what they begin with and what is said of them."""
+    pages = [DOCS.parent / "README.md", *DOCS.glob("*.md")]
+    lines = [line for page in pages for line in page.read_text().splitlines()]
+    found = (match for line in lines for match in re.findall(r"(?:^|[ /`])advtasks train ([a-z][^#`>]*)", line))
+    return sorted({match.strip() for match in found if "--help" not in match})
+
+
+def test_every_training_of_the_docs_is_accepted(photos: Path) -> None:
+    shown = commands()
+    assert len(shown) > 10
+    assert "sr --data DIR --devices 8" in shown
+    for command in shown:
+        known, flags = _own_flags().parse_known_args(command.split())
+        name, _, config = configure(flags[0], flags[1:], known.config)
+        task = resolve(plugins().find("tasks", name).spec.task)
+        if config.data is not None:
+            config = dataclasses.replace(config, data=data_of(name, photos))
+        made = task(config)
+        check_run(made, config, config.devices)
+        make_adversaries(made, config)
+
+
+def data_of(name: str, photos: Path) -> Path:
+    """A folder that a task can look at."""
+    return {"pix2pix": DOCS.parent / "datasets" / "pairs"}.get(name, photos)

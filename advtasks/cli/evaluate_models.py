@@ -78,7 +78,8 @@ def _measured(options: Evaluate, console: Console) -> tuple[dict[str, Any], list
     _check_comparable(options.models, paths)
     for model, path, distinct in zip(options.models, paths, _names(options.models), strict=True):
         if _trained_on(path, options.data):
-            console.say(f"warning: {model} was trained on {options.data}; other pictures tell how good it is")
+            told = "other pictures tell how good it is, unless the folder divides them itself"
+            console.say(f"warning: {model} was trained on {options.data}; {told}")
         network, manifest = load_bundle(path)
         task = _task_of(path, manifest).to(device)
         if task.reference is None and options.distances:
@@ -185,7 +186,7 @@ def _data(folder: Path) -> dict[str, Any]:
         with contextlib.suppress(DataError):
             contents.append(fingerprint(path))
     return {
-        "data": f"{len(files.pictures)} pictures, sha256 {set_hash(contents)}",
+        "data": f"a folder of {len(files.pictures)} pictures, sha256 {set_hash(contents)}",
         "formats": ", ".join(sorted(formats)),
     }
 

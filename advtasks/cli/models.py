@@ -40,7 +40,7 @@ def _described(model: Path) -> dict[str, Any]:
 
     from advtasks.inference.engine import ImageModel
 
-    opened = ImageModel.load(path)
+    opened = ImageModel.load(path, "cpu")
     found = dataclasses.asdict(opened.manifest)
     found["receptive_radius"] = opened.geometry().radius
     parameters = sum(parameter.numel() for parameter in opened.network.parameters()) or None

@@ -72,7 +72,11 @@ def recognize(folder: Path, captions: str = "auto") -> Layout:
     Raises:
         DataError: there are no captions; the message says why.
     """
-    found = find_captions(folder, captions == "names")
+    return layout_of(find_captions(folder, captions == "names"), folder)
+
+
+def layout_of(found: Captions, folder: Path) -> Layout:
+    """The same, of captions that are found."""
     problems = [f"no such picture: {name}" for name in found.missing]
     roles = {"captioned pictures": tuple(item.path for item in found.items)}
     if found.uncaptioned:
@@ -94,4 +98,4 @@ def _notes(found: Captions, folder: Path) -> Iterator[str]:
         yield "said of several pictures: " + few([f"{text[:60]!r} ({count})" for text, count in shared])
 
 
-__all__ = ["Captioned", "Captions", "NoCaptions", "find_captions", "from_name", "normalized", "recognize"]
+__all__ = ["Captioned", "Captions", "NoCaptions", "find_captions", "from_name", "layout_of", "normalized", "recognize"]

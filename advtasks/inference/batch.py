@@ -209,8 +209,12 @@ def _computed(
         kind, metadata, blocks = model.blocks(picture, tiles, settings.size.of(*picture.size))
         metadata = settings.kept(metadata)
         feed = Feed()
-        future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality, model.say)
-        _pump(blocks, feed)
+        try:
+            future = encoders.submit(_written, task, kind, metadata, feed, start, settings.quality, model.say)
+            _pump(blocks, feed)
+        except BaseException as error:  # Ctrl-C, before it was looked for
+            feed.fail(error)
+            raise
         return future
     except Exception as error:  # a decoder, the network: recorded, and the next one
         done.set_result(Result.failure(task.job.source, error))

@@ -219,7 +219,7 @@ class ImageModel:
             else:
                 a_row = source.width * geometry.scale**2 * self._channels_out * layers * 4
                 rows = max(int(self.memory() * _BANDS) // a_row, 1)
-                return frugal(self._network, source, geometry, area, rows, self.say)
+                return frugal(self._network, source, geometry, area, rows, self.say, self.device.type)
         if geometry.radius is not None:
             return Tiler(self._network, source, geometry, shape)
         blender = Blender(self._network, source, geometry, shape)

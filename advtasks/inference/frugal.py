@@ -12,14 +12,12 @@ _WORTH = 1.15
 """More memory is taken only for tiles that save more work than this."""
 _SLOW = 2.0
 """Times the work that much memory would need of which the user is told."""
-_LITTLE = (
-    "little memory is free, so large pictures are cut into small tiles and take more than twice as long: free "
-    "some, give more (--max-memory, of the machine's), or work on fewer at a time (--jobs 1)"
-)
+_LITTLE = "little memory is free, so large pictures are cut into small tiles and take more than twice as long: "
+_WAYS = {"cpu": "give more (--max-memory), or work on fewer at a time (--jobs 1)", "cuda": "end what else uses the GPU"}
 
 
 def frugal(
-    network: Network, source: Source, geometry: Geometry, most: int, rows: int, say: Callable[[str], None]
+    network: Network, source: Source, geometry: Geometry, most: int, rows: int, say: Callable[[str], None], where: str
 ) -> Tiler:
     """Tiles that take little memory, of those that need little more work than the largest would.
 
@@ -27,6 +25,7 @@ def frugal(
         most: input pixels of a tile, context included, for which there is memory.
         rows: of a tile, context not counted, for whose output there is memory.
         say: told when memory makes it slow.
+        where: the network is: ``cpu`` or ``cuda``.
     """
 
     def tiler(area: int, rows: int | None = None) -> Tiler:
@@ -36,5 +35,5 @@ def frugal(
     possible = [tiler(min(area, most), rows) for area in AREAS]
     chosen = next(one for one in possible if one.work <= _WORTH * possible[-1].work)
     if chosen.work > _SLOW * tiler(AREAS[-1]).work:
-        say(_LITTLE)
+        say(_LITTLE + _WAYS[where])
     return chosen

@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from advtasks.data.cache import PictureCache
-from advtasks.data.folder import hold_out
 from advtasks.data.listing import few, refuse
 from advtasks.data.splits import without_validated
 from advtasks.data.streamed import PassingOver, identities
@@ -21,6 +20,7 @@ from advtasks.errors import DataError, UsageError
 from advtasks.task import Splits
 from advtasks_pix2pix.config import TranslationConfig
 from advtasks_pix2pix.crops import Crops, Loaded, Values, fitted, padded
+from advtasks_pix2pix.holding_out import held_out_pairs
 from advtasks_pix2pix.label_maps import LabelError
 from advtasks_pix2pix.layouts import find_pairs
 from advtasks_pix2pix.makers import made_pixels
@@ -131,7 +131,6 @@ def _divided(
     validation: list[Loaded] = []
     chosen = pairs.validation or pairs.test
     if config.validation is not None:
-        chosen = _measured(pairs_of(config.validation, config))
         validation, more = load_folder(config.validation, config, reader.sides, cache)
         given = True
         notes += more
@@ -139,36 +138,33 @@ def _divided(
         given, validation = True, _read(reader.whole, chosen, reader, cache, notes)
     if validation:
         if cache.keeps:
-            targets = {target_of(pair.content) for pair in validation}
-            return without_validated(train, lambda item: target_of(item[0]), targets, notes), validation
+            contents = {pair.content for pair in validation}
+            return without_validated(train, lambda item: item[0], contents, notes), validation
+        if config.validation is not None:
+            chosen = _measured(pairs_of(config.validation, config))
         names = {os.path.realpath(pair.target.path) for pair in chosen}  # contents are not known
         return without_validated(train, lambda item: os.path.realpath(item[1].target.path), names, notes), validation
     if given:
         notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
-    held_out = hold_out([target_of(content) for content, _ in train if content not in reader.void])
-    kept = [(content, pair) for content, pair in train if target_of(content) in held_out]
-    train = [(content, pair) for content, pair in train if target_of(content) not in held_out]
+    held_out = held_out_pairs([content for content, _ in train if content not in reader.void])
+    kept = [(content, pair) for content, pair in train if content in held_out]
+    train = [(content, pair) for content, pair in train if content not in held_out]
     if not kept and train:
         kept = train
         notes.append("warning: too few pairs to hold any out; validation measures what is trained on")
     validation = _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
     while not any(_has_classes(pair, reader.sides) for pair in validation):  # which streamed data did not tell before
-        held_out = hold_out([target_of(content) for content, _ in train])
-        kept = [(content, pair) for content, pair in train if target_of(content) in held_out]
+        held_out = held_out_pairs([content for content, _ in train])
+        kept = [(content, pair) for content, pair in train if content in held_out]
         if not kept:
             break
-        train = [(content, pair) for content, pair in train if target_of(content) not in held_out]
+        train = [(content, pair) for content, pair in train if content not in held_out]
         validation += _read(reader.whole, [pair for _, pair in kept], reader, cache, notes)
     return train, validation
 
 
 def _measured(pairs: Pairs) -> tuple[Pair, ...]:
     return pairs.validation or pairs.test or pairs.train
-
-
-def target_of(content: str) -> str:
-    """The part of a pair's content that is its target's: inputs of one target are on one side."""
-    return content.partition("+")[0]
 
 
 def _identities(pairs: Sequence[Pair], folder: Path) -> list[str]:
@@ -181,7 +177,7 @@ def _identities(pairs: Sequence[Pair], folder: Path) -> list[str]:
 def load_folder(
     folder: Path, config: TranslationConfig, sides: Sides, cache: PictureCache
 ) -> tuple[list[Loaded], list[str]]:
-    """All pairs of a folder, whole, for evaluation.
+    """The pairs of a folder, whole, for evaluation: those for validation, or for a test, where it divides them.
 
     Raises:
         DataError: none can be used, or files that do not pair.

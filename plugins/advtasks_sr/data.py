@@ -71,10 +71,12 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
         validation, more = load_folder(config.validation, low_side, cache)
         notes += more
     elif sources.validation:
-        validation = _measurable(_loaded(sources.validation, reader, notes), scale)
+        validation = _measurable(_loaded(sources.validation, reader, notes), scale, notes)
+        if not validation:
+            notes.append("warning: none of the pictures to validate on can be used; some of the training ones are")
     if validation:
         train = without_validated(train, lambda one: one.content, {pair.content for pair in validation}, notes)
-    elif config.validation is None and not sources.validation:
+    else:
         held_out = hold_out([one.content for one in _measurable(train, scale)])
         kept = [one for one in train if one.content in held_out]
         train = [one for one in train if one.content not in held_out]
@@ -145,14 +147,14 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, reader: Re
     if config.validation is not None:
         pairs, more = load_folder(config.validation, reader.low_side, reader.cache)
         notes += more
-        names = {os.path.realpath(pair.name) for pair in pairs}  # contents are not known
-        train = without_validated(train, lambda source: os.path.realpath(source.high), names, notes)
     else:
         if not validation:
             held_out = hold_out(list(numbers))
             validation = [source for number, source in numbers.items() if number in held_out]
             train = [source for number, source in numbers.items() if number not in held_out]
-        pairs = _measurable(_loaded(validation, reader, notes), config.scale)
+        pairs = _measurable(_loaded(validation, reader, notes), config.scale, notes)
+    names = {os.path.realpath(pair.name) for pair in pairs}  # contents are not known
+    train = without_validated(train, lambda source: os.path.realpath(source.high), names, notes)
     if not pairs:
         raise DataError(
             "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])
@@ -178,12 +180,16 @@ def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[l
     if sources.validation:
         notes.append(f"{folder}: measured on its {len(sources.validation)} pictures for validation")
     pairs = _loaded(sources.validation or sources.train, Reader(low_side, cache), notes)
-    usable = _measurable(pairs, low_side.scale)
+    usable = _measurable(pairs, low_side.scale, notes)
     if not usable:
         raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))
     return usable, notes
 
 
-def _measurable(pairs: Sequence[Sized], scale: int) -> list[Sized]:
-    """Pictures large enough for the metrics' border crop and window."""
-    return [pair for pair in pairs if min(pair.size) > max(2 * scale + 11, 32)]
+def _measurable(pairs: Sequence[Sized], scale: int, notes: list[str] | None = None) -> list[Sized]:
+    """Pictures large enough for the metrics' border crop and window; smaller ones are named in the notes."""
+    least = max(2 * scale + 11, 32)
+    small = [Path(pair.name) for pair in pairs if min(pair.size) <= least]
+    if small and notes is not None:
+        notes.append(f"skipped  {len(small)} pictures of {least} pixels a side or less, to measure: {few(small)}")
+    return [pair for pair in pairs if min(pair.size) > least]

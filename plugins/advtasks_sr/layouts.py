@@ -21,9 +21,10 @@ from advtasks.data.splits import own_splits, split_named
 from advtasks.errors import DataError
 
 _HIGH = {"hr", "gt", "high", "high_resolution"}
-_HIGH_HOME = re.compile(r"(?:.+[_-])?(?:hr|gt|high_?resolution)|high", re.IGNORECASE)
 _LOW_HOME = re.compile(r"(?:.+[_-])?(?:lr|lq|low_?resolution)(?:[_-]?(?:bicubic|x?\d))*|low", re.IGNORECASE)
-"""Names of folders, with what they are of: ``train_HR``, ``train_LR_bicubic_x4``."""
+"""Names of folders, with what they are of: ``train_LR_bicubic_x4``."""
+_LOOKED_AT = 8
+"""Pictures of equal names whose sizes are compared."""
 _LOW = re.compile(r"(?:lr|lq|low|low_resolution)(?:[_-]?x?(\d))?", re.IGNORECASE)
 
 
@@ -67,29 +68,40 @@ def _understood(folder: Path, found: Found, scale: int) -> Sources:
 
 def _divided(folder: Path, every: Found, splits: Mapping[str, Sequence[Path]], scale: int) -> Sources:
     """Of folders such as ``train`` and ``val``, each of them as a folder by itself."""
+    firsts = {path.relative_to(folder).parts[0] for path in every.pictures}
+    paired = any(name.lower().removesuffix(".tar") in _HIGH or name.startswith("DIV2K_") for name in firsts)
     parts: dict[str, list[Sources]] = {}
     lows: list[Path] = []
     for split, pictures in splits.items():
         homes: dict[Path, list[Path]] = {}
         for path in pictures:
             home = folder / path.relative_to(folder).parts[0]
-            if split_named(home.name):
-                homes.setdefault(home, []).append(path)
-            elif _LOW_HOME.fullmatch(home.name):  # beside the splits
-                lows.append(path)
-            else:
-                homes.setdefault(folder, []).append(path)
+            if not split_named(home.name):  # beside the splits
+                low = _LOW_HOME.fullmatch(home.name.removesuffix(".tar")) and not paired
+                home = Path() if low else folder
+            homes.setdefault(home, []).append(path)
+        lows += homes.pop(Path(), [])
+        if split != "train":  # of a challenge's test pictures the low resolution may be all there is
+            for home in [home for home, found in homes.items() if all(_is_low(path, home) for path in found)]:
+                lows += homes.pop(home)
         parts[split] = [_of_folder(home, Found(tuple(found), ()), scale) for home, found in homes.items()]
     train, validation, test = (
         tuple(source for part in parts[split] for source in (*part.train, *part.validation))
         for split in ("train", "validation", "test")
     )
+    used = [*parts["train"], *parts["validation" if validation else "test"]]
     unused = tuple(source.high for source in test) if validation else ()
-    problems = tuple(problem for split in parts.values() for part in split for problem in part.problems)
-    ignored = tuple(path for split in parts.values() for part in split for path in part.ignored)
-    name = next(part.name for part in parts["train"])
-    every_ignored = (*every.others, *ignored, *lows, *unused)
-    return Sources(name, train, validation or test, every_ignored, problems, divided=True)
+    problems = tuple(problem for part in used for problem in part.problems)
+    ignored = tuple(path for part in used for path in part.ignored)
+    return Sources(
+        parts["train"][0].name, train, validation or test, (*every.others, *ignored, *lows, *unused), problems, True
+    )
+
+
+def _is_low(path: Path, home: Path) -> bool:
+    """Whether a picture below `home` lies in a folder of low resolutions."""
+    first, *deeper = path.relative_to(home).parts
+    return bool(deeper) and _LOW.fullmatch(first.removesuffix(".tar")) is not None
 
 
 def _children(folder: Path, found: Found) -> dict[str, Path]:
@@ -124,23 +136,20 @@ def _refuse_resolutions(folder: Path, pictures: Sequence[Path]) -> None:
     """Low resolutions must not become targets, wherever they lie.
 
     Raises:
-        DataError: pictures of one name lie in folders that are called high, and low resolution.
+        DataError: a folder is called low resolution, and holds smaller versions of pictures elsewhere.
     """
-    homes: dict[str, dict[str, Path]] = {"high": {}, "low": {}}
+    lows: dict[str, Path] = {}
+    others: dict[str, Path] = {}
     for path in pictures:
-        for home in path.parents[: len(path.relative_to(folder).parts) - 1]:
-            for side, pattern in (("high", _HIGH_HOME), ("low", _LOW_HOME)):
-                if pattern.fullmatch(home.name):
-                    homes[side].setdefault(re.sub(r"[_-]?x\d$", "", path.stem), home)
-    both = homes["high"].keys() & homes["low"].keys()
-    if both:
-        name = min(both)
-        high, low = homes["high"][name], homes["low"][name]
-        raise DataError(
-            f"{folder}: {high.relative_to(folder)} and {low.relative_to(folder)} look like two resolutions of the same "
-            f"pictures ({name}, ...), and lie where pairs are not looked for: give --data the folder that holds them "
-            f"as hr and lr, or the high resolution alone ({high}); if they are something else, rename one"
-        )
+        homes = path.relative_to(folder).parts[:-1]
+        side = lows if any(_LOW_HOME.fullmatch(home.removesuffix(".tar")) for home in homes) else others
+        side.setdefault(re.sub(r"[_-]?x\d$", "", path.stem), path)
+    for name in sorted(lows.keys() & others.keys())[:_LOOKED_AT]:
+        if any(not _size_problem(others[name], lows[name], scale) for scale in (2, 3, 4, 8)):
+            raise DataError(
+                f"{lows[name]} is the low resolution of {others[name]}, and they lie where pairs are not looked for: "
+                "give --data a folder that holds them as hr and lr, or the high resolution alone"
+            )
 
 
 def _low_folder(children: dict[str, Path], scale: int) -> Path | None:
@@ -180,7 +189,7 @@ def _div2k(children: dict[str, Path], scale: int, every: Found) -> Sources:
         else:
             splits[split], found = _pair(_below(every, high), _below(every, low), scale, high, low)
             problems += found
-    if not splits["train"]:  # the validation pictures alone
+    if "DIV2K_train_HR" not in children:  # the validation pictures alone
         return Sources("DIV2K", splits["valid"], (), every.others, problems)
     return Sources("DIV2K", splits["train"], splits["valid"], every.others, problems)
 
@@ -202,21 +211,23 @@ def _pair(
             problems.append(f"{path}: no low-resolution partner of that name in {low_folder}")
         else:
             pairs.append((path, partner))
-    sized, _ = in_parallel("sizes", pairs, lambda pair: _size_problem(*pair, scale))
+    sized, _ = in_parallel(
+        "sizes", pairs, lambda pair: _size_problem(*pair, scale, unreadable="")
+    )  # named when decoded
     problems += [problem for problem in sized if problem]
     problems += [f"{path}: no high-resolution partner of that name in {high_folder}" for path in by_name.values()]
     fitting = (Source(*pair) for pair, problem in zip(pairs, sized, strict=True) if not problem)
     return tuple(fitting), tuple(problems)
 
 
-def _size_problem(high: Path, low: Path, scale: int) -> str:
-    """Why two files are no pair; unreadable ones are named when they are decoded."""
+def _size_problem(high: Path, low: Path, scale: int, unreadable: str = "cannot be read") -> str:
+    """Why two files are no pair."""
     from advtasks.pictures.decode import picture_size
 
     try:
         large, small = picture_size(high), picture_size(low)
     except DataError:
-        return ""
+        return unreadable
     if (large[0] // scale, large[1] // scale) == small:
         return ""
     return f"{high} is {large[0]}x{large[1]} and its partner {low} {small[0]}x{small[1]}: not a pair at scale {scale}"
@@ -240,7 +251,7 @@ def recognize(folder: Path) -> Layout | None:
     explanation = {
         "pictures": "pictures in high resolution; the low-resolution side is made by bicubic downscaling",
         "hr + lr pairs": "pairs of high- and low-resolution pictures, matched by name",
-        "DIV2K": "DIV2K as unpacked; its own validation pictures are used",
+        "DIV2K": "DIV2K as unpacked" + "; its own validation pictures are used" * bool(best.validation),
     }[best.name]
     return Layout(
         name=best.name,

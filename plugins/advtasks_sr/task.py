@@ -72,7 +72,7 @@ class SuperResolution(Task):
         return make_splits(self.options, cache)
 
     def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
-        """All pictures of a folder, with their low-resolution side."""
+        """The pictures of a folder, with their low-resolution side; those for validation where it divides them."""
         return load_folder(folder, self.low_side, cache)
 
     def prepare(self, batch: Batch) -> Batch:

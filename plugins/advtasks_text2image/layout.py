@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advtasks import components
-from advtasks.data import captions as captioned_folders
-from advtasks.data.captions import find_captions
+from advtasks.data.captions import find_captions, layout_of
 from advtasks.data.layout import Layout
 from advtasks.data.splits import own_splits
 from advtasks_text2image.config import Reading
@@ -26,8 +25,8 @@ def recognize(folder: Path, reading: Reading | None = None) -> Layout:
         UsageError: no such encoder.
     """
     how = "auto" if reading is None else reading.captions
-    layout = captioned_folders.recognize(folder, how)
     found = find_captions(folder, how == "names")
+    layout = layout_of(found, folder)
     notes = list(layout.notes)
     if splits := own_splits(folder, [item.path for item in found.items]):
         sizes = ", ".join(f"{name} {len(paths)}" for name, paths in splits.items() if paths)

@@ -71,14 +71,14 @@ def _divided(
 ) -> tuple[list[Loaded], list[Loaded]]:
     """What to train on and what to validate on: given, of the folder's own parts, or held out."""
     assert config.data is not None, "the run checks that --data was given"
-    chosen = _own(found.items, config.data, notes)
+    chosen = own_parts(found.items, config.data, notes)
     if config.validation is not None:
         others, more = find(config.validation, config)
         notes += more
         chosen = (found.items if chosen is None else chosen[0], others.items)
     train = load(found.items if chosen is None else chosen[0], config, cache, notes)
     if chosen is not None:
-        validation = load(chosen[1], config, cache, notes)
+        validation = by_content(load(chosen[1], config, cache, notes))
         contents = {item.content for item in validation}
         return without_validated(train, lambda item: item.content, contents, notes), validation
     held_out = hold_out([item.content for item in train], most=config.metric_pictures)
@@ -89,7 +89,12 @@ def _divided(
     return [item for item in train if item.content not in held_out], validation
 
 
-def _own(
+def by_content(items: Sequence[Loaded]) -> list[Loaded]:
+    """In an order that does not go by folders: the first of them are measured."""
+    return sorted(items, key=lambda item: item.content)
+
+
+def own_parts(
     items: Sequence[Captioned], folder: Path, notes: list[str]
 ) -> tuple[Sequence[Captioned], Sequence[Captioned]] | None:
     """The parts that the folder itself trains and validates on, if it has some."""

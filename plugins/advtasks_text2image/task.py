@@ -23,7 +23,7 @@ from advtasks_text2image.generators import TextGenerator, noise_of
 from advtasks_text2image.generators.text_generator import Synthesized
 from advtasks_text2image.measure import Measure
 from advtasks_text2image.sheet import sheet
-from advtasks_text2image.splits import Held, find, make_splits
+from advtasks_text2image.splits import Held, by_content, find, make_splits, own_parts
 
 KL = "conditioning-kl"
 _SHOWN = 16
@@ -91,9 +91,10 @@ class TextToImage(Task):
         return make_splits(self.options, self.encoder, cache, self.attends)
 
     def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
-        """All captioned pictures of a folder, as one example."""
+        """The captioned pictures of a folder, as one example; those for validation where it divides them."""
         found, notes = find(folder, self.options)
-        items = load(found.items, self.options, cache, notes)
+        _, chosen = own_parts(found.items, folder, notes) or ((), found.items)
+        items = by_content(load(chosen, self.options, cache, notes))
         if not items:
             raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))
         return [Held(folder.name, tuple(items), tuple(items))], notes

@@ -66,7 +66,7 @@ def test_models_get_score_cards_whatever_the_number_of_processes(run: Path, advt
     assert advtasks("evaluate", run, "--data", held_out, "--json", other, "--device", "cpu")[0] == 0
     code, _, err = advtasks("compare", one, other)
     assert code == 2
-    assert "data: 5 pictures" in err
+    assert "data: a folder of 5 pictures" in err
 
 
 def test_a_dangling_link_beside_the_pictures_stops_nothing(run: Path, advtasks: Run, photos: Path) -> None:

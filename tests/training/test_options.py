@@ -592,10 +592,12 @@ def test_a_lazy_regularizer_that_a_stage_never_reaches_is_said() -> None:
 
 def test_a_pause_begins_when_what_was_begun_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that is still training is waited for on training's account, not on validation's."""
-    monkeypatch.setattr("advtasks.training.stopwatch.wait_for", lambda device: time.sleep(0.2))
+    now = [0.0]
+    monkeypatch.setattr("advtasks.training.stopwatch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("advtasks.training.stopwatch.wait_for", lambda device: now.__setitem__(0, 5.0))
     watch = Stopwatch()
     with watch.paused() as pause:
         watch.settled(torch.device("cpu"))
-        time.sleep(0.05)
-    assert 0.05 <= pause.seconds < 0.15
-    assert watch.lap() >= 0.2
+        now[0] = 7.0
+    assert pause.seconds == 2
+    assert watch.lap() == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from advtasks_pix2pix.config import TranslationConfig
 from advtasks_pix2pix.data import find_sides
 from advtasks_pix2pix.data import make_splits as make_translation_splits
+from advtasks_pix2pix.holding_out import held_out_pairs
 from advtasks_sr.config import SuperResolutionConfig
 from advtasks_sr.data import load_folder, make_splits
 from advtasks_sr.layouts import find_sources, recognize
@@ -24,11 +26,13 @@ from conftest import natural
 from PIL import Image
 
 from advtasks.data.cache import PictureCache
+from advtasks.data.folder import hold_out
 from advtasks.data.resize import downscale_rgb8
 from advtasks.data.splits import ALL_VALIDATED, own_splits, without_validated
 from advtasks.errors import DataError
 from advtasks.pictures.color import ColorSpace, in_srgb
 from advtasks.pictures.picture import Metadata, Picture
+from advtasks.plugins import plugins, resolve
 
 PROFILE = imagecodecs.cms_profile("adobergb")
 
@@ -112,15 +116,79 @@ def test_pairs_within_the_splits_are_pairs(tmp_path: Path) -> None:
     assert [source.low for source in sources.validation] == [tmp_path / "validation/LR/2.png"]
 
 
+def low(path: Path, seed: int, scale: int = 4) -> Path:
+    """The low resolution of :func:`photo`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(downscale_rgb8(natural(64, 48, seed), scale)).save(path)
+    return path
+
+
 @pytest.mark.parametrize(
-    "names", [("set/HR", "set/LR"), ("train_HR", "train_LR_x4"), ("a/GT", "b/LRx4"), ("a/HR", "a/LR_bicubic/X4")]
+    ("high", "small"),
+    [
+        ("set/HR/a.png", "set/LR/a.png"),
+        ("train_HR/a.png", "train_LR_x4/ax4.png"),
+        ("a/GT/a.png", "b/LRx4/a.png"),
+        ("a.png", "a/LR_bicubic/X4/a_x4.png"),
+        ("original/a.png", "lr_x2/a.png"),
+    ],
 )
-def test_low_resolutions_that_lie_deeper_never_become_targets(tmp_path: Path, names: tuple[str, str]) -> None:
-    for seed, name in enumerate(names):
-        photo(tmp_path / name / "a.png", seed)
-    for look in (recognize, lambda folder: find_sources(folder, 4)):
-        with pytest.raises(DataError, match="look like two resolutions of the same pictures.*as hr and lr"):
+def test_low_resolutions_that_lie_elsewhere_never_become_targets(tmp_path: Path, high: str, small: str) -> None:
+    photo(tmp_path / high, 0)
+    low(tmp_path / small, 0, 2 if "x2" in small else 4)
+    photo(tmp_path / "more.png", 1)
+    for look in (recognize, lambda folder: find_sources(folder, 3)):
+        with pytest.raises(DataError, match="is the low resolution of .*a.png.*as hr and lr"):
             look(tmp_path)
+
+
+def test_low_resolutions_in_archives_are_known(tmp_path: Path) -> None:
+    for name, path in (
+        ("train_HR", photo(tmp_path / "raw/a.png", 0)),
+        ("train_LR", low(tmp_path / "raw/low/a.png", 0)),
+    ):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / "set" / f"{name}.tar", "w") as archive:
+            archive.add(path, "a.png")
+    with pytest.raises(DataError, match="is the low resolution of"):
+        find_sources(tmp_path / "set", 4)
+
+
+def test_test_pictures_of_low_resolution_alone_are_no_targets(tmp_path: Path) -> None:
+    """As challenges have them: nobody is given the high resolution."""
+    for seed, name in enumerate(("train/HR/a.png", "train/HR/b.png")):
+        photo(tmp_path / name, seed)
+        low(tmp_path / name.replace("HR", "LR"), seed)
+    low(tmp_path / "test/LR/c.png", 5)
+    sources = find_sources(tmp_path, 4)
+    assert [source.high.name for source in sources.train] == ["a.png", "b.png"]
+    assert (sources.validation, [path.name for path in sources.ignored]) == ((), ["c.png"])
+    (tmp_path / "test/HR").mkdir()
+    photo(tmp_path / "val/HR/d.png", 6)
+    low(tmp_path / "val/LR/d.png", 6)
+    photo(tmp_path / "test/HR/without-partner.png", 7)
+    sources = find_sources(tmp_path, 4)
+    assert [source.high.name for source in sources.validation] == ["d.png"]
+    assert sources.problems == (), "of pictures that play no role"
+
+
+def test_validation_pictures_that_are_too_small_are_named(tmp_path: Path) -> None:
+    for seed in range(6):
+        photo(tmp_path / f"train/{seed}.png", seed)
+    photo(tmp_path / "val/small.png", 9, (30, 30))
+    splits = make_splits(sr(tmp_path), PictureCache())
+    assert any("skipped  1 pictures of 32 pixels a side or less, to measure: small.png" in n for n in splits.notes)
+    assert len(splits.validation) == 1, "a fifth of the others instead"
+    assert len(splits.train) == 5
+
+
+def test_links_to_training_pictures_are_the_same_pictures(tmp_path: Path) -> None:
+    for seed in range(3):
+        photo(tmp_path / f"train/{seed}.png", seed)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/link.png").symlink_to("../train/0.png")
+    for cache_gib in (1.0, 0.0):
+        assert trained(make_splits(sr(tmp_path), PictureCache(limit_gib=cache_gib))) == {"1.png", "2.png"}
 
 
 def test_ordinary_folders_are_not_taken_for_resolutions(tmp_path: Path) -> None:
@@ -219,6 +287,21 @@ def test_pairs_of_the_validation_folder_within_the_data_are_not_trained_on(tmp_p
     assert (len(splits.train), len(splits.validation)) == (2, 1)
 
 
+def test_pairs_that_share_an_empty_mask_are_pairs_of_their_own() -> None:
+    lone = [f"{number:02x}" for number in range(20)]
+    assert len(held_out_pairs(lone)) == 4
+    assert held_out_pairs(lone) == hold_out(lone)
+    empty = [f"00+{number:02x}" for number in range(50)] + [f"{number:02x}+{number:02x}" for number in range(1, 51)]
+    held_out = held_out_pairs(empty)
+    assert len(held_out) == 20
+    assert 0 < sum(content.startswith("00+") for content in held_out) < 50
+    drawn = [f"{number // 10:02x}+{number:04x}" for number in range(500)]  # ten drawings of each photograph
+    held_out = held_out_pairs(drawn)
+    assert len(held_out) == 40, "whole photographs, as many pairs as ever"
+    assert len({content[:2] for content in held_out}) == 4
+    assert held_out_pairs([]) == set()
+
+
 def test_one_target_of_several_inputs_is_on_one_side(tmp_path: Path) -> None:
     for number in range(24):
         photo(tmp_path / f"A/{number}.png", number)
@@ -275,6 +358,15 @@ def test_texts_to_validate_on_do_not_put_the_other_splits_into_training(tmp_path
     train, validation, _ = texts(tmp_path / "data", validation=tmp_path / "given")
     assert [item.captions for item in train] == [("a",)]
     assert [item.captions for item in validation] == [("d",)]
+
+
+def test_texts_are_evaluated_on_the_validation_part(tmp_path: Path) -> None:
+    for seed, name in enumerate(("train/a.png", "val/b.png", "val/c.png")):
+        photo(tmp_path / name, seed)
+    config = TextConfig(data=tmp_path, size=16, captions="names", encoder="hash")
+    (held,), _ = resolve(plugins().find("tasks", "text2image").spec.task)(config).examples(tmp_path, PictureCache())
+    assert {item.captions for item in held.validation} == {("b",), ("c",)}
+    assert [item.content for item in held.validation] == sorted(item.content for item in held.validation)
 
 
 def test_texts_to_validate_on_within_the_data_are_not_trained_on(tmp_path: Path) -> None:

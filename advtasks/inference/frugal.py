@@ -13,7 +13,8 @@ _WORTH = 1.15
 _SLOW = 2.0
 """Times the work that much memory would need of which the user is told."""
 _LITTLE = "little memory is free, so large pictures are cut into small tiles and take more than twice as long: "
-_WAYS = {"cpu": "give more (--max-memory), or work on fewer at a time (--jobs 1)", "cuda": "end what else uses the GPU"}
+_WAYS = "give more of the machine's (--max-memory), or work on fewer at a time (--jobs 1)"
+_OF_A_GPU = ", or end what else uses the GPU"
 
 
 def frugal(
@@ -25,7 +26,7 @@ def frugal(
         most: input pixels of a tile, context included, for which there is memory.
         rows: of a tile, context not counted, for whose output there is memory.
         say: told when memory makes it slow.
-        where: the network is: ``cpu`` or ``cuda``.
+        where: the network is, for what is said: ``cpu`` or another type of device.
     """
 
     def tiler(area: int, rows: int | None = None) -> Tiler:
@@ -35,5 +36,5 @@ def frugal(
     possible = [tiler(min(area, most), rows) for area in AREAS]
     chosen = next(one for one in possible if one.work <= _WORTH * possible[-1].work)
     if chosen.work > _SLOW * tiler(AREAS[-1]).work:
-        say(_LITTLE + _WAYS[where])
+        say(_LITTLE + _WAYS + _OF_A_GPU * (where != "cpu"))
     return chosen

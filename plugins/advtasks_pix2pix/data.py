@@ -142,8 +142,8 @@ def _divided(
             return without_validated(train, lambda item: item[0], contents, notes), validation
         if config.validation is not None:
             chosen = _measured(pairs_of(config.validation, config))
-        names = {os.path.realpath(pair.target.path) for pair in chosen}  # contents are not known
-        return without_validated(train, lambda item: os.path.realpath(item[1].target.path), names, notes), validation
+        places = {_place(pair) for pair in chosen}  # contents are not known
+        return without_validated(train, lambda item: _place(item[1]), places, notes), validation
     if given:
         notes.append("warning: none of the pairs to validate on can be used; some of the training pairs are")
     held_out = held_out_pairs([content for content, _ in train if content not in reader.void])
@@ -165,6 +165,12 @@ def _divided(
 
 def _measured(pairs: Pairs) -> tuple[Pair, ...]:
     return pairs.validation or pairs.test or pairs.train
+
+
+def _place(pair: Pair) -> str:
+    """Where its files are, links followed."""
+    sides = (side for side in (pair.input, pair.target) if side is not None)
+    return "\n".join(f"{os.path.realpath(side.path)} {side.half or ''}" for side in sides)
 
 
 def _identities(pairs: Sequence[Pair], folder: Path) -> list[str]:

@@ -22,6 +22,6 @@ def held_out_pairs(contents: Sequence[str]) -> set[str]:
     groups = {
         content: target if shared[target := content.partition("+")[0]] <= most else content for content in contents
     }
-    share = len(set(groups.values())) / max(len(contents), 1)
+    share = len(set(groups.values())) / max(len(groups), 1)
     chosen = hold_out(list(groups.values()), most=max(1, round(_MOST * share)))
     return {content for content, group in groups.items() if group in chosen}

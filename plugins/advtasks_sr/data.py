@@ -24,6 +24,7 @@ from advtasks_sr.patches import Pair, Patches
 from advtasks_sr.reading import Known, Reader
 from advtasks_sr.targets import Targets, target_cut
 
+_NONE_USABLE = "warning: none of the pictures to validate on can be used; some of the training ones are"
 Sized = TypeVar("Sized", Pair, Known)
 
 
@@ -73,7 +74,7 @@ def make_splits(config: SuperResolutionConfig, cache: PictureCache) -> Splits:
     elif sources.validation:
         validation = _measurable(_loaded(sources.validation, reader, notes), scale, notes)
         if not validation:
-            notes.append("warning: none of the pictures to validate on can be used; some of the training ones are")
+            notes.append(_NONE_USABLE)
     if validation:
         train = without_validated(train, lambda one: one.content, {pair.content for pair in validation}, notes)
     else:
@@ -142,19 +143,23 @@ def _streamed_splits(config: SuperResolutionConfig, sources: Sources, reader: Re
     assert config.data is not None, "the run checks that --data was given"
     named = identities([source.high for source in sources.train], config.data)
     numbers = dict(zip(named, sources.train, strict=True))
-    train, validation = list(sources.train), list(sources.validation)
-    notes = _ignored(sources)
+    train, notes = list(sources.train), _ignored(sources)
     if config.validation is not None:
         pairs, more = load_folder(config.validation, reader.low_side, reader.cache)
         notes += more
     else:
-        if not validation:
+        pairs = _measurable(_loaded(sources.validation, reader, notes), config.scale, notes)
+        if sources.validation and not pairs:
+            notes.append(_NONE_USABLE)
+        if not pairs:
             held_out = hold_out(list(numbers))
-            validation = [source for number, source in numbers.items() if number in held_out]
             train = [source for number, source in numbers.items() if number not in held_out]
-        pairs = _measurable(_loaded(validation, reader, notes), config.scale, notes)
+            validation = [source for number, source in numbers.items() if number in held_out]
+            pairs = _measurable(_loaded(validation, reader, notes), config.scale, notes)
     names = {os.path.realpath(pair.name) for pair in pairs}  # contents are not known
     train = without_validated(train, lambda source: os.path.realpath(source.high), names, notes)
+    if not train:
+        raise DataError("\n  ".join([f"{config.data}: nothing is left to train on", *notes]))
     if not pairs:
         raise DataError(
             "\n  ".join([f"{sources.name}: no picture can be validated on; give some with --validation", *notes])
@@ -179,6 +184,8 @@ def load_folder(folder: Path, low_side: LowSide, cache: PictureCache) -> tuple[l
     notes = _ignored(sources)
     if sources.validation:
         notes.append(f"{folder}: measured on its {len(sources.validation)} pictures for validation")
+    elif sources.divided:
+        notes.append(f"warning: {folder}: measured on its pictures for training, as no other can be")
     pairs = _loaded(sources.validation or sources.train, Reader(low_side, cache), notes)
     usable = _measurable(pairs, low_side.scale, notes)
     if not usable:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _LOW_HOME = re.compile(r"(?:.+[_-])?(?:lr|lq|low_?resolution)(?:[_-]?(?:bicubic|
 """Names of folders, with what they are of: ``train_LR_bicubic_x4``."""
 _LOOKED_AT = 8
 """Pictures of equal names whose sizes are compared."""
+_DIV2K = {"DIV2K_train_HR", "DIV2K_valid_HR"}
 _LOW = re.compile(r"(?:lr|lq|low|low_resolution)(?:[_-]?x?(\d))?", re.IGNORECASE)
 
 
@@ -68,40 +70,43 @@ def _understood(folder: Path, found: Found, scale: int) -> Sources:
 
 def _divided(folder: Path, every: Found, splits: Mapping[str, Sequence[Path]], scale: int) -> Sources:
     """Of folders such as ``train`` and ``val``, each of them as a folder by itself."""
-    firsts = {path.relative_to(folder).parts[0] for path in every.pictures}
-    paired = any(name.lower().removesuffix(".tar") in _HIGH or name.startswith("DIV2K_") for name in firsts)
-    parts: dict[str, list[Sources]] = {}
-    lows: list[Path] = []
-    for split, pictures in splits.items():
+    lows = _lows_beside(folder, every)
+
+    def understood(split: str) -> list[Sources]:
         homes: dict[Path, list[Path]] = {}
-        for path in pictures:
-            home = folder / path.relative_to(folder).parts[0]
-            if not split_named(home.name):  # beside the splits
-                low = _LOW_HOME.fullmatch(home.name.removesuffix(".tar")) and not paired
-                home = Path() if low else folder
-            homes.setdefault(home, []).append(path)
-        lows += homes.pop(Path(), [])
-        if split != "train":  # of a challenge's test pictures the low resolution may be all there is
-            for home in [home for home, found in homes.items() if all(_is_low(path, home) for path in found)]:
-                lows += homes.pop(home)
-        parts[split] = [_of_folder(home, Found(tuple(found), ()), scale) for home, found in homes.items()]
-    train, validation, test = (
-        tuple(source for part in parts[split] for source in (*part.train, *part.validation))
-        for split in ("train", "validation", "test")
-    )
-    used = [*parts["train"], *parts["validation" if validation else "test"]]
-    unused = tuple(source.high for source in test) if validation else ()
-    problems = tuple(problem for part in used for problem in part.problems)
-    ignored = tuple(path for part in used for path in part.ignored)
-    return Sources(
-        parts["train"][0].name, train, validation or test, (*every.others, *ignored, *lows, *unused), problems, True
-    )
+        for path in splits[split]:
+            if path not in lows:
+                first = folder / path.relative_to(folder).parts[0]
+                homes.setdefault(first if split_named(first.name) else folder, []).append(path)
+        for home, found in list(homes.items()):
+            if split != "train" and all(_is_low(path, home) for path in found):  # nobody is given the high resolution
+                lows.update(homes.pop(home))
+        return [_of_folder(home, Found(tuple(found), ()), scale) for home, found in homes.items()]
+
+    train, validation = understood("train"), understood("validation")
+    unused = splits["test"] if validation else ()
+    validation = validation or understood("test")
+    ignored = tuple(path for part in (*train, *validation) for path in part.ignored)
+    problems = tuple(problem for part in (*train, *validation) for problem in part.problems)
+    every_ignored = (*every.others, *ignored, *sorted(lows), *unused)
+    return Sources(train[0].name, _all(train), _all(validation), every_ignored, problems, divided=True)
 
 
-def _is_low(path: Path, home: Path) -> bool:
-    """Whether a picture below `home` lies in a folder of low resolutions."""
-    first, *deeper = path.relative_to(home).parts
-    return bool(deeper) and _LOW.fullmatch(first.removesuffix(".tar")) is not None
+def _all(parts: Sequence[Sources]) -> tuple[Source, ...]:
+    return tuple(source for part in parts for source in (*part.train, *part.validation))
+
+
+def _lows_beside(folder: Path, every: Found) -> set[Path]:
+    """The low resolutions beside folders of splits, where no high resolution lies there."""
+    firsts = {path: path.relative_to(folder).parts[0].removesuffix(".tar") for path in every.pictures}
+    if any(first.lower() in _HIGH or first in _DIV2K for first in firsts.values()):
+        return set()
+    return {path for path, first in firsts.items() if _LOW_HOME.fullmatch(first)}
+
+
+def _is_low(path: Path, folder: Path) -> bool:
+    """Whether a picture below `folder` lies in a folder of low resolutions."""
+    return any(_LOW_HOME.fullmatch(home.removesuffix(".tar")) for home in path.relative_to(folder).parts[:-1])
 
 
 def _children(folder: Path, found: Found) -> dict[str, Path]:
@@ -116,7 +121,7 @@ def _children(folder: Path, found: Found) -> dict[str, Path]:
 
 def _of_folder(folder: Path, found: Found, scale: int) -> Sources:
     children = _children(folder, found)
-    if children.keys() & {"DIV2K_train_HR", "DIV2K_valid_HR"}:
+    if children.keys() & _DIV2K:
         return _div2k(children, scale, found)
     high = next((children[name] for name in children if name.lower() in _HIGH), None)
     low = _low_folder(children, scale)
@@ -138,18 +143,19 @@ def _refuse_resolutions(folder: Path, pictures: Sequence[Path]) -> None:
     Raises:
         DataError: a folder is called low resolution, and holds smaller versions of pictures elsewhere.
     """
-    lows: dict[str, Path] = {}
-    others: dict[str, Path] = {}
+    lows: dict[str, list[Path]] = {}
+    others: dict[str, list[Path]] = {}
     for path in pictures:
-        homes = path.relative_to(folder).parts[:-1]
-        side = lows if any(_LOW_HOME.fullmatch(home.removesuffix(".tar")) for home in homes) else others
-        side.setdefault(re.sub(r"[_-]?x\d$", "", path.stem), path)
+        side = lows if _is_low(path, folder) else others
+        side.setdefault(re.sub(r"[_-]?x\d$", "", path.stem), []).append(path)
     for name in sorted(lows.keys() & others.keys())[:_LOOKED_AT]:
-        if any(not _size_problem(others[name], lows[name], scale) for scale in (2, 3, 4, 8)):
-            raise DataError(
-                f"{lows[name]} is the low resolution of {others[name]}, and they lie where pairs are not looked for: "
-                "give --data a folder that holds them as hr and lr, or the high resolution alone"
-            )
+        for high, low in itertools.product(others[name][:_LOOKED_AT], lows[name][:_LOOKED_AT]):
+            if any(not _size_problem(high, low, scale) for scale in (2, 3, 4, 8)):
+                raise DataError(
+                    f"{low} is the low resolution of {high}, and they lie where pairs are not looked for: give --data "
+                    "a folder that holds them as hr and lr, or the high resolution alone; if they are something else, "
+                    "rename the folder"
+                )
 
 
 def _low_folder(children: dict[str, Path], scale: int) -> Path | None:

@@ -172,11 +172,42 @@ def test_test_pictures_of_low_resolution_alone_are_no_targets(tmp_path: Path) ->
     assert sources.problems == (), "of pictures that play no role"
 
 
-def test_validation_pictures_that_are_too_small_are_named(tmp_path: Path) -> None:
+def test_validation_pairs_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    photo(tmp_path / "train/HR/a.png", 0)
+    low(tmp_path / "train/LR/a.png", 0)
+    photo(tmp_path / "val/HR/b.png", 1)
+    photo(tmp_path / "val/LR/b.png", 1, (10, 10))
+    photo(tmp_path / "test/Set5/LR/c.png", 2)  # plays no role
+    photo(tmp_path / "test/Set5/HR/c.png", 2, (128, 96))
+    (problem,) = find_sources(tmp_path, 4).problems
+    assert "val/LR/b.png 10x10: not a pair" in problem
+
+
+@pytest.mark.parametrize("name", ["test/LR_bicubic/X4/c.png", "test/Set5/LR/c.png", "DIV2K_train_LR_bicubic/X4/c.png"])
+def test_low_resolutions_that_nobody_pairs_are_ignored(tmp_path: Path, name: str) -> None:
+    for seed, one in enumerate(("train/a.png", "val/b.png")):
+        photo(tmp_path / one, seed)
+    low(tmp_path / name, 5)
+    sources = find_sources(tmp_path, 4)
+    assert [source.high.name for source in (*sources.train, *sources.validation)] == ["a.png", "b.png"]
+    assert [path.name for path in sources.ignored] == ["c.png"]
+
+
+def test_other_pictures_of_the_same_names_hide_no_low_resolutions(tmp_path: Path) -> None:
+    photo(tmp_path / "Flickr/1.png", 3, (90, 60))
+    photo(tmp_path / "Sets/HR/1.png", 0)
+    low(tmp_path / "Sets/LR/1.png", 0)
+    with pytest.raises(DataError, match="Sets/LR/1.png is the low resolution of .*Sets/HR/1.png"):
+        find_sources(tmp_path, 4)
+
+
+@pytest.mark.parametrize("cache_gib", [1.0, 0.0])
+def test_validation_pictures_that_are_too_small_are_named(tmp_path: Path, cache_gib: float) -> None:
     for seed in range(6):
         photo(tmp_path / f"train/{seed}.png", seed)
     photo(tmp_path / "val/small.png", 9, (30, 30))
-    splits = make_splits(sr(tmp_path), PictureCache())
+    splits = make_splits(sr(tmp_path), PictureCache(limit_gib=cache_gib))
+    assert any("none of the pictures to validate on can be used" in note for note in splits.notes)
     assert any("skipped  1 pictures of 32 pixels a side or less, to measure: small.png" in n for n in splits.notes)
     assert len(splits.validation) == 1, "a fifth of the others instead"
     assert len(splits.train) == 5
@@ -287,10 +318,26 @@ def test_pairs_of_the_validation_folder_within_the_data_are_not_trained_on(tmp_p
     assert (len(splits.train), len(splits.validation)) == (2, 1)
 
 
+@pytest.mark.parametrize("cache_gib", [1.0, 0.0])
+def test_an_empty_mask_that_is_validated_on_takes_no_other_pair_out_of_training(
+    tmp_path: Path, cache_gib: float
+) -> None:
+    Image.new("L", (64, 48)).save(tmp_path / "empty.png")
+    rows = ["split,input_image,edited_image"]
+    for seed in range(4):
+        photo(tmp_path / f"{seed}.png", seed)
+        rows.append(f"{'val' if seed == 3 else 'train'},{seed}.png,empty.png")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    splits = translation(tmp_path, cache_gib)
+    assert (len(splits.train), len(splits.validation)) == (3, 1)
+
+
 def test_pairs_that_share_an_empty_mask_are_pairs_of_their_own() -> None:
     lone = [f"{number:02x}" for number in range(20)]
     assert len(held_out_pairs(lone)) == 4
     assert held_out_pairs(lone) == hold_out(lone)
+    many = [f"{number:04x}" for number in range(300)]
+    assert held_out_pairs([*many, *many[:50]]) == hold_out(many), "copies change nothing"
     empty = [f"00+{number:02x}" for number in range(50)] + [f"{number:02x}+{number:02x}" for number in range(1, 51)]
     held_out = held_out_pairs(empty)
     assert len(held_out) == 20

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import tyro
 
 from advtasks.cli.flags import Flags
+from advtasks.data.folder import EXTENSIONS
 from advtasks.data.listing import few
 from advtasks.errors import DataError, UsageError
 from advtasks.hookspecs import TaskSpec
@@ -125,8 +126,9 @@ def _tell(task: TaskSpec, options: Data, said: dict[str, Any], broken: frozenset
     for role, files in layout.roles.items():
         bad = len(broken.intersection(files))
         print(f"  {role}: {len(files) - bad}" + (f", and {bad} unreadable" if bad else ""))
-    if layout.ignored:
-        print(f"  ignored: {len(layout.ignored)} ({few(layout.ignored)})")
+    ignored = [path for path in layout.ignored if path.suffix.lower() in EXTENSIONS]  # others are told above
+    if ignored:
+        print(f"  ignored: {len(ignored)} pictures ({few(ignored)})")
     for note in layout.notes:
         print(f"  {note}")
     for problem in layout.problems:

@@ -103,6 +103,14 @@ def test_super_resolution_takes_the_splits_of_folders(tmp_path: Path, cache_gib:
     assert [path.name for path in layout.ignored] == ["d.png"]
 
 
+def test_data_check_counts_the_pictures_that_play_no_role(advtasks: Any, tmp_path: Path) -> None:
+    for seed, name in enumerate(("train/a.png", "val/b.png", "test/c.png")):
+        photo(tmp_path / name, seed)
+    (tmp_path / "notes.txt").touch()
+    _, out, _ = advtasks("data", "check", tmp_path, "--task", "sr")
+    assert "  ignored: 1 pictures (c.png)\n" in out, "what are no pictures are told once, above"
+
+
 def test_pairs_within_the_splits_are_pairs(tmp_path: Path) -> None:
     for seed, split in enumerate(("train", "train", "validation")):
         high = natural(64, 48, seed)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KEY = "advtasks"
-_BEST = re.compile(r"-best-\d+$")
-"""Ends the names of a stage's best validations."""
+BEST = re.compile(r"(?P<stage>.+)-best-(?P<step>\d+)")
+"""Names of the bundles of a stage's best validations, without suffix."""
 _LONGEST_HEADER = 100 * 2**20
 
 
@@ -174,7 +174,7 @@ def find_bundle(model: Path) -> Path:
     if (model / "bundle.safetensors").is_file():
         return model / "bundle.safetensors"
     if (model / "run.yaml").is_file():
-        written = [path for path in (model / "stages").glob("*.safetensors") if not _BEST.search(path.stem)]
+        written = [path for path in (model / "stages").glob("*.safetensors") if not BEST.fullmatch(path.stem)]
         stages = sorted(written, key=lambda path: path.stat().st_mtime)
         hint = f", or use the finished stage {stages[-1]}" if stages else ""
         raise BundleError(f"{model}: training has not finished. Go on with `advtasks train --resume {model}`{hint}")

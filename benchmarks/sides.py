@@ -27,6 +27,7 @@ from advtasks import Adversary, PatchDiscriminator, VGGStyleDiscriminator
 from advtasks.adversary import Updates
 from advtasks.config import RunConfig, StageConfig
 from advtasks.data.loader import Position, batches
+from advtasks.devices import wait_for
 from advtasks.mixture import AnyAdversary
 from advtasks.task import Batch, Judged, Task, Terms
 from advtasks.training.clock import Clock
@@ -39,12 +40,6 @@ from advtasks.training.recorder import Recorder
 from advtasks.training.step import Step
 
 Run = Callable[[], None]
-
-
-def finish(device: torch.device) -> None:
-    """Wait for what a GPU has been given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @dataclasses.dataclass
@@ -63,10 +58,10 @@ class Framework:
         average = MovingAverage(self.networks.generator, 1.0)
         times = []
         for _ in range(7):
-            finish(self.networks.device)
+            wait_for(self.networks.device)
             start = time.perf_counter()
             average.update(self.networks.generator, 1)
-            finish(self.networks.device)
+            wait_for(self.networks.device)
             times.append(time.perf_counter() - start)
         return statistics.median(times)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sides import Run, finish
+from sides import Run
+
+from advtasks.devices import wait_for
 
 FEWEST = 9
 """Rounds before an interval is looked at."""
@@ -67,12 +69,12 @@ def compare(
         _, reading = others_share((0.0, 0.0))
         taken = {}
         for side, run in list(sides.items())[:: 1 if done % 2 else -1]:
-            finish(device)
+            wait_for(device)
             wait_until_idle(device)
             start = time.perf_counter()
             for _ in range(steps):
                 run()
-            finish(device)
+            wait_for(device)
             taken[side] = (time.perf_counter() - start) / steps
         share, _ = others_share(reading)
         if share > gate and device.type == "cpu":

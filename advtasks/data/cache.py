@@ -52,6 +52,16 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtasks" / "pictures"
 
 
+def decoded(path: Path, as_stored: bool = False) -> Array:
+    """(H, W, 3) uint8 of a picture, in sRGB, or `as_stored` whatever its profile.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    picture = read_picture(path)
+    return (picture if as_stored else in_srgb(picture)).rgb8()
+
+
 class PictureCache:
     """The cache of one run.
 
@@ -176,8 +186,7 @@ class PictureCache:
         Raises:
             DataError: it cannot be read.
         """
-        recipe = "rgb8" if as_stored else "srgb8"
-        return self.of(path, recipe, lambda: (read_picture(path) if as_stored else in_srgb(read_picture(path))).rgb8())
+        return self.of(path, "rgb8" if as_stored else "srgb8", lambda: decoded(path, as_stored))
 
     def load(self, what: str, items: Sequence[Any], work: Callable[[Any], Any]) -> tuple[list[Any], list[DataError]]:
         """:func:`in_parallel`; the cache is pruned afterwards.

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from advtasks.bundle import BEST
 from advtasks.config_files import dotted, read_yaml
 from advtasks.data.listing import few
 from advtasks.errors import UsageError
@@ -72,8 +73,9 @@ def kept(runs: list[Path]) -> list[tuple[str, list[str]]]:
     for run in runs:
         stages = read_results(run)["stages"]
         last.append(str(stages[-1]["step"]) if stages else "-")
-        best = [path.stem for path in (run / "stages").glob(f"{stages[-1]['stage']}-best-*")] if stages else []
-        steps.append(str(int(best[0].rpartition("-")[2])) if best else last[-1])
+        found = [match for path in (run / "stages").glob("*.safetensors") if (match := BEST.fullmatch(path.stem))]
+        best = [int(match["step"]) for match in found if match["stage"] == stages[-1]["stage"]] if stages else []
+        steps.append(str(best[0]) if best else last[-1])
     return [("bundle of step", steps)] if steps != last else []
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from advtasks.bundle import BEST
 
 
 class BestBundles:
@@ -23,8 +24,8 @@ class BestBundles:
 
     def of(self, stage: str) -> list[Path]:
         """All that are there, by their steps."""
-        name = re.compile(re.escape(stage) + r"-best-\d+\.safetensors")  # a stage may be called "pixel-best-of-two"
-        return sorted(path for path in self.folder.glob("*.safetensors") if name.fullmatch(path.name))
+        found = ((path, BEST.fullmatch(path.stem)) for path in self.folder.glob("*.safetensors"))
+        return sorted(path for path, match in found if match and match["stage"] == stage)
 
     def forget(self, stage: str, step: int, best: bool, checkpoints: Iterable[int]) -> None:
         """After each validation, the one of `step`: remove those that were taken back by a roll-back, and those that

@@ -217,9 +217,8 @@ def _pair(
             problems.append(f"{path}: no low-resolution partner of that name in {low_folder}")
         else:
             pairs.append((path, partner))
-    sized, _ = in_parallel(
-        "sizes", pairs, lambda pair: _size_problem(*pair, scale, unreadable="")
-    )  # named when decoded
+    unreadable = ""  # is named when it is decoded
+    sized, _ = in_parallel("sizes", pairs, lambda pair: _size_problem(*pair, scale, unreadable))
     problems += [problem for problem in sized if problem]
     problems += [f"{path}: no high-resolution partner of that name in {high_folder}" for path in by_name.values()]
     fitting = (Source(*pair) for pair, problem in zip(pairs, sized, strict=True) if not problem)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from advtasks.data.cache import Array, PictureCache
+from advtasks.data.cache import Array, PictureCache, decoded
 from advtasks.errors import DataError
-from advtasks.pictures.color import in_srgb
-from advtasks.pictures.decode import read_picture
 from advtasks_sr.layouts import Source
 from advtasks_sr.lows import LowSide
 from advtasks_sr.patches import Pair
@@ -91,5 +89,4 @@ def read_pair(source: Source, scale: int, read: Read) -> Pair:
 
 
 def _decoded(path: Path, as_stored: bool) -> tuple[str, Array]:
-    picture = read_picture(path)
-    return "", (picture if as_stored else in_srgb(picture)).rgb8()
+    return "", decoded(path, as_stored)

@@ -15,13 +15,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
-from advtasks.data.cache import PictureCache
+from advtasks.data.cache import PictureCache, decoded
 from advtasks.data.captions import Captioned
 from advtasks.data.loader import Position
 from advtasks.data.parallel import in_parallel
 from advtasks.features import FeatureNetwork
-from advtasks.pictures.color import in_srgb
-from advtasks.pictures.decode import read_picture
 from advtasks.task import Batch
 from advtasks_text2image.config import TextConfig
 
@@ -101,7 +99,7 @@ def load(items: Sequence[Captioned], config: TextConfig, cache: PictureCache, no
 
 
 def _pixels(path: Path, size: int, cache: PictureCache) -> NDArray[np.uint8]:
-    return cache.of(path, f"fit{size}", lambda: fitted(in_srgb(read_picture(path)).rgb8(), size))[1]
+    return cache.of(path, f"fit{size}", lambda: fitted(decoded(path), size))[1]
 
 
 def pixels_of(items: Sequence[Loaded]) -> Tensor:

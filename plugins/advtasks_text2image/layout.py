@@ -30,7 +30,7 @@ def recognize(folder: Path, reading: Reading | None = None) -> Layout:
     notes = list(layout.notes)
     if splits := own_splits(folder, [item.path for item in found.items]):
         sizes = ", ".join(f"{name} {len(paths)}" for name, paths in splits.items() if paths)
-        notes.append(f"split as the folders are named: {sizes}")
+        notes.append(f"split as its folders say: {sizes}")
     if reading is not None:
         notes.append(_too_long([caption for item in found.items for caption in item.captions], reading.encoder))
     return dataclasses.replace(layout, notes=tuple(notes))

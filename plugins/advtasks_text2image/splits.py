@@ -71,7 +71,7 @@ def _divided(
 ) -> tuple[list[Loaded], list[Loaded]]:
     """What to train on and what to validate on: given, of the folder's own parts, or held out."""
     assert config.data is not None, "the run checks that --data was given"
-    chosen = own_parts(found.items, config.data, notes)
+    chosen = by_own_splits(found.items, config.data, notes)
     if config.validation is not None:
         others, more = find(config.validation, config)
         notes += more
@@ -94,7 +94,7 @@ def by_content(items: Sequence[Loaded]) -> list[Loaded]:
     return sorted(items, key=lambda item: item.content)
 
 
-def own_parts(
+def by_own_splits(
     items: Sequence[Captioned], folder: Path, notes: list[str]
 ) -> tuple[Sequence[Captioned], Sequence[Captioned]] | None:
     """The parts that the folder itself trains and validates on, if it has some."""
@@ -104,7 +104,7 @@ def own_parts(
     train, validation, test = ([item for item in items if item.path in paths] for paths in map(set, splits.values()))
     if validation and test:
         notes.append(f"ignored  {len(test)} pictures of the folder's own test split")
-    notes.append(f"split as the folders are named: {', '.join(name for name, paths in splits.items() if paths)}")
+    notes.append(f"split as its folders say: {', '.join(name for name, paths in splits.items() if paths)}")
     return train, validation or test
 
 

@@ -23,7 +23,7 @@ from advtasks_text2image.generators import TextGenerator, noise_of
 from advtasks_text2image.generators.text_generator import Synthesized
 from advtasks_text2image.measure import Measure
 from advtasks_text2image.sheet import sheet
-from advtasks_text2image.splits import Held, by_content, find, make_splits, own_parts
+from advtasks_text2image.splits import Held, by_content, by_own_splits, find, make_splits
 
 KL = "conditioning-kl"
 _SHOWN = 16
@@ -93,7 +93,7 @@ class TextToImage(Task):
     def examples(self, folder: Path, cache: PictureCache) -> tuple[Sequence[Any], Sequence[str]]:
         """The captioned pictures of a folder, as one example; those for validation where it divides them."""
         found, notes = find(folder, self.options)
-        _, chosen = own_parts(found.items, folder, notes) or ((), found.items)
+        _, chosen = by_own_splits(found.items, folder, notes) or ((), found.items)
         items = by_content(load(chosen, self.options, cache, notes))
         if not items:
             raise DataError("\n  ".join([f"{folder}: no picture can be measured", *notes]))

@@ -496,3 +496,10 @@ def test_scores_are_seen_though_the_file_cannot_be_written(advtasks: Run, tmp_pa
     code, out, _ = advtasks("evaluate", outputs, "--data", references, "--paired", "--json", tmp_path / "file" / "x.json",
                             *SMALL)  # fmt: skip
     assert (code, "PSNR-Y" in out) == (1, True)
+
+
+def test_pairs_are_measured_on_a_network_that_no_preset_trains_against(advtasks: Run, tmp_path: Path) -> None:
+    outputs, references = (saved(tmp_path / name, range(2)) for name in ("outputs", "references"))
+    code, out, err = advtasks("evaluate", outputs, "--data", references, "--paired", "--device", "cpu")
+    assert code == 0, err
+    assert "perceptual distance (efficientnet-lite2)" in out

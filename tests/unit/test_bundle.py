@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_what_is_not_a_bundle_is_told(tmp_path: Path, bundle: Path) -> None:
         find_bundle(tmp_path / "folder")
     (tmp_path / "folder" / "run.yaml").touch()
     with pytest.raises(BundleError, match="train --resume"):
+        find_bundle(tmp_path / "folder")
+    stages = tmp_path / "folder" / "stages"
+    stages.mkdir()
+    for age, name in enumerate(("b", "a", "c-best-00000500")):
+        (stages / f"{name}.safetensors").touch()
+        os.utime(stages / f"{name}.safetensors", (age, age))
+    with pytest.raises(BundleError, match=r"use the finished stage .*/a.safetensors$"):  # the last, and no best
         find_bundle(tmp_path / "folder")
     with pytest.raises(BundleError, match="no such model"):
         find_bundle(tmp_path / "nowhere")

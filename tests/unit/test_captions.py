@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,18 @@ def test_broken_tables_are_named(text: bytes, message: str, tmp_path: Path) -> N
     assert "metadata.jsonl" in str(error.value)
     with pytest.raises(DataError, match=message):
         recognize(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["table", "beside", "parallel"])
+def test_accents_that_were_taken_apart_are_the_letters_of_texts(layout: str, tmp_path: Path) -> None:
+    """Archives of some systems write e and an accent where a table has one letter."""
+    one, two = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    assert one != two
+    picture(tmp_path / ("pictures/red" if layout == "parallel" else "") / f"{two}.png")
+    if layout == "table":
+        (tmp_path / "metadata.csv").write_text(f"file_name,text\n{one}.png,coffee\n", encoding="utf-8")
+    else:
+        text = tmp_path / ("words/red" if layout == "parallel" else "") / f"{one}.txt"
+        text.parent.mkdir(parents=True, exist_ok=True)
+        text.write_text("coffee")
+    assert [item.captions for item in find_captions(tmp_path).items] == [("coffee",)]

@@ -318,6 +318,17 @@ def test_a_limit_of_memory_makes_tiles_smaller_and_changes_nothing_else(monkeypa
     assert "--max-memory" in said[0]
 
 
+def test_the_device_is_chosen_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(engine, "choose_device", lambda name: asked.append(name) or CPU)
+    network = Compact(2, 8, 2)
+    monkeypatch.setattr(engine, "open_model", lambda path: (network, manifest(2, network.receptive_radius)))
+    assert ImageModel.load(tmp_path).device == CPU
+    assert asked == ["auto"]
+    assert ImageModel.load(tmp_path, "cpu").device == CPU
+    assert len(asked) == 1
+
+
 def test_pages_of_files_that_were_read_are_free_memory(tmp_path: Path) -> None:
     for name, text in (("max", "1000\n"), ("current", "900\n"), ("stat", "anon 300\ninactive_file 500\n")):
         (tmp_path / f"memory.{name}").write_text(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,20 @@ def test_work_is_handed_out_a_little_ahead(monkeypatch: pytest.MonkeyPatch) -> N
     assert results == [number * 2 for number in range(50) if number != 7]
     assert [str(error) for error in errors] == ["seven"]
     assert most <= 4
+
+
+def test_errors_of_many_files_do_not_hold_what_was_decoded() -> None:
+    gone = []
+
+    def work(number: int) -> None:
+        values = np.zeros(1000)
+        gone.append(weakref.ref(values))
+        try:
+            raise ValueError(values)
+        except ValueError as error:
+            raise DataError(f"{number}: broken") from error
+
+    _, errors = in_parallel("decoding", range(5), work)
+    gc.collect()
+    assert [str(error) for error in errors] == [f"{number}: broken" for number in range(5)]
+    assert [reference() for reference in gone] == [None] * 5

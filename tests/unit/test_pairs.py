@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tarfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -361,3 +363,23 @@ def test_data_check_takes_the_options_of_training(advtasks, tmp_path: Path) -> N
     code, _, err = advtasks("data", "check", tmp_path, "--task", "pix2pix", "--classes", "300")
     assert code == 2
     assert "classes are 0 to 256" in err
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_finds_files_whose_accents_were_taken_apart(packed: bool, tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    (tmp_path / "raw").mkdir()
+    for name in (f"{two}-a.png", f"{two}-b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "raw" / name)
+    table = f"input_image,edited_image\n{one}-a.png,{one}-b.png\n"
+    (tmp_path / "raw" / "metadata.csv").write_text(table, encoding="utf-8")
+    folder = tmp_path / "raw"
+    if packed:
+        folder = tmp_path / "set"
+        folder.mkdir()
+        with tarfile.open(folder / "0.tar", "w") as archive:
+            for path in (tmp_path / "raw").iterdir():
+                archive.add(path, path.name)
+    pairs = find_pairs(folder)
+    assert pairs.problems == ()
+    assert [(pair.input.path.name, pair.target.path.name) for pair in pairs.train] == [(f"{two}-a.png", f"{two}-b.png")]

@@ -401,7 +401,7 @@ def test_texts_take_the_splits_of_folders(tmp_path: Path) -> None:
     assert sorted(item.captions for item in validation) == [("c",), ("e",)]
     assert "ignored  1 pictures of the folder's own test split" in notes
     assert any(
-        "split as the folders are named: train 2, validation 2, test 1" in n
+        "split as its folders say: train 2, validation 2, test 1" in n
         for n in recognize_texts(tmp_path, Reading(captions="names")).notes
     )
     assert "left out of training, since they are validated on: 1" in notes

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from advtasks_text2image.caption_vectors import embed, told_apart
+from advtasks_text2image.caption_vectors import embed, teach, told_apart
 from advtasks_text2image.config import TextConfig
 from advtasks_text2image.critic import TextDiscriminator
 from advtasks_text2image.data import CaptionedPictures, Loaded, fitted
@@ -511,3 +512,18 @@ def test_the_probe_finds_a_linear_relation_and_shuffling_destroys_it() -> None:
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
     shuffled = RidgeProbe(features[:500], texts[:500][order], strength=1e-3)
     assert r_precision(shuffled(features[held]), texts[held], texts) < 0.1
+
+
+def test_a_learned_encoder_is_kept_by_the_size_of_its_pictures() -> None:
+    recipes: list[str] = []
+
+    class Recorded(PictureCache):
+        def array(self, content: str, recipe: str, make: Any) -> Any:
+            recipes.append(recipe)
+            raise DataError("looked at")
+
+    item = Loaded("content", ("red",), lambda: np.zeros((16, 16, 3), np.uint8))
+    for size in (16, 16, 32):
+        with pytest.raises(DataError, match="looked at"):
+            teach(CharacterEncoder(), [item], Recorded(), size)
+    assert recipes[0] == recipes[1] != recipes[2]
